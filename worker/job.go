@@ -1,0 +1,115 @@
+package worker
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+)
+
+// Limits of a job, as the contract states them.
+const (
+	MaxJobBytes   = 64 << 10 // the encoded job
+	maxNameBytes  = 128      // wcId, id, tenant, ttuid and aid
+	maxLabels     = 16
+	maxLabelKey   = 64
+	maxLabelValue = 256
+	defaultTenant = "default"
+	defaultType   = 2
+)
+
+// ErrInvalidJob is returned for a job that breaks the rules of the contract: the
+// error's text says which one. Such a job is dead-lettered; trying again is pointless.
+var ErrInvalidJob = errors.New("invalid job")
+
+// Job asks for one confirmation of one account. Read it with [DecodeJob], write it
+// with [Job.Encode].
+type Job struct {
+	ID          string            // identity within the account; 1–128 bytes
+	WcID        string            // the account; 1–128 bytes
+	Type        int               // passed to the gateway; 2 unless set
+	TTUID       string            // passed to the gateway when set
+	AID         string            // passed to the gateway when set
+	Tenant      string            // whose credential to use; "default" unless set
+	RequestedAt time.Time         // when upstream asked; the time the job was stored unless set
+	Deadline    time.Time         // zero: none
+	Labels      map[string]string // echoed in the event
+}
+
+// Check returns nil, or an error wrapping [ErrInvalidJob] that names every rule
+// that the job breaks.
+func (j *Job) Check() error {
+	return errors.Join(
+		checkName("wcId", j.WcID, true),
+		checkName("id", j.ID, false),
+		checkName("tenant", j.Tenant, false),
+		checkName("ttuid", j.TTUID, false),
+		checkName("aid", j.AID, false),
+		checkLabels(j.Labels),
+	)
+}
+
+func checkName(key, s string, required bool) error {
+	switch {
+	case s == "" && required:
+		return fmt.Errorf("%w: %s is missing or empty", ErrInvalidJob, key)
+	case len(s) > maxNameBytes:
+		return fmt.Errorf("%w: %s has %d bytes, at most %d are allowed", ErrInvalidJob, key, len(s), maxNameBytes)
+	case !utf8.ValidString(s):
+		return fmt.Errorf("%w: %s is not valid UTF-8", ErrInvalidJob, key)
+	}
+	for i, r := range s {
+		if unicode.IsControl(r) {
+			return fmt.Errorf("%w: %s has the control character %U at byte %d", ErrInvalidJob, key, r, i)
+		}
+	}
+	return nil
+}
+
+func checkLabels(labels map[string]string) error {
+	if len(labels) > maxLabels {
+		return fmt.Errorf("%w: %d labels, at most %d are allowed", ErrInvalidJob, len(labels), maxLabels)
+	}
+	for k, v := range labels {
+		switch {
+		case len(k) > maxLabelKey:
+			return fmt.Errorf("%w: a label's key has %d bytes, at most %d are allowed", ErrInvalidJob, len(k), maxLabelKey)
+		case len(v) > maxLabelValue:
+			return fmt.Errorf("%w: the label %q has %d bytes, at most %d are allowed", ErrInvalidJob, k, len(v), maxLabelValue)
+		case !utf8.ValidString(k) || !utf8.ValidString(v):
+			return fmt.Errorf("%w: the label %q is not valid UTF-8", ErrInvalidJob, k)
+		}
+	}
+	return nil
+}
+
+// EventID returns the id of the job's one event. It depends on the account and the
+// job's id alone, so that it is the same however often, and from whichever pod, the
+// event is sent; two accounts' jobs of the same id have different events.
+func (j *Job) EventID() string {
+	name := fmt.Appendf(nil, "%d:%s%s", len(j.WcID), j.WcID, j.ID)
+	return uuid.NewSHA1(uuid.NameSpaceOID, name).String()
+}
+
+// AccountToken returns wcID as it stands in subjects and Redis keys: as it is when it
+// consists of A-Z a-z 0-9 _ - alone, else "~" and its base64url without padding.
+// Different accounts have different tokens.
+func AccountToken(wcID string) string {
+	for i := range len(wcID) {
+		if !isDirect(wcID[i]) {
+			return "~" + base64.RawURLEncoding.EncodeToString([]byte(wcID))
+		}
+	}
+	if wcID == "" {
+		return "~"
+	}
+	return wcID
+}
+
+func isDirect(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '-'
+}

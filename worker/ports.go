@@ -1,0 +1,190 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Lane is one of the two ways into the queue.
+type Lane string
+
+// The lanes. Somebody waits at the phone for an urgent job; it is never stuck behind
+// a backlog of normal ones.
+const (
+	Urgent Lane = "urgent"
+	Normal Lane = "normal"
+)
+
+// Delivery is a stored job as the queue hands it over. The queue keeps it alive (no
+// other pod gets it) until it is settled or the process dies.
+type Delivery struct {
+	Lane        Lane
+	Data        []byte
+	ContentType string
+	MsgID       string // the Nats-Msg-Id header
+	Traceparent string
+	Stream      string
+	Sequence    uint64
+	StoredAt    time.Time // by the queue's clock
+	Attempts    int       // deliveries so far, this one included
+
+	Settler
+}
+
+// Settler ends a delivery. Exactly one of its methods is called, once; none blocks for
+// the server's answer. A settling that gets lost brings the job back, and is repeated then.
+type Settler interface {
+	// Ack removes the job from the queue: its event is stored.
+	Ack()
+	// Term removes the job from the queue: it is in the dead stream.
+	Term()
+	// HandBack returns the job to the queue, to be delivered again after delay.
+	HandBack(delay time.Duration)
+}
+
+// Queue is where jobs come from and events go. Package queue implements it on NATS
+// JetStream.
+type Queue interface {
+	// Take returns between one and n deliveries of a lane, and how many more the
+	// lane holds. It blocks until there is one; when none came for a while it
+	// returns none, and no error.
+	Take(ctx context.Context, lane Lane, n int) (taken []*Delivery, backlog int, err error)
+	// Publish stores the event, and returns once the server has acknowledged it.
+	// Publishing the same event again within a minute is harmless.
+	Publish(ctx context.Context, e *Event) error
+	// Published tells whether the event of that id is in the stream, looking at
+	// the account's events stored since that time.
+	Published(ctx context.Context, wcID, eventID string, since time.Time) (bool, error)
+	// Watch calls wake after each event of a job that prompted the account, from
+	// when Watch returns until stop is called. wake must not block.
+	Watch(ctx context.Context, wcID string, wake func()) (stop func(), err error)
+	// Bury stores the delivery's bytes, untouched, with the reason in the dead stream.
+	Bury(ctx context.Context, d *Delivery, reason string) error
+}
+
+// State is what a job finds when it asks for its account.
+type State string
+
+// The states.
+const (
+	Granted   State = "granted"   // the lock is ours: the gateway may be called
+	Held      State = "held"      // another confirmation of the account may be open
+	Done      State = "done"      // this job's result is known, its event perhaps not stored
+	Ended     State = "ended"     // this job's event is stored
+	Shared    State = "shared"    // the confirmation that this job was found waiting for has ended
+	InDoubt   State = "in_doubt"  // this job prompted once, and its lease ended without a result
+	Cooling   State = "cooling"   // cool-down or daily budget
+	TooLate   State = "too_late"  // the deadline passed, or too little of it is left
+	Suspended State = "suspended" // the lock's store cannot be trusted yet: nobody may prompt
+)
+
+// Ask is what a job asks of the [Locker].
+type Ask struct {
+	WcID, JobID, Tenant string
+
+	Token    string // names this attempt; unique, never the job's id
+	Previous string // the token of this process's last attempt for the job, if it was not used; void from now on
+	Pod      string
+	StoredAt time.Time // when the job was stored
+	Deadline time.Time // zero: none
+}
+
+// Answer is what the job is told.
+type Answer struct {
+	State   State
+	Now     time.Time     // by the store's clock, which all pods share
+	Token   string        // Held, InDoubt: the token of the confirmation in question
+	Own     bool          // Held: by an earlier delivery of this very job
+	By      string        // Held: the holder's job; Shared: the job whose confirmation it was
+	Pod     string        // Held: the holder's pod
+	Wait    time.Duration // Held: how long the lease still runs; Suspended: how long until trusted
+	Result  *Result       // Done, Shared; Held: the lock's own result when it is known already
+	Since   time.Time     // Done: when the job was first stored
+	RetryAt time.Time     // Cooling
+	Reason  string        // Cooling: which rule, for people
+}
+
+// Conclusion is how a job ended, to be remembered.
+type Conclusion struct {
+	WcID, JobID, Tenant string
+
+	Token    string // of the confirmation that it ended; empty when it had none
+	Keep     bool   // the prompt may still be open: the lock stays until its lease ends
+	Cooldown time.Duration
+	StoredAt time.Time
+	Result   Result
+}
+
+// Locker is the lock of each account and the record of each job. Package cache
+// implements it on Redis. Its methods return within seconds, with an error when the
+// store can't be reached; what a call that returned an error did is not known.
+type Locker interface {
+	// Begin asks whether the job may prompt its account now.
+	Begin(ctx context.Context, a Ask) (Answer, error)
+	// Finish remembers how the job ended, frees the lock if the token still holds
+	// it and c.Keep is not set, and returns the result that counts: an earlier
+	// delivery's where there is one. It returns [ErrSuperseded] when another delivery
+	// of the job may be prompting, and [ErrLeaseLost] beside a result that was
+	// stored although the lock was no longer ours.
+	Finish(ctx context.Context, c Conclusion) (Result, error)
+	// Release undoes a grant that was not used. It returns nil when there is
+	// nothing left to undo.
+	Release(ctx context.Context, a Ask) error
+	// Shrink reduces the job's record to a mark once its event is stored and its
+	// message settled. It does not block, and may be lost.
+	Shrink(wcID, jobID string)
+	// Reserve takes the tenant's next place under the prompt rate that all pods
+	// share, and returns how long to wait for it.
+	Reserve(ctx context.Context, tenant string) (time.Duration, error)
+}
+
+// Errors of a [Locker].
+var (
+	// ErrSuperseded is returned when a job without a grant tries to conclude while
+	// another delivery of it holds one.
+	ErrSuperseded = errors.New("another delivery of the job is at work")
+	// ErrLeaseLost is returned when a result was stored, but its lock was gone.
+	ErrLeaseLost = errors.New("the lease ended before the result was stored")
+)
+
+// Gateway makes confirmations. Package worker/gateway implements it on HTTP.
+type Gateway interface {
+	// SecondLogin makes the account's phone ask, and blocks until the person has
+	// answered, the prompt died, or ctx ended. mayStart is called right before the
+	// first byte is written; its error is returned as it is, and nothing was sent
+	// then. A nil error comes with one of the outcomes succeeded, failed and
+	// needs_scan. [ErrNotStarted], [ErrRefused] and [ErrUnknownTenant] say that no
+	// prompt was made; after any other error one may be open.
+	SecondLogin(ctx context.Context, j *Job, mayStart func() error) (Reply, error)
+	// Online returns the account's login from the list of who is online, nil when
+	// it is not listed, or [ErrNoList] when there is no list to ask. It shows no
+	// prompt. Answers may be a few seconds old.
+	Online(ctx context.Context, tenant, wcID string) (*Login, error)
+	// Credential returns a fingerprint of the tenant's address and credential: it
+	// changes when they do. It returns [ErrUnknownTenant] for a tenant that is not
+	// configured, and does not block.
+	Credential(tenant string) (string, error)
+}
+
+// Reply is what the gateway answered to SecondLogin.
+type Reply struct {
+	Outcome Outcome
+	Code    string
+	Message string
+	Login   *Login // with [Succeeded]
+}
+
+// Errors of a [Gateway].
+var (
+	// ErrNotStarted is returned when the call failed before any byte was written,
+	// or the gateway said that it did not start (429, 503).
+	ErrNotStarted = errors.New("the gateway did not start the confirmation")
+	// ErrRefused is returned when the gateway refused the credential (401, 403).
+	ErrRefused = errors.New("the gateway refused the credential")
+	// ErrUnknownTenant is returned when no credential is configured for a tenant.
+	ErrUnknownTenant = errors.New("unknown tenant")
+	// ErrNoList is returned when the gateway has no list of who is online, or may
+	// not be asked for it.
+	ErrNoList = errors.New("the gateway has no online list")
+)
