@@ -28,6 +28,7 @@ type Delivery struct {
 	Sequence    uint64
 	StoredAt    time.Time // by the queue's clock
 	Attempts    int       // deliveries so far, this one included
+	Final       bool      // the server will not deliver it again
 
 	Settler
 }
@@ -47,21 +48,31 @@ type Settler interface {
 // JetStream.
 type Queue interface {
 	// Take returns between one and n deliveries of a lane, and how many more the
-	// lane holds. It blocks until there is one; when none came for a while it
-	// returns none, and no error.
-	Take(ctx context.Context, lane Lane, n int) (taken []*Delivery, backlog int, err error)
+	// lane holds. It blocks until there is one, at most for wait (the server
+	// forgets the request then); then it returns none, and no error.
+	Take(ctx context.Context, lane Lane, n int, wait time.Duration) (taken []*Delivery, backlog int, err error)
 	// Publish stores the event, and returns once the server has acknowledged it.
-	// Publishing the same event again within a minute is harmless.
+	// Publishing the same event again within a minute is harmless. It returns an
+	// error wrapping [ErrTooLarge] for an event that the server can't take.
 	Publish(ctx context.Context, e *Event) error
 	// Published tells whether the event of that id is in the stream, looking at
 	// the account's events stored since that time.
 	Published(ctx context.Context, wcID, eventID string, since time.Time) (bool, error)
+	// LastWID returns the wId of the account's last succeeded event, "" where the
+	// stream holds none.
+	LastWID(ctx context.Context, wcID string) (string, error)
 	// Watch calls wake after each event of a job that prompted the account, from
 	// when Watch returns until stop is called. wake must not block.
 	Watch(ctx context.Context, wcID string, wake func()) (stop func(), err error)
 	// Bury stores the delivery's bytes, untouched, with the reason in the dead stream.
 	Bury(ctx context.Context, d *Delivery, reason string) error
+	// Sweep returns the stored jobs that the server will not deliver again, because
+	// they exhausted the deliveries that its consumer allows.
+	Sweep(ctx context.Context) ([]*Delivery, error)
 }
+
+// ErrTooLarge is returned by a [Queue] for an event that is too large for the server.
+var ErrTooLarge = errors.New("too large for the server")
 
 // State is what a job finds when it asks for its account.
 type State string
@@ -126,7 +137,8 @@ type Locker interface {
 	// it and c.Keep is not set, and returns the result that counts: an earlier
 	// delivery's where there is one. It returns [ErrSuperseded] when another delivery
 	// of the job may be prompting, and [ErrLeaseLost] beside a result that was
-	// stored although the lock was no longer ours.
+	// stored although the lock was no longer ours. [ErrEnded] says that the job's
+	// event is stored.
 	Finish(ctx context.Context, c Conclusion) (Result, error)
 	// Release undoes a grant that was not used. It returns nil when there is
 	// nothing left to undo.
@@ -134,6 +146,11 @@ type Locker interface {
 	// Shrink reduces the job's record to a mark once its event is stored and its
 	// message settled. It does not block, and may be lost.
 	Shrink(wcID, jobID string)
+	// Excuse counts a delivery that ended because the job was handed back, not
+	// because it failed. It does not block, and may be lost.
+	Excuse(wcID, jobID string)
+	// Excused returns how many deliveries of the job were excused.
+	Excused(ctx context.Context, wcID, jobID string) (int, error)
 	// Reserve takes the tenant's next place under the prompt rate that all pods
 	// share, and returns how long to wait for it.
 	Reserve(ctx context.Context, tenant string) (time.Duration, error)
@@ -146,6 +163,8 @@ var (
 	ErrSuperseded = errors.New("another delivery of the job is at work")
 	// ErrLeaseLost is returned when a result was stored, but its lock was gone.
 	ErrLeaseLost = errors.New("the lease ended before the result was stored")
+	// ErrEnded is returned when the job's event is stored already.
+	ErrEnded = errors.New("the job has ended before")
 )
 
 // Gateway makes confirmations. Package worker/gateway implements it on HTTP.
@@ -161,10 +180,17 @@ type Gateway interface {
 	// it is not listed, or [ErrNoList] when there is no list to ask. It shows no
 	// prompt. Answers may be a few seconds old.
 	Online(ctx context.Context, tenant, wcID string) (*Login, error)
-	// Credential returns a fingerprint of the tenant's address and credential: it
-	// changes when they do. It returns [ErrUnknownTenant] for a tenant that is not
-	// configured, and does not block.
-	Credential(tenant string) (string, error)
+	// Access returns where and as whom the tenant's calls are made. It returns
+	// [ErrUnknownTenant] for a tenant that is not configured, and does not block.
+	Access(tenant string) (Access, error)
+	// Addresses returns the base URL of every gateway that is configured.
+	Addresses() []string
+}
+
+// Access tells gateways and credentials apart.
+type Access struct {
+	Address     string // the gateway's base URL, without credentials
+	Fingerprint string // changes when the address or the credential does
 }
 
 // Reply is what the gateway answered to SecondLogin.

@@ -1,0 +1,122 @@
+package worker
+
+import (
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/failsafe-go/failsafe-go"
+	"github.com/failsafe-go/failsafe-go/circuitbreaker"
+)
+
+const (
+	breakerThreshold = 10               // failures in a row
+	breakerMinDelay  = time.Second      // before the first trial
+	breakerMaxDelay  = 30 * time.Second // after several failed trials
+	aliveAfter       = 2 * time.Second  // a trial held open for so long shows that the gateway works
+)
+
+// breakers keeps a circuit breaker for each gateway. One that is open stops calls to
+// that gateway; when all are, the pod stops taking jobs. A person's "no" counts as a
+// working gateway.
+type breakers struct {
+	log     *slog.Logger
+	metrics *Metrics
+
+	mu   sync.Mutex
+	byAt map[string]*breaker
+}
+
+// breaker is one gateway's.
+type breaker struct {
+	circuitbreaker.CircuitBreaker[any]
+	mu    sync.Mutex
+	trips int // without a success between them
+}
+
+func newBreakers(log *slog.Logger, m *Metrics) *breakers {
+	return &breakers{log: log, metrics: m, byAt: map[string]*breaker{}}
+}
+
+func (bs *breakers) at(address string) *breaker {
+	bs.mu.Lock()
+	defer bs.mu.Unlock()
+	b, ok := bs.byAt[address]
+	if !ok {
+		b = bs.newBreaker(address)
+		bs.byAt[address] = b
+	}
+	return b
+}
+
+func (bs *breakers) newBreaker(address string) *breaker {
+	b := &breaker{}
+	gauge := bs.metrics.breakerOpen.WithLabelValues(address)
+	gauge.Set(0)
+	b.CircuitBreaker = circuitbreaker.NewBuilder[any]().
+		WithFailureThreshold(breakerThreshold).
+		WithSuccessThreshold(1).
+		WithDelayFunc(func(failsafe.ExecutionAttempt[any]) time.Duration { return b.delay() }).
+		OnOpen(func(circuitbreaker.StateChangedEvent) {
+			gauge.Set(1)
+			bs.log.Error("gateway breaker opened: no new confirmations there until a trial succeeds; see that the gateway works", "gateway", address)
+		}).
+		OnClose(func(circuitbreaker.StateChangedEvent) {
+			gauge.Set(0)
+			b.reset()
+			bs.log.Info("gateway breaker closed: confirmations go on", "gateway", address)
+		}).
+		Build()
+	return b
+}
+
+// delay doubles with each trip, with a fifth of jitter.
+func (b *breaker) delay() time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	d := min(breakerMinDelay<<min(b.trips, 10), breakerMaxDelay)
+	b.trips++
+	return d - time.Duration(rand.Int64N(int64(d/5)))
+}
+
+func (b *breaker) reset() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.trips = 0
+}
+
+// call runs one call to the gateway; healthy tells what its error says of the
+// gateway. It returns false, and does not run the call, when the breaker is open.
+func (b *breaker) call(do func() error, healthy func(error) bool) (ran bool) {
+	if !b.TryAcquirePermit() {
+		return false
+	}
+	record := sync.OnceFunc(b.RecordSuccess)
+	if b.IsHalfOpen() {
+		trial := time.AfterFunc(aliveAfter, record)
+		defer trial.Stop()
+	}
+	if err := do(); healthy(err) {
+		record()
+	} else {
+		b.RecordFailure()
+	}
+	return true
+}
+
+// wait returns how long the pod should take no jobs: until the first of its gateways
+// may be tried again, 0 when one works.
+func (bs *breakers) wait(addresses []string) time.Duration {
+	var shortest time.Duration
+	for _, address := range addresses {
+		d := bs.at(address).RemainingDelay()
+		if d <= 0 {
+			return 0
+		}
+		if shortest == 0 || d < shortest {
+			shortest = d
+		}
+	}
+	return shortest
+}

@@ -1,0 +1,205 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	reconcileEvery   = 10 * time.Second       // between two looks at the online list
+	reconcileTimeout = 10 * time.Second       // for one
+	leaseSlack       = 250 * time.Millisecond // spreads those who wait for a lease's end
+	settleTimeout    = 5 * time.Second        // for one try to store an event, or to let go of an account
+	freshness        = time.Minute            // how long a decision may be old before the stream is asked whether its event is there
+	reviewEvery      = time.Second            // of refused credentials
+	sweepEvery       = time.Minute            // of jobs that exhausted their deliveries
+	takeWait         = 30 * time.Second       // of a request for jobs
+	takeAtOnce       = 256                    // jobs
+)
+
+// errGrace is the cause of a call that the end of the shutdown grace cut off.
+var errGrace = errors.New("the shutdown grace is over")
+
+// Options is what a [Worker] needs to know.
+type Options struct {
+	Pod            string        // this worker's name in events
+	Concurrency    int           // confirmations that it holds open at once
+	MaxParked      int           // jobs that it lets wait beside them
+	MaxDeliveries  int           // of a job before it is given up, hand-backs not counted
+	SendWindow     time.Duration // how long after the lock was asked for the request may still be sent
+	ConfirmTimeout time.Duration // how long a prompt can live at the gateway, at most
+	Cooldown       time.Duration // after failed; 0 is off
+	ShutdownGrace  time.Duration // for open confirmations when Run's context ends
+
+	Protect func(*Login) // hides a login's secrets before anybody stores them; nil leaves them
+	Logger  *slog.Logger
+	Metrics *Metrics
+}
+
+// Worker is a pod: it takes jobs, holds confirmations open, and publishes events.
+type Worker struct {
+	Options
+	queue   Queue
+	locker  Locker
+	gateway Gateway
+
+	slots    *slots
+	lot      *lot
+	breakers *breakers
+	refusals *refusals
+	metrics  *Metrics
+	parked   atomic.Int64
+	stopping chan struct{} // closed when Run's context has ended
+	jobs     sync.WaitGroup
+}
+
+// New returns a Worker. Call [Worker.Run] once.
+func New(q Queue, l Locker, g Gateway, o Options) *Worker {
+	return &Worker{
+		Options: o, queue: q, locker: l, gateway: g,
+		slots: newSlots(o.Concurrency), lot: newLot(q),
+		breakers: newBreakers(o.Logger, o.Metrics), refusals: newRefusals(),
+		metrics: o.Metrics, stopping: make(chan struct{}),
+	}
+}
+
+// Run takes jobs until ctx ends. Then it hands back at once what only waits, lets open
+// confirmations finish within the grace, and cuts off the rest, whose accounts stay
+// locked until their leases end. It blocks until every job is settled, and returns nil.
+func (w *Worker) Run(ctx context.Context) error {
+	calls, cut := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cut(nil)
+	var loops sync.WaitGroup
+	for _, lane := range []Lane{Urgent, Normal} {
+		loops.Go(func() { w.pull(ctx, calls, lane) })
+	}
+	loops.Go(func() { every(ctx, reviewEvery, w.review) })
+	loops.Go(func() { every(ctx, sweepEvery, func(ctx context.Context) { w.sweep(ctx, calls) }) })
+
+	<-ctx.Done()
+	close(w.stopping)
+	w.Logger.Info("stopping: open confirmations may finish, everything else goes back", "grace", w.ShutdownGrace)
+	grace := time.AfterFunc(w.ShutdownGrace, func() { cut(errGrace) })
+	defer grace.Stop()
+	loops.Wait()
+	w.jobs.Wait()
+	return nil
+}
+
+// pull takes a slot first, then asks for a job: what the pod can't work on stays in
+// the queue, where other pods get it.
+func (w *Worker) pull(ctx, calls context.Context, lane Lane) {
+	want := 1
+	trouble := newBackOff()
+	for {
+		if d := w.breakers.wait(w.gateway.Addresses()); d > 0 && !sleep(ctx, d) {
+			return
+		}
+		n, err := w.slots.acquire(ctx, lane, want)
+		if err != nil {
+			return
+		}
+		taken, backlog, err := w.queue.Take(ctx, lane, n, w.takeWait())
+		w.slots.release(lane, n-len(taken))
+		for _, d := range taken {
+			w.jobs.Go(func() { w.handle(calls, d) })
+		}
+		want = min(max(backlog, 1), takeAtOnce)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err == nil:
+			trouble.Reset()
+		default:
+			w.Logger.Warn("taking jobs failed: trying again; see that NATS works", "lane", lane, "error", err)
+			if !sleep(ctx, trouble.NextBackOff()) {
+				return
+			}
+		}
+	}
+}
+
+// takeWait is short when both lanes must share one slot.
+func (w *Worker) takeWait() time.Duration {
+	if w.Concurrency == 1 {
+		return takeWait / 100
+	}
+	return takeWait
+}
+
+// review ends the pauses of tenants whose credential has changed.
+func (w *Worker) review(context.Context) {
+	lifted, left := w.refusals.review(w.gateway.Access)
+	w.metrics.refused.Set(float64(left))
+	for _, tenant := range lifted {
+		w.Logger.Info("the tenant's credential has changed: its jobs go on", "tenant", tenant)
+	}
+}
+
+// sweep takes care of jobs that the server will not deliver again.
+func (w *Worker) sweep(ctx, calls context.Context) {
+	left, err := w.queue.Sweep(ctx)
+	if err != nil && ctx.Err() == nil {
+		w.Logger.Warn("looking for jobs that exhausted their deliveries failed: trying again in a minute", "error", err)
+	}
+	for _, d := range left {
+		if _, err := w.slots.acquire(ctx, d.Lane, 1); err != nil {
+			return
+		}
+		w.jobs.Go(func() { w.handle(calls, d) })
+	}
+}
+
+func (w *Worker) isStopping() bool {
+	select {
+	case <-w.stopping:
+		return true
+	default:
+		return false
+	}
+}
+
+// untilStop returns a context that ends with ctx or when the worker is to stop.
+func (w *Worker) untilStop(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		select {
+		case <-w.stopping:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
+}
+
+func (w *Worker) protect(l *Login) {
+	if l != nil && w.Protect != nil {
+		w.Protect(l)
+	}
+}
+
+// GatewayDown returns how long the pod will take no jobs because every gateway's
+// breaker is open; 0 when it takes them.
+func (w *Worker) GatewayDown() time.Duration { return w.breakers.wait(w.gateway.Addresses()) }
+
+func every(ctx context.Context, d time.Duration, do func(context.Context)) {
+	for sleep(ctx, d) {
+		do(ctx)
+	}
+}
+
+// sleep returns false when ctx ended first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,192 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+)
+
+// finish remembers how the job ended, so that every delivery of it agrees. The result
+// that counts is left in end. It insists, up to a lease: then the event goes out
+// without it, and its id keeps it from being stored twice.
+func (t *task) finish(ctx context.Context, end *Conclusion) error {
+	if t.job.WcID == "" {
+		return nil // nothing can be remembered of it
+	}
+	t.decided = time.Now()
+	ctx, cancel := afterwards(ctx)
+	defer cancel()
+	result, err := backoff.Retry(ctx, func() (Result, error) {
+		r, err := t.w.locker.Finish(ctx, *end)
+		switch {
+		case errors.Is(err, ErrLeaseLost):
+			t.leaseLost(ctx, end)
+			return r, nil
+		case errors.Is(err, ErrSuperseded), errors.Is(err, ErrEnded):
+			return r, backoff.Permanent(err)
+		case err != nil:
+			t.log(ctx, slog.LevelWarn, "storing the result failed: trying again; see that Redis works", "error", err)
+		}
+		return r, err
+	}, backoff.WithBackOff(newBackOff()), backoff.WithMaxElapsedTime(t.w.SendWindow+t.w.ConfirmTimeout))
+	switch {
+	case err == nil:
+		t.known = t.known || !result.FinishedAt.Equal(end.Result.FinishedAt) // another delivery's
+		end.Result = result
+	case errors.Is(err, ErrSuperseded), errors.Is(err, ErrEnded):
+		return err
+	default:
+		t.log(ctx, slog.LevelError, "the result could not be stored: its event is published all the same", "error", err)
+	}
+	return nil
+}
+
+// leaseLost reports a call that took longer than its lease. A conclusion about another
+// delivery's call comes after its lease by nature.
+func (t *task) leaseLost(ctx context.Context, end *Conclusion) {
+	if end.Token == t.used {
+		t.w.metrics.leaseLost.Inc()
+		t.log(ctx, slog.LevelWarn, "the lease ended before the result was stored: was this pod paused, or Redis wiped?")
+	}
+}
+
+// settle ends the delivery: the event is stored, and only then is the job taken from
+// the queue. Here, and only here, a job's end is logged.
+func (t *task) settle(ctx context.Context, end *Conclusion, err error) {
+	ctx, cancel := afterwards(ctx)
+	defer cancel()
+	if err == nil {
+		err = t.announce(ctx, end.Result)
+	}
+	if t.dead != nil && !isHandBack(err) {
+		if buried := t.bury(ctx); buried != nil {
+			err = buried
+		}
+	}
+	var back handBack
+	switch {
+	case errors.As(err, &back):
+		t.w.locker.Excuse(t.job.WcID, t.job.ID)
+		t.d.HandBack(back.after)
+		t.log(ctx, slog.LevelDebug, "job handed back", "after", back.after)
+	case t.dead != nil:
+		t.d.Term()
+		t.log(ctx, slog.LevelWarn, "job moved to the dead stream: see its reason, and publish it again when it is mended", "reason", t.dead)
+	case errors.Is(err, ErrEnded), errors.Is(err, ErrSuperseded):
+		t.d.Ack()
+		t.log(ctx, slog.LevelDebug, "job left the queue without an event of its own", "why", err)
+	case err != nil:
+		t.d.HandBack(time.Minute)
+		t.log(ctx, slog.LevelError, "job handed back for a minute", "error", err)
+	default:
+		t.d.Ack()
+		t.w.locker.Shrink(t.job.WcID, t.job.ID)
+	}
+}
+
+// announce stores the event. It insists; a handBack is returned when the worker must go.
+func (t *task) announce(ctx context.Context, r Result) error {
+	if t.job.WcID == "" {
+		return nil // nobody to tell it of
+	}
+	event := t.event(r)
+	check := t.known || t.d.Attempts > 1
+	publish := func() error {
+		if check || sinceBothClocks(t.decided) > freshness {
+			if published, err := t.published(ctx); published || err != nil {
+				return err
+			}
+		}
+		check = true
+		ctx, cancel := context.WithTimeout(ctx, settleTimeout)
+		defer cancel()
+		return t.w.queue.Publish(ctx, event)
+	}
+	err := t.insist(ctx, "storing the event failed: trying again; see that NATS works", func() error {
+		err := publish()
+		if errors.Is(err, ErrTooLarge) && event.shorten() {
+			err = publish()
+		}
+		if errors.Is(err, ErrTooLarge) {
+			return backoff.Permanent(err)
+		}
+		return err
+	})
+	switch {
+	case errors.Is(err, ErrTooLarge):
+		t.log(ctx, slog.LevelError, "the event is too large for the server: the job goes to the dead stream", "error", err)
+		t.dead = err
+	case err != nil:
+		return handBack{}
+	default:
+		t.report(ctx, event)
+	}
+	return nil
+}
+
+// bury stores the job in the dead stream.
+func (t *task) bury(ctx context.Context) error {
+	err := t.insist(ctx, "storing the dead letter failed: trying again; see that NATS works", func() error {
+		ctx, cancel := context.WithTimeout(ctx, settleTimeout)
+		defer cancel()
+		return t.w.queue.Bury(ctx, t.d, t.dead.Error())
+	})
+	if err != nil {
+		return handBack{}
+	}
+	t.w.metrics.dead.Inc()
+	return nil
+}
+
+// insist repeats do, with growing pauses, until it succeeds or ctx ends.
+func (t *task) insist(ctx context.Context, trouble string, do func() error) error {
+	_, err := backoff.Retry(ctx, func() (struct{}, error) {
+		err := do()
+		if err != nil {
+			t.log(ctx, slog.LevelWarn, trouble, "error", err)
+		}
+		return struct{}{}, err
+	}, backoff.WithBackOff(newBackOff()), backoff.WithMaxElapsedTime(0))
+	return err
+}
+
+func (t *task) event(r Result) *Event {
+	e := &Event{
+		ID: t.job.EventID(), JobID: t.job.ID, WcID: t.job.WcID, Tenant: t.job.Tenant, Labels: t.job.Labels,
+		Result: r, Attempts: t.d.Attempts, Worker: t.w.Pod,
+		RequestedAt: t.job.RequestedAt, Traceparent: t.d.Traceparent,
+	}
+	if e.RequestedAt.IsZero() {
+		e.RequestedAt = t.d.StoredAt
+	}
+	return e
+}
+
+// report counts and logs the job's end.
+func (t *task) report(ctx context.Context, e *Event) {
+	t.w.metrics.jobs.WithLabelValues(string(e.Outcome)).Inc()
+	t.w.metrics.overhead.Observe((time.Since(t.taken) - t.elsewhere).Seconds())
+	t.log(ctx, slog.LevelInfo, "job ended", "outcome", e.Outcome, "code", e.Code, "message", e.Message,
+		"prompted", e.Prompted, "sharedWith", e.SharedWith, "attempts", e.Attempts)
+}
+
+// handBack says that the job returns to the queue.
+type handBack struct{ after time.Duration }
+
+func (h handBack) Error() string { return "handed back to the queue" }
+
+func isHandBack(err error) bool {
+	var back handBack
+	return errors.As(err, &back)
+}
+
+// afterwards returns a context that outlives ctx by the time that it takes to tell
+// others what has happened.
+func afterwards(ctx context.Context) (context.Context, context.CancelFunc) {
+	out, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(settleTimeout, cancel) })
+	return out, func() { stop(); cancel() }
+}

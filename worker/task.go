@@ -1,0 +1,214 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/google/uuid"
+)
+
+// task is one delivery of a job on its way through the pipeline.
+type task struct {
+	w   *Worker
+	d   *Delivery
+	job *Job
+
+	dead      error     // why the job goes to the dead stream
+	exhausted bool      // it was delivered too often
+	known     bool      // its event may be stored already
+	since     time.Time // then not before this
+
+	token string    // of the attempt under way, "" when none is
+	used  string    // of the attempt that reached the gateway
+	asked time.Time // before the last begin was sent
+	now   time.Time // what the store's clock said to it
+
+	access    Access
+	ambiguity error // why the answer to this job's own prompt is not known
+	retries   backoff.BackOff
+	reserved  bool // its turn under the tenant's rate has come
+
+	place  *waiter // in the lot
+	slot   bool
+	parked bool
+
+	startedAt time.Time
+	taken     time.Time
+	decided   time.Time     // when it was known how the job ends, or before
+	elsewhere time.Duration // spent in the gateway, or waiting
+}
+
+func (w *Worker) newTask(d *Delivery) *task {
+	job, err := d.Job()
+	return &task{
+		w: w, d: d, job: job, dead: err,
+		exhausted: d.Final || d.Attempts > w.MaxDeliveries,
+		since:     d.StoredAt, startedAt: time.Now(), taken: time.Now(),
+		slot: true, retries: newBackOff(),
+	}
+}
+
+func newBackOff() backoff.BackOff {
+	b := backoff.NewExponentialBackOff()
+	b.InitialInterval, b.MaxInterval = 200*time.Millisecond, 15*time.Second
+	return b
+}
+
+// leave gives back what the task still holds in the pod.
+func (t *task) leave() {
+	if t.place != nil {
+		t.place.leave()
+	}
+	t.unpark()
+	t.freeSlot()
+}
+
+// ask asks with the token of the attempt under way. Asking again with the same one
+// says that it was not used so far.
+func (t *task) ask() Ask {
+	if t.token == "" {
+		id := uuid.New()
+		t.token = string(id[:])
+	}
+	return Ask{
+		WcID: t.job.WcID, JobID: t.job.ID, Tenant: t.job.Tenant,
+		Token: t.token, Previous: t.token, Pod: t.w.Pod,
+		StoredAt: t.d.StoredAt, Deadline: t.job.Deadline,
+	}
+}
+
+// release lets go of the account after an attempt that was not used.
+func (t *task) release(ctx context.Context) {
+	if t.token == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+	defer cancel()
+	if err := t.w.locker.Release(ctx, t.ask()); err != nil {
+		// The next attempt has the same token, and makes up for it.
+		t.log(ctx, slog.LevelWarn, "letting go of the account failed: it stays locked until the job asks again or its lease ends", "error", err)
+		return
+	}
+	t.token = ""
+	t.w.lot.wake(t.job.WcID)
+}
+
+// conclude returns how the job ends without a prompt of its own.
+func (t *task) conclude(r Result) (*Conclusion, error) {
+	if r.StartedAt.IsZero() {
+		r.StartedAt = t.startedAt
+	}
+	if r.FinishedAt.IsZero() {
+		r.FinishedAt = t.clock()
+	}
+	return &Conclusion{
+		WcID: t.job.WcID, JobID: t.job.ID, Tenant: t.job.Tenant,
+		StoredAt: t.d.StoredAt, Result: r,
+	}, nil
+}
+
+// answered concludes with what the gateway replied to this job's prompt.
+func (t *task) answered(reply Reply) (*Conclusion, error) {
+	t.w.protect(reply.Login)
+	end, err := t.conclude(Result{
+		Outcome: reply.Outcome, Code: reply.Code, Message: reply.Message, Login: reply.Login, Prompted: true,
+	})
+	end.Token = t.used
+	if reply.Outcome == Failed && t.w.Cooldown > 0 {
+		end.Cooldown = t.w.Cooldown
+		end.Result.RetryAfter = end.Result.FinishedAt.Add(t.w.Cooldown)
+	}
+	return end, err
+}
+
+// unknown concludes a confirmation whose answer can't be learned. While its prompt
+// may be open the lock stays; that is what answer tells.
+func (t *task) unknown(answer Answer) (*Conclusion, error) {
+	message := "the worker was cut off while the prompt may have been open"
+	if t.ambiguity != nil {
+		message = t.ambiguity.Error()
+	}
+	end, err := t.conclude(Result{Outcome: Unknown, Message: message, Prompted: true})
+	end.Token, end.Keep = answer.Token, true
+	if answer.Wait > 0 {
+		end.Result.RetryAfter = answer.Now.Add(answer.Wait)
+	}
+	return end, err
+}
+
+// reject concludes a job that is wrong in itself.
+func (t *task) reject(reason error) (*Conclusion, error) {
+	t.dead = errors.Join(ErrInvalidJob, reason)
+	return t.conclude(Result{Outcome: Invalid, Message: reason.Error()})
+}
+
+// giveUp concludes a job that was delivered too often without coming to an end, unless
+// it was handed back so often.
+func (t *task) giveUp(ctx context.Context, answer Answer) (*Conclusion, error) {
+	excused, err := t.w.locker.Excused(ctx, t.job.WcID, t.job.ID)
+	switch {
+	case err != nil:
+		t.release(ctx)
+		return nil, t.hold(t.retries.NextBackOff())
+	case !t.d.Final && t.d.Attempts-excused <= t.w.MaxDeliveries:
+		t.exhausted = false
+		return t.step(ctx, answer)
+	case answer.State == Done || answer.State == Ended:
+		t.exhausted = false
+		return t.step(ctx, answer)
+	}
+	t.release(ctx)
+	t.dead, t.known = errExhausted, true
+	end, err := t.conclude(Result{Outcome: Unknown, Message: errExhausted.Error()})
+	if answer.Own || answer.State == InDoubt {
+		end.Token, end.Keep = answer.Token, true
+	}
+	return end, err
+}
+
+var errExhausted = errors.New("delivered too often without coming to an end")
+
+// listed returns the account's login when the online list has a new one. One that is
+// known from the account's last event was there before this prompt, and shows nothing.
+func (t *task) listed(ctx context.Context) (*Login, error) {
+	ctx, cancel := context.WithTimeout(ctx, reconcileTimeout)
+	defer cancel()
+	login, err := t.w.gateway.Online(ctx, t.job.Tenant, t.job.WcID)
+	if login == nil || err != nil {
+		return nil, err
+	}
+	known, err := t.w.queue.LastWID(ctx, t.job.WcID)
+	if err != nil || known == login.WID {
+		return nil, err
+	}
+	t.w.protect(login)
+	return login, nil
+}
+
+// published tells whether the job's event is in the stream already.
+func (t *task) published(ctx context.Context) (bool, error) {
+	return t.w.queue.Published(ctx, t.job.WcID, t.job.EventID(), t.since)
+}
+
+// clock is the store's clock, which all pods share, once it is known.
+func (t *task) clock() time.Time {
+	if t.now.IsZero() {
+		return time.Now()
+	}
+	return t.now.Add(time.Since(t.asked))
+}
+
+// sinceBothClocks is how long ago t was by the monotonic or the wall clock, whichever
+// says more: the first stands still while a machine sleeps, the second may be set.
+func sinceBothClocks(t time.Time) time.Duration {
+	return max(time.Since(t), time.Now().Round(0).Sub(t.Round(0)))
+}
+
+func (t *task) log(ctx context.Context, level slog.Level, message string, args ...any) {
+	if t.w.Logger.Enabled(ctx, level) {
+		t.w.Logger.With("job", t.job.ID, "account", t.job.WcID).Log(ctx, level, message, args...)
+	}
+}

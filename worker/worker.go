@@ -1,0 +1,275 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+// handle takes one delivery through its life, and settles it. It blocks until then.
+// ctx ends when what is cut off must be cut off.
+func (w *Worker) handle(ctx context.Context, d *Delivery) {
+	t := w.newTask(d)
+	defer t.leave()
+	for {
+		end, err := t.pursue(ctx)
+		if err == nil {
+			err = t.finish(ctx, end)
+		}
+		if errors.Is(err, ErrSuperseded) && t.dead == nil {
+			continue // another delivery of the job is at work: wait for it
+		}
+		t.settle(ctx, end, err)
+		return
+	}
+}
+
+// pursue asks for the account until it is known how the job ends. The error is
+// [ErrEnded], or a handBack.
+func (t *task) pursue(ctx context.Context) (*Conclusion, error) {
+	if t.dead != nil {
+		return t.conclude(Result{Outcome: Invalid, Message: t.dead.Error()})
+	}
+	for {
+		answer, err := t.begin(ctx)
+		if err != nil {
+			return nil, err
+		}
+		end, err := t.step(ctx, answer)
+		if end != nil || err != nil {
+			return end, err
+		}
+	}
+}
+
+// step does what the answer allows. It returns nil and no error when the job must ask again.
+func (t *task) step(ctx context.Context, answer Answer) (*Conclusion, error) {
+	if t.exhausted {
+		return t.giveUp(ctx, answer)
+	}
+	switch answer.State {
+	case Granted:
+		return t.granted(ctx)
+	case Held:
+		return t.await(ctx, answer)
+	case Shared:
+		return t.share(answer)
+	case InDoubt:
+		return t.resolveDoubt(ctx, answer)
+	case Cooling:
+		return t.conclude(Result{Outcome: Throttled, Message: answer.Reason, RetryAfter: answer.RetryAt})
+	case TooLate:
+		if t.w.refusals.of(t.job.Tenant) != nil {
+			return t.conclude(Result{Outcome: Unauthorized, Message: ErrRefused.Error()})
+		}
+		return t.conclude(Result{Outcome: Expired, Message: "too little time was left before the deadline"})
+	case Suspended:
+		return nil, t.hold(answer.Wait)
+	case Done:
+		t.known, t.since = true, answer.Since
+		return t.conclude(*answer.Result)
+	case Ended:
+		return nil, ErrEnded
+	}
+	return nil, fmt.Errorf("step: unknown state %q", answer.State)
+}
+
+// begin asks for the account: one round trip, shared with other jobs. It insists
+// while the store can't be reached.
+func (t *task) begin(ctx context.Context) (answer Answer, err error) {
+	if t.place == nil {
+		t.place = t.w.lot.join(t.job.WcID)
+	}
+	for wait := newBackOff(); ; {
+		if t.w.isStopping() {
+			t.release(ctx)
+			return Answer{}, handBack{}
+		}
+		t.asked = time.Now()
+		answer, err = t.w.locker.Begin(ctx, t.ask())
+		if err == nil {
+			t.now = answer.Now
+			if answer.State != Granted {
+				t.token = ""
+			}
+			return answer, nil
+		}
+		t.log(ctx, slog.LevelWarn, "asking for the account failed: trying again; see that Redis works", "error", err)
+		if err := t.hold(wait.NextBackOff()); err != nil {
+			t.release(ctx)
+			return Answer{}, err
+		}
+	}
+}
+
+// granted calls the gateway, unless something stands in the way: then it lets go of
+// the account before it waits.
+func (t *task) granted(ctx context.Context) (*Conclusion, error) {
+	wait, err := t.obstacle(ctx)
+	if wait == nil && err == nil {
+		return t.confirm(ctx)
+	}
+	t.release(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return wait(ctx)
+}
+
+// obstacle returns how to wait for what forbids the call now, nil when nothing does.
+// [ErrEnded] is returned when this redelivered job's event is stored already.
+func (t *task) obstacle(ctx context.Context) (wait func(context.Context) (*Conclusion, error), err error) {
+	access, err := t.w.gateway.Access(t.job.Tenant)
+	if err != nil {
+		return func(context.Context) (*Conclusion, error) { return t.reject(err) }, nil
+	}
+	t.access = access
+	if lifted := t.w.refusals.of(t.job.Tenant); lifted != nil {
+		return func(context.Context) (*Conclusion, error) { return t.awaitCredential(lifted) }, nil
+	}
+	if t.ambiguity != nil {
+		return func(context.Context) (*Conclusion, error) { return t.unknown(Answer{}) }, nil
+	}
+	if !t.takeSlot() {
+		return t.awaitSlot, nil
+	}
+	if t.d.Attempts > 1 {
+		if published, err := t.published(ctx); err != nil {
+			t.log(ctx, slog.LevelWarn, "looking for the job's event failed: trying again; see that NATS works", "error", err)
+			return t.pauseFor(t.retries.NextBackOff()), nil
+		} else if published {
+			return nil, ErrEnded
+		}
+	}
+	return t.rate(ctx)
+}
+
+// confirm makes the phone ask, and blocks until the person has answered.
+func (t *task) confirm(ctx context.Context) (*Conclusion, error) {
+	var reply Reply
+	var err error
+	ran := t.w.breakers.at(t.access.Address).call(func() error {
+		reply, err = t.call(ctx)
+		return err
+	}, healthy)
+	switch {
+	case !ran:
+		t.release(ctx)
+		return t.pauseFor(t.retries.NextBackOff())(ctx)
+	case err == nil:
+		return t.answered(reply)
+	case errors.Is(err, errSlow):
+		t.release(ctx)
+		t.log(ctx, slog.LevelWarn, "the request was not sent in time: asking again", "sendWindow", t.w.SendWindow)
+		return nil, nil
+	case errors.Is(err, ErrUnknownTenant):
+		t.release(ctx)
+		return t.reject(err)
+	case errors.Is(err, ErrRefused):
+		t.release(ctx)
+		t.refuse(ctx, err)
+		return nil, nil
+	case errors.Is(err, ErrNotStarted):
+		t.release(ctx)
+		t.log(ctx, slog.LevelWarn, "the gateway did not start the confirmation: trying again later", "error", err)
+		return t.pauseFor(t.retries.NextBackOff())(ctx)
+	case ctx.Err() != nil:
+		t.log(ctx, slog.LevelWarn, "the call was cut off: the account stays locked until its lease ends", "error", err)
+		return nil, handBack{}
+	}
+	t.ambiguity = err
+	t.log(ctx, slog.LevelWarn, "the gateway's answer is not known: the account stays locked until its lease ends", "error", err)
+	return nil, nil
+}
+
+// call is the one place where a prompt is made.
+func (t *task) call(ctx context.Context) (Reply, error) {
+	w := t.w
+	ctx, cancel := context.WithDeadline(ctx, t.asked.Add(w.SendWindow+w.ConfirmTimeout))
+	defer cancel()
+	w.metrics.open.Inc()
+	defer w.metrics.open.Dec()
+	t.startedAt = t.clock()
+	started := time.Now()
+	defer func() { t.elsewhere += time.Since(started) }()
+	return w.gateway.SecondLogin(ctx, t.job, func() error {
+		if sinceBothClocks(t.asked) > w.SendWindow {
+			return errSlow
+		}
+		t.used, t.token, t.reserved = t.token, "", false
+		return nil
+	})
+}
+
+// errSlow is returned when the request would go out after the send window.
+var errSlow = errors.New("the send window closed before the request was written")
+
+// healthy tells whether the end of a call shows a gateway that works. A person may
+// take longer than the time-out.
+func healthy(err error) bool {
+	for _, fine := range []error{nil, ErrRefused, ErrUnknownTenant, errSlow, context.DeadlineExceeded, context.Canceled} {
+		if errors.Is(err, fine) {
+			return true
+		}
+	}
+	return false
+}
+
+// await waits in the lot for the confirmation that another job, or an earlier delivery
+// of this one, has open.
+func (t *task) await(ctx context.Context, answer Answer) (*Conclusion, error) {
+	wait := answer.Wait + jitter(leaseSlack)
+	if answer.Own {
+		if end, err := t.reconcile(ctx, answer); end != nil || err != nil {
+			return end, err
+		}
+		wait = min(wait, reconcileEvery+jitter(reconcileEvery/2))
+	}
+	if t.place == nil {
+		place, err := t.w.lot.enter(ctx, t.job.WcID)
+		if err != nil {
+			t.log(ctx, slog.LevelWarn, "watching the account's events failed: trying again; see that NATS works", "error", err)
+			return nil, t.hold(t.retries.NextBackOff())
+		}
+		t.place = place
+		return nil, nil // once more: the confirmation may have ended before the subscription stood
+	}
+	started := time.Now()
+	defer func() { t.w.metrics.lockWait.Observe(time.Since(started).Seconds()) }()
+	return nil, t.wait(min(wait, t.left()), t.place.woke)
+}
+
+// share takes over the outcome of the confirmation that this job was found waiting for.
+func (t *task) share(answer Answer) (*Conclusion, error) {
+	r := *answer.Result
+	r.SharedWith, r.Prompted, r.StartedAt = answer.By, false, t.clock()
+	return t.conclude(r)
+}
+
+// reconcile learns from the online list how this job's own confirmation ended, whose
+// answer was lost with the pod or on the way. The prompt may still be open: the lock stays.
+func (t *task) reconcile(ctx context.Context, answer Answer) (*Conclusion, error) {
+	login, err := t.listed(ctx)
+	switch {
+	case login != nil:
+		end, _ := t.conclude(Result{Outcome: Succeeded, Login: login, Prompted: true, Reconciled: true})
+		end.Token, end.Keep = answer.Token, true
+		return end, nil
+	case errors.Is(err, ErrNoList) && t.ambiguity != nil:
+		return t.unknown(answer)
+	case err != nil && !errors.Is(err, ErrNoList):
+		t.log(ctx, slog.LevelWarn, "asking who is online failed: trying again", "error", err)
+	}
+	return nil, nil
+}
+
+// resolveDoubt ends a job whose confirmation has ended without an answer. It never
+// prompts again by itself.
+func (t *task) resolveDoubt(ctx context.Context, answer Answer) (*Conclusion, error) {
+	if end, err := t.reconcile(ctx, answer); end != nil || err != nil {
+		return end, err
+	}
+	return t.unknown(answer)
+}
