@@ -1,0 +1,115 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync/atomic"
+
+	"github.com/relogin/relogin/worker"
+)
+
+// ErrAmbiguous is returned when a prompt may be open and its answer is not known.
+// The text says what was seen: the status, the content type, at most a few words of a
+// reply that is not JSON.
+var ErrAmbiguous = errors.New("the gateway may have made the prompt, its answer is not known")
+
+// Values of [Options].Reconcile.
+const (
+	ReconcileAuto = "auto" // ask for the online list until the gateway answers 404
+	ReconcileOn   = "on"   // ask always
+	ReconcileOff  = "off"  // never ask
+)
+
+// Options say where the gateway is.
+type Options struct {
+	URL               string // base address; may have a path; no user, query or fragment
+	Authorization     string // the credential, sent as it is; empty: none is sent
+	AuthorizationFile string // or the file that holds it; the newline at its end is cut off
+	TenantsFile       string // tenants with their own address and credential; empty: none
+	Reconcile         string // ReconcileAuto unless set
+	MaxConns          int    // idle connections kept per gateway; the calls at once, say; net/http's default unless set
+	Logger            *slog.Logger
+}
+
+// String returns the options without the credential.
+func (o Options) String() string {
+	return fmt.Sprintf("gateway.Options{tenants file %q, authorization file %q, reconcile %q}",
+		o.TenantsFile, o.AuthorizationFile, o.Reconcile)
+}
+
+// GoString is String: the credential is not shown.
+func (o Options) GoString() string { return o.String() }
+
+// LogValue is String: the credential is not shown.
+func (o Options) LogValue() slog.Value { return slog.StringValue(o.String()) }
+
+// Client calls the gateways of all tenants. It is safe for concurrent use.
+type Client struct {
+	options   Options
+	log       *slog.Logger
+	transport *http.Transport
+	settings  atomic.Pointer[settings]
+}
+
+var _ worker.Gateway = (*Client)(nil)
+
+// New reads the files that options name and returns the client. It connects to
+// nothing. Its error joins everything that is wrong, by tenant and key.
+// Files that change later are seen while [Client.Run] runs. The caller calls
+// [Client.Close].
+func New(options Options) (*Client, error) {
+	if options.Reconcile == "" {
+		options.Reconcile = ReconcileAuto
+	}
+	if options.Logger == nil {
+		options.Logger = slog.New(slog.DiscardHandler)
+	}
+	read, err := readSettings(options)
+	switch options.Reconcile {
+	case ReconcileAuto, ReconcileOn, ReconcileOff:
+	default:
+		err = errors.Join(err, fmt.Errorf("reconcile: %q is none of auto, on, off", options.Reconcile))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read gateway settings: %w", err)
+	}
+	c := &Client{options: options, log: options.Logger, transport: newTransport(options.MaxConns)}
+	c.settings.Store(read)
+	return c, nil
+}
+
+// Close closes the connections that no call uses. Calls under way go on until their
+// context ends, and calls made later still work.
+func (c *Client) Close() { c.transport.CloseIdleConnections() }
+
+// String names the client, and no credential.
+func (c *Client) String() string {
+	return fmt.Sprintf("gateway.Client{%d tenants}", len(c.settings.Load().tenants))
+}
+
+// GoString is String.
+func (c *Client) GoString() string { return c.String() }
+
+// Access implements [worker.Gateway]. The fingerprint is the same in every process
+// that has the same settings, and tells nothing about them.
+func (c *Client) Access(tenant string) (worker.Access, error) {
+	t, err := c.tenant(tenant)
+	if err != nil {
+		return worker.Access{}, err
+	}
+	return worker.Access{Address: t.url, Fingerprint: t.fingerprint}, nil
+}
+
+// Addresses implements [worker.Gateway]: sorted, each once. The caller may keep it, but
+// not change it.
+func (c *Client) Addresses() []string { return c.settings.Load().addresses }
+
+func (c *Client) tenant(name string) (*tenant, error) {
+	t, ok := c.settings.Load().tenants[name]
+	if !ok {
+		return nil, fmt.Errorf("%w: %q", worker.ErrUnknownTenant, name)
+	}
+	return t, nil
+}

@@ -1,0 +1,39 @@
+// Package gateway calls the gateway that makes phones ask for confirmation: it
+// implements [worker.Gateway] on HTTP.
+//
+// # The one rule
+//
+// A call that may have reached the gateway is never repeated, and never reported as
+// not made. [Client.SecondLogin] therefore counts the bytes that its request put on
+// the wire: only when that is certainly none does it return [worker.ErrNotStarted].
+// Everything that leaves a doubt is [ErrAmbiguous]:
+//
+//	nothing was written: refused, DNS, TLS, dial time-out, cancelled   worker.ErrNotStarted
+//	HTTP 429, 503                                                      worker.ErrNotStarted
+//	HTTP 401, 403                                                      worker.ErrRefused
+//	a tenant that is not configured                                    worker.ErrUnknownTenant
+//	mayStart said no                                                   its error
+//	all else: reset, time-out, other statuses, an unreadable reply     ErrAmbiguous
+//
+// Redirects are not followed, replies are not decompressed, only HTTP/1.1 is spoken.
+// The proxies of HTTP_PROXY, HTTPS_PROXY and NO_PROXY are honoured.
+//
+// # Tenants
+//
+// A tenant has an address and a credential. The tenant "default" comes from
+// [Options]; the tenants file is a YAML map that adds others, or replaces it:
+//
+//	acme:
+//	  url: https://gateway.acme.example/api   # left out: Options.URL
+//	  authorizationFile: acme.token           # relative to the tenants file
+//	beta:
+//	  authorization: "…"                      # left out: no Authorization header
+//
+// [Client.Run] watches these files. A new version counts for calls made after it was
+// read; one that has a mistake changes nothing and is logged.
+//
+// # Secrets
+//
+// No credential, and no token or data of a login, is in any error, log record or
+// String of this package.
+package gateway

@@ -1,0 +1,185 @@
+package gateway
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+
+	"github.com/relogin/relogin/worker"
+)
+
+const (
+	codeOK   = "1000"
+	scanText = "重新扫码" // in a reply's text: only a QR scan helps
+
+	maxMessageBytes = 1 << 10
+	maxCodeBytes    = 64
+	maxEnvelopes    = 5 // within each other
+)
+
+// envelope is one level of a reply. The value under data may be a login, another
+// envelope, or both in one.
+type envelope struct {
+	Code    json.RawMessage `json:"code"`
+	Message text            `json:"message"`
+	Msg     text            `json:"msg"`
+	Data    json.RawMessage `json:"data"`
+
+	WcID     text `json:"wcId"`
+	WID      text `json:"wId"`
+	NickName text `json:"nickName"`
+	HeadURL  text `json:"headUrl"`
+	Status   text `json:"status"`
+	Token    text `json:"token"`
+}
+
+// ParseReply reads the gateway's reply to a second login. Replies differ between the
+// gateway's versions; what is understood:
+//
+//   - code is a string or a number; the text is message or msg; unknown keys, a byte
+//     order mark and white space around are ignored
+//   - data is a login, or null, or absent, or an envelope with a code of its own, up
+//     to five levels of them
+//   - the first code that is not 1000, from outside in, decides: [worker.Failed]
+//   - [worker.Succeeded] takes 1000 at every level and a login with a wId
+//   - whatever is not a success and has the text for "scan again" at some level is
+//     [worker.NeedsScan]
+//
+// Code and Message are those of the innermost level that has a code, Message cut to
+// 1 KiB. The wcId of the login is the replied one, empty when there is none.
+//
+// A nil error comes with one of those three outcomes. Any other reply, and one over
+// 1 MiB, is an error that wraps [ErrAmbiguous] and repeats nothing of the reply.
+func ParseReply(body []byte) (worker.Reply, error) {
+	if len(body) > maxReplyBytes {
+		return worker.Reply{}, fmt.Errorf("%w: the reply is over %d bytes", ErrAmbiguous, maxReplyBytes)
+	}
+	var reply worker.Reply
+	var login *envelope
+	scan := false
+	raw := bytes.TrimPrefix(body, []byte("\ufeff"))
+	for depth := 0; isObject(raw); depth++ {
+		if depth > maxEnvelopes {
+			return worker.Reply{}, fmt.Errorf("%w: the reply nests too many envelopes", ErrAmbiguous)
+		}
+		var e envelope
+		if err := json.Unmarshal(raw, &e); err != nil {
+			return worker.Reply{}, fmt.Errorf("%w: the reply is not valid JSON", ErrAmbiguous)
+		}
+		code, err := e.code()
+		if err != nil {
+			return worker.Reply{}, err
+		}
+		scan = scan || e.wantsScan()
+		if code != "" {
+			reply.Code, reply.Message = cut(code, maxCodeBytes), cut(e.text(), maxMessageBytes)
+		}
+		if reply.Code == "" {
+			return worker.Reply{}, fmt.Errorf("%w: the reply has no code", ErrAmbiguous)
+		}
+		if reply.Code != codeOK {
+			reply.Outcome = worker.Failed
+			if scan {
+				reply.Outcome = worker.NeedsScan
+			}
+			return reply, nil
+		}
+		if depth > 0 && e.WID != "" {
+			login = &e
+		}
+		raw = e.Data
+	}
+	return conclude(reply, login, scan)
+}
+
+// conclude ends a reply in which every code is 1000.
+func conclude(reply worker.Reply, login *envelope, scan bool) (worker.Reply, error) {
+	switch {
+	case login != nil:
+		reply.Outcome, reply.Login = worker.Succeeded, login.login()
+	case scan:
+		reply.Outcome = worker.NeedsScan
+	case reply.Code == "":
+		return worker.Reply{}, fmt.Errorf("%w: the reply is not a JSON object", ErrAmbiguous)
+	default:
+		return worker.Reply{}, fmt.Errorf("%w: the reply says success and has no login", ErrAmbiguous)
+	}
+	return reply, nil
+}
+
+func isObject(raw []byte) bool { return bytes.HasPrefix(bytes.TrimLeft(raw, " \t\r\n"), []byte("{")) }
+
+// code returns the level's code, 1000.0 and " 1000" being 1000, or "" when it has none.
+func (e *envelope) code() (string, error) {
+	var code text
+	switch raw := string(e.Code); {
+	case raw == "" || raw == "null":
+		return "", nil
+	case json.Unmarshal(e.Code, &code) != nil || strings.TrimSpace(string(code)) == "" && raw[0] != '"':
+		return "", fmt.Errorf("%w: the reply's code is neither a string nor a number", ErrAmbiguous)
+	}
+	return plainNumber(strings.TrimSpace(string(code))), nil
+}
+
+// text returns the level's message.
+func (e *envelope) text() string {
+	if e.Message != "" {
+		return string(e.Message)
+	}
+	return string(e.Msg)
+}
+
+func (e *envelope) wantsScan() bool {
+	return strings.Contains(string(e.Message), scanText) || strings.Contains(string(e.Msg), scanText)
+}
+
+func (e *envelope) login() *worker.Login {
+	var data text
+	_ = json.Unmarshal(e.Data, &data) // anything but a string or number is no login data
+	status, _ := strconv.Atoi(plainNumber(strings.TrimSpace(string(e.Status))))
+	return &worker.Login{
+		WcID:     string(e.WcID),
+		WID:      string(e.WID),
+		NickName: string(e.NickName),
+		HeadURL:  string(e.HeadURL),
+		Status:   status,
+		Token:    string(e.Token),
+		Data:     string(data),
+	}
+}
+
+// text is a JSON string, or a number as it is written; any other value reads as "".
+// It is valid UTF-8.
+type text string
+
+// UnmarshalJSON never fails.
+func (t *text) UnmarshalJSON(raw []byte) error {
+	*t = ""
+	switch c := raw[0]; {
+	case c == '"':
+		var s string
+		if err := json.Unmarshal(raw, &s); err != nil {
+			return err
+		}
+		*t = text(s)
+	case c == '-' || c >= '0' && c <= '9':
+		*t = text(raw)
+	}
+	return nil
+}
+
+// plainNumber writes whole numbers in one way: 1000.0 and 1e3 become 1000. Anything
+// else is returned as it is.
+func plainNumber(s string) string {
+	if strings.Trim(s, "0123456789.eE+-") != "" {
+		return s
+	}
+	f, err := strconv.ParseFloat(s, 64)
+	if err != nil || f != math.Trunc(f) || math.Abs(f) > 1<<53 {
+		return s
+	}
+	return strconv.FormatInt(int64(f), 10)
+}

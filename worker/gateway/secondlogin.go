@@ -1,0 +1,90 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+
+	"github.com/relogin/relogin/worker"
+)
+
+// maxReplyBytes bounds the reply to a second login.
+const maxReplyBytes = 1 << 20
+
+type secondLoginRequest struct {
+	WcID  string `json:"wcId"`
+	Type  int    `json:"type"`
+	TTUID string `json:"ttuid,omitempty"`
+	AID   string `json:"aid,omitempty"`
+}
+
+// SecondLogin implements [worker.Gateway]. Besides that interface's errors it returns
+// [ErrAmbiguous]. errors.Is finds a context's error in either only when ctx has ended:
+// a dial time-out is not one. mayStart is called once, unless a connection failed
+// before it took a byte: then once more before the first byte on the next.
+func (c *Client) SecondLogin(ctx context.Context, j *worker.Job, mayStart func() error) (worker.Reply, error) {
+	t, err := c.tenant(j.Tenant)
+	if err != nil {
+		return worker.Reply{}, err
+	}
+	body, err := json.Marshal(secondLoginRequest{j.WcID, j.Type, j.TTUID, j.AID})
+	if err != nil {
+		return worker.Reply{}, fmt.Errorf("%w: %w", worker.ErrNotStarted, err)
+	}
+	var veto error
+	g := newGate(func() error {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		veto = mayStart()
+		return veto
+	})
+	resp, err := c.post(ctx, t, "/secondLogin", body, g)
+	if err == nil {
+		defer resp.Body.Close()
+	}
+	switch started := g.close(); {
+	case !started && veto != nil:
+		return worker.Reply{}, veto
+	case !started && err == nil:
+		return worker.Reply{}, fmt.Errorf("%w: it answered HTTP %d before it was asked", worker.ErrNotStarted, resp.StatusCode)
+	case !started:
+		return worker.Reply{}, because(ctx, worker.ErrNotStarted, err)
+	case err != nil:
+		return worker.Reply{}, because(ctx, ErrAmbiguous, err)
+	}
+	return t.readReply(ctx, resp)
+}
+
+// because adds the cause to an error class. It wraps ctx's own error only: the time-outs
+// of package net pass for it, and say something else.
+func because(ctx context.Context, class, cause error) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("%w: %w", class, context.Cause(ctx))
+	}
+	return fmt.Errorf("%w: %v", class, cause)
+}
+
+// readReply turns the reply to a request that got out into the call's result.
+func (t *tenant) readReply(ctx context.Context, resp *http.Response) (worker.Reply, error) {
+	switch resp.StatusCode {
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return worker.Reply{}, fmt.Errorf("%w: HTTP %d", worker.ErrRefused, resp.StatusCode)
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		return worker.Reply{}, fmt.Errorf("%w: HTTP %d", worker.ErrNotStarted, resp.StatusCode)
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxReplyBytes+1))
+	switch {
+	case err != nil:
+		return worker.Reply{}, because(ctx, fmt.Errorf("%w: read reply: %s", ErrAmbiguous, describe(resp, body, t)), err)
+	case resp.StatusCode/100 != 2:
+		return worker.Reply{}, fmt.Errorf("%w: %s", ErrAmbiguous, describe(resp, body, t))
+	}
+	reply, err := ParseReply(body)
+	if err != nil {
+		return worker.Reply{}, fmt.Errorf("%w: %s", err, describe(resp, body, t))
+	}
+	return reply, nil
+}

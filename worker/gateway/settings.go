@@ -1,0 +1,182 @@
+package gateway
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"maps"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"github.com/goccy/go-yaml"
+)
+
+const defaultTenant = "default"
+
+// settings are what one reading of the flags and files gave. They do not change.
+type settings struct {
+	tenants   map[string]*tenant
+	addresses []string // of the tenants, sorted, each once
+	files     []string // all that were read
+}
+
+// tenant is one address with its credential, and what was learned of it.
+type tenant struct {
+	name          string
+	url           string // without a slash at the end
+	authorization string
+	fingerprint   string
+
+	online onlineList
+	noList atomic.Bool // it answered 404 to the online list
+}
+
+// tenantEntry is a tenant as the tenants file has it.
+type tenantEntry struct {
+	URL               string `yaml:"url"`
+	Authorization     string `yaml:"authorization"`
+	AuthorizationFile string `yaml:"authorizationFile"`
+}
+
+// readSettings returns the tenants of the options and of the files that they name, or
+// all that is wrong with them.
+func readSettings(o Options) (*settings, error) {
+	entries := map[string]tenantEntry{}
+	s := &settings{tenants: map[string]*tenant{}}
+	var errs []error
+	if o.TenantsFile != "" {
+		s.files = append(s.files, o.TenantsFile)
+		var err error
+		entries, err = readTenantsFile(o.TenantsFile)
+		errs = append(errs, err)
+	}
+	if _, ok := entries[defaultTenant]; !ok {
+		entries[defaultTenant] = tenantEntry{o.URL, o.Authorization, o.AuthorizationFile}
+	}
+	for _, name := range slices.Sorted(maps.Keys(entries)) {
+		e := entries[name]
+		if e.URL == "" {
+			e.URL = o.URL
+		}
+		if e.AuthorizationFile != "" {
+			s.files = append(s.files, e.AuthorizationFile)
+		}
+		t, err := newTenant(name, e)
+		s.tenants[name] = t
+		errs = append(errs, err)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	for _, t := range s.tenants {
+		s.addresses = append(s.addresses, t.url)
+	}
+	slices.Sort(s.addresses)
+	s.addresses = slices.Compact(s.addresses)
+	return s, nil
+}
+
+func readTenantsFile(path string) (map[string]tenantEntry, error) {
+	entries := map[string]tenantEntry{}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return entries, fmt.Errorf("tenants file: %w", err)
+	}
+	if err := yaml.UnmarshalWithOptions(data, &entries, yaml.Strict()); err != nil {
+		return entries, fmt.Errorf("tenants file %s: %s", path, yamlProblem(err))
+	}
+	for name, e := range entries {
+		if e.AuthorizationFile != "" && !filepath.IsAbs(e.AuthorizationFile) {
+			e.AuthorizationFile = filepath.Join(filepath.Dir(path), e.AuthorizationFile)
+			entries[name] = e
+		}
+	}
+	return entries, nil
+}
+
+var yamlKeyProblem = regexp.MustCompile(`^(unknown field|mapping key) "[\w.-]+"( already defined)?`)
+
+// yamlProblem returns the line and what is wrong there. The library's own text quotes
+// the file, and so the credentials.
+func yamlProblem(err error) string {
+	var y yaml.Error
+	if !errors.As(err, &y) {
+		return "not valid YAML"
+	}
+	text := yamlKeyProblem.FindString(y.GetMessage())
+	if text == "" {
+		text, _, _ = strings.Cut(y.GetMessage(), `"`)
+	}
+	if t := y.GetToken(); t != nil && t.Position != nil {
+		return fmt.Sprintf("line %d: %s", t.Position.Line, strings.TrimSpace(text))
+	}
+	return strings.TrimSpace(text)
+}
+
+// newTenant checks the entry, and reads the credential's file.
+func newTenant(name string, e tenantEntry) (*tenant, error) {
+	base, urlErr := checkURL(e.URL)
+	authorization, authErr := readAuthorization(e)
+	if err := errors.Join(urlErr, authErr); err != nil {
+		return nil, fmt.Errorf("tenant %q: %w", name, err)
+	}
+	sum := sha256.Sum256([]byte(base + "\x00" + authorization))
+	return &tenant{
+		name:          name,
+		url:           base,
+		authorization: authorization,
+		fingerprint:   hex.EncodeToString(sum[:16]),
+		online:        newOnlineList(),
+	}, nil
+}
+
+// checkURL returns the address without the slash at its end. Its errors do not repeat
+// the address: a password may be in it.
+func checkURL(raw string) (string, error) {
+	if raw == "" {
+		return "", errors.New("url: is missing")
+	}
+	u, err := url.Parse(raw)
+	switch {
+	case err != nil:
+		return "", errors.New("url: is not a valid URL")
+	case u.User != nil:
+		return "", errors.New("url: has a user or password, which belong into authorization")
+	case u.Scheme != "http" && u.Scheme != "https":
+		return "", errors.New("url: does not start with http:// or https://")
+	case u.Hostname() == "":
+		return "", errors.New("url: has no host")
+	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
+		return "", errors.New("url: has a query or a fragment")
+	}
+	return strings.TrimRight(u.String(), "/"), nil
+}
+
+func readAuthorization(e tenantEntry) (string, error) {
+	key, value := "authorization", e.Authorization
+	if e.AuthorizationFile != "" {
+		key = "authorizationFile"
+		if e.Authorization != "" {
+			return "", errors.New("authorization and authorizationFile: only one of them may be set")
+		}
+		data, err := os.ReadFile(e.AuthorizationFile)
+		if err != nil {
+			return "", fmt.Errorf("%s: %w", key, err)
+		}
+		if value = strings.TrimRight(string(data), "\r\n"); value == "" {
+			return "", fmt.Errorf("%s: %s is empty; leave the key out where the gateway wants no credential", key, e.AuthorizationFile)
+		}
+	}
+	for _, b := range []byte(value) {
+		if b < ' ' && b != '\t' || b == 0x7f {
+			return "", fmt.Errorf("%s: has a line break or another control character", key)
+		}
+	}
+	return value, nil
+}

@@ -1,0 +1,493 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// stage is a pipeline among fakes; history is what they were asked, in order.
+type stage struct {
+	*Worker
+	mu      sync.Mutex
+	history []string
+	events  []*Event
+	wakes   map[string]func()
+	deliver chan *Delivery
+
+	begin      func(Ask) (Answer, error)
+	finish     func(Conclusion) (Result, error)
+	login      func(context.Context, *Job, func() error) (Reply, error)
+	online     func() (*Login, error)
+	publish    func(*Event) error
+	published  bool
+	excused    int
+	credential string
+	conclusion Conclusion
+}
+
+func newStage() *stage {
+	s := &stage{wakes: map[string]func(){}, deliver: make(chan *Delivery, 100), credential: "c1"}
+	s.begin = func(a Ask) (Answer, error) { return Answer{State: Granted, Now: time.Now(), Token: a.Token}, nil }
+	s.finish = func(c Conclusion) (Result, error) { return c.Result, nil }
+	s.login = func(_ context.Context, j *Job, mayStart func() error) (Reply, error) {
+		if err := mayStart(); err != nil {
+			return Reply{}, err
+		}
+		return Reply{Outcome: Succeeded, Code: "1000", Login: &Login{WcID: j.WcID, WID: "w1"}}, nil
+	}
+	s.online = func() (*Login, error) { return nil, ErrNoList }
+	s.publish = func(*Event) error { return nil }
+	s.Worker = New(s, s, s, Options{
+		Pod: "pod", Concurrency: 8, MaxParked: 3, MaxDeliveries: 5,
+		SendWindow: 2 * time.Second, ConfirmTimeout: 5 * time.Minute, Cooldown: time.Minute, ShutdownGrace: time.Minute,
+		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), Metrics: NewMetrics(prometheus.NewRegistry()),
+	})
+	return s
+}
+
+func (s *stage) note(format string, args ...any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.history = append(s.history, fmt.Sprintf(format, args...))
+}
+
+func (s *stage) happened() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return strings.Join(s.history, " ")
+}
+
+func (s *stage) Begin(_ context.Context, a Ask) (Answer, error) {
+	answer, err := s.begin(a)
+	s.note("begin:%s", answer.State)
+	return answer, err
+}
+
+func (s *stage) Finish(_ context.Context, c Conclusion) (Result, error) {
+	s.note("finish:%s", c.Result.Outcome)
+	s.conclusion = c
+	return s.finish(c)
+}
+func (s *stage) Release(context.Context, Ask) error                     { s.note("release"); return nil }
+func (s *stage) Shrink(string, string)                                  { s.note("shrink") }
+func (s *stage) Excuse(string, string)                                  { s.note("excuse") }
+func (s *stage) Excused(context.Context, string, string) (int, error)   { return s.excused, nil }
+func (s *stage) Reserve(context.Context, string) (time.Duration, error) { return 0, nil }
+
+func (s *stage) Take(ctx context.Context, lane Lane, n int, wait time.Duration) ([]*Delivery, int, error) {
+	var jobs chan *Delivery
+	if lane == Normal {
+		jobs = s.deliver
+	}
+	select {
+	case d := <-jobs:
+		return []*Delivery{d}, len(jobs), nil
+	case <-time.After(wait):
+	case <-ctx.Done():
+	}
+	return nil, 0, nil
+}
+
+func (s *stage) Publish(_ context.Context, e *Event) error {
+	s.note("publish:%s", e.Outcome)
+	if err := s.publish(e); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.events = append(s.events, e)
+	return nil
+}
+
+func (s *stage) Published(context.Context, string, string, time.Time) (bool, error) {
+	s.note("published?")
+	return s.published, nil
+}
+func (s *stage) LastWID(context.Context, string) (string, error)        { return "w0", nil }
+func (s *stage) Bury(context.Context, *Delivery, string) error          { s.note("bury"); return nil }
+func (s *stage) Sweep(context.Context) ([]*Delivery, error)             { return nil, nil }
+func (s *stage) Access(string) (Access, error)                          { return Access{"http://gw", s.credential}, nil }
+func (s *stage) Addresses() []string                                    { return []string{"http://gw"} }
+func (s *stage) Online(context.Context, string, string) (*Login, error) { return s.online() }
+
+func (s *stage) Watch(_ context.Context, wcID string, wake func()) (func(), error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.wakes[wcID] = wake
+	return func() { s.note("unwatch") }, nil
+}
+
+func (s *stage) SecondLogin(ctx context.Context, j *Job, mayStart func() error) (Reply, error) {
+	s.note("login")
+	return s.login(ctx, j, mayStart)
+}
+func (s *stage) Ack()                         { s.note("ack") }
+func (s *stage) Term()                        { s.note("term") }
+func (s *stage) HandBack(after time.Duration) { s.note("back") }
+
+func (s *stage) job(body string) *Delivery {
+	return &Delivery{Lane: Normal, Data: []byte(body), Stream: "JOBS", Sequence: 1, StoredAt: time.Now(), Attempts: 1, Settler: s}
+}
+
+// run takes one delivery through its life in a bubble of fake time.
+func run(t *testing.T, set func(*stage, *Delivery), body, want string) *stage {
+	t.Helper()
+	s := newStage()
+	synctest.Test(t, func(t *testing.T) {
+		s = newStage()
+		d := s.job(body)
+		if set != nil {
+			set(s, d)
+		}
+		s.slots.tryAcquire(Normal)
+		s.handle(t.Context(), d)
+		if got := s.happened(); got != want {
+			t.Errorf("happened:\n%s\nwant:\n%s", got, want)
+		}
+		if s.slots.used[Normal] != 0 || s.Worker.parked.Load() != 0 || len(s.lot.accounts) != 0 {
+			t.Errorf("left behind: %d slots, %d parked, %d accounts", s.slots.used[Normal], s.Worker.parked.Load(), len(s.lot.accounts))
+		}
+	})
+	return s
+}
+
+// answers returns a begin that gives these states in turn.
+func answers(states ...Answer) func(Ask) (Answer, error) {
+	return func(Ask) (Answer, error) {
+		a := states[0]
+		if len(states) > 1 {
+			states = states[1:]
+		}
+		a.Now = time.Now()
+		return a, nil
+	}
+}
+
+const plain = `{"wcId":"a","id":"j"}`
+
+func TestStraightPath(t *testing.T) {
+	s := run(t, nil, plain, "begin:granted login finish:succeeded publish:succeeded ack shrink")
+	e := s.events[0]
+	if e.JobID != "j" || e.WcID != "a" || !e.Prompted || e.Login.WID != "w1" || e.Worker != "pod" || e.Attempts != 1 || e.StartedAt.IsZero() {
+		t.Errorf("event %+v", e)
+	}
+	if s.conclusion.Token == "" || s.conclusion.Keep {
+		t.Errorf("conclusion %+v", s.conclusion)
+	}
+}
+
+func TestDeclinedStartsTheCooldown(t *testing.T) {
+	s := run(t, func(s *stage, _ *Delivery) {
+		s.login = func(_ context.Context, _ *Job, mayStart func() error) (Reply, error) {
+			return Reply{Outcome: Failed, Code: "1001"}, mayStart()
+		}
+	}, plain, "begin:granted login finish:failed publish:failed ack shrink")
+	if s.conclusion.Cooldown != time.Minute || !s.events[0].RetryAfter.Equal(s.events[0].FinishedAt.Add(time.Minute)) {
+		t.Errorf("cool-down %v, retryAfter %v", s.conclusion.Cooldown, s.events[0].RetryAfter)
+	}
+}
+
+func TestHeldParksAndShares(t *testing.T) {
+	shared := Answer{State: Shared, By: "other", Result: &Result{Outcome: Succeeded, Prompted: true, FinishedAt: noon}}
+	s := run(t, func(s *stage, _ *Delivery) {
+		s.begin = answers(Answer{State: Held, Wait: time.Minute}, Answer{State: Held, Wait: time.Minute}, shared)
+		time.AfterFunc(time.Second, func() { s.wakes["a"]() })
+	}, plain, "begin:held begin:held begin:shared finish:succeeded publish:succeeded ack shrink unwatch")
+	if e := s.events[0]; e.SharedWith != "other" || e.Prompted {
+		t.Errorf("event %+v", e)
+	}
+}
+
+func TestHeldWakesAtTheLeasesEnd(t *testing.T) {
+	run(t, func(s *stage, _ *Delivery) {
+		s.begin = answers(Answer{State: Held, Wait: time.Minute}, Answer{State: Held, Wait: time.Minute}, Answer{State: Granted})
+	}, plain, "begin:held begin:held begin:granted login finish:succeeded publish:succeeded ack shrink unwatch")
+}
+
+func TestAmbiguousWithoutAListIsUnknownAtOnce(t *testing.T) {
+	s := run(t, func(s *stage, _ *Delivery) {
+		s.begin = answers(Answer{State: Granted}, Answer{State: Held, Own: true, Token: "T", Wait: time.Minute})
+		s.login = reset
+	}, plain, "begin:granted login begin:held finish:unknown publish:unknown ack shrink")
+	if !s.conclusion.Keep || s.conclusion.Token != "T" || s.events[0].RetryAfter.IsZero() {
+		t.Errorf("conclusion %+v", s.conclusion)
+	}
+}
+
+func reset(_ context.Context, _ *Job, mayStart func() error) (Reply, error) {
+	return Reply{}, errors.Join(mayStart(), errors.New("connection reset"))
+}
+
+func TestAmbiguousIsReconciled(t *testing.T) {
+	looks := 0
+	s := run(t, func(s *stage, _ *Delivery) {
+		s.begin = answers(Answer{State: Granted}, Answer{State: Held, Own: true, Token: "T", Wait: time.Minute})
+		s.login = reset
+		s.online = func() (*Login, error) {
+			looks++
+			// First nobody, then the login that was there before, then the new one.
+			return []*Login{nil, {WcID: "a", WID: "w0"}, {WcID: "a", WID: "w1"}}[min(looks, 3)-1], nil
+		}
+	}, plain, "begin:granted login begin:held begin:held begin:held finish:succeeded publish:succeeded ack shrink unwatch")
+	if e := s.events[0]; !e.Reconciled || e.Login.WID != "w1" || !s.conclusion.Keep {
+		t.Errorf("event %+v, conclusion %+v", e, s.conclusion)
+	}
+}
+
+func TestInDoubtNeverPromptsAgain(t *testing.T) {
+	run(t, func(s *stage, d *Delivery) {
+		d.Attempts = 2
+		s.begin = answers(Answer{State: InDoubt, Token: "T"})
+	}, plain, "begin:in_doubt finish:unknown published? publish:unknown ack shrink")
+}
+
+func TestNotStartedLetsGoAndTriesAgain(t *testing.T) {
+	tries := 0
+	run(t, func(s *stage, _ *Delivery) {
+		ok := s.login
+		s.login = func(ctx context.Context, j *Job, mayStart func() error) (Reply, error) {
+			if tries++; tries < 3 {
+				return Reply{}, fmt.Errorf("dial: %w", ErrNotStarted)
+			}
+			return ok(ctx, j, mayStart)
+		}
+	}, plain, "begin:granted login release begin:granted login release begin:granted login finish:succeeded publish:succeeded ack shrink")
+}
+
+func TestLateRequestIsNotSent(t *testing.T) {
+	late := true
+	run(t, func(s *stage, _ *Delivery) {
+		ok := s.login
+		s.login = func(ctx context.Context, j *Job, mayStart func() error) (Reply, error) {
+			if late {
+				late = false
+				time.Sleep(3 * time.Second)
+			}
+			return ok(ctx, j, mayStart)
+		}
+	}, plain, "begin:granted login release begin:granted login finish:succeeded publish:succeeded ack shrink")
+}
+
+func TestRefusedWaitsForTheCredential(t *testing.T) {
+	run(t, func(s *stage, _ *Delivery) {
+		ok := s.login
+		s.login = func(ctx context.Context, j *Job, mayStart func() error) (Reply, error) {
+			if s.credential == "c1" {
+				return Reply{}, ErrRefused
+			}
+			return ok(ctx, j, mayStart)
+		}
+		time.AfterFunc(time.Hour, func() {
+			s.credential = "c2"
+			s.review(t.Context())
+		})
+	}, plain, "begin:granted login release begin:granted release begin:granted login finish:succeeded publish:succeeded ack shrink")
+}
+
+func TestRefusedUntilTheDeadlineIsUnauthorized(t *testing.T) {
+	run(t, func(s *stage, _ *Delivery) {
+		start := time.Now()
+		s.begin = func(a Ask) (Answer, error) {
+			if time.Since(start) >= 29*time.Second {
+				return Answer{State: TooLate, Now: time.Now()}, nil
+			}
+			return Answer{State: Granted, Now: time.Now()}, nil
+		}
+		s.login = func(context.Context, *Job, func() error) (Reply, error) { return Reply{}, ErrRefused }
+	}, `{"wcId":"a","id":"j","deadline":"2000-01-01T00:00:30Z"}`,
+		"begin:granted login release begin:granted release begin:too_late finish:unauthorized publish:unauthorized ack shrink")
+}
+
+func TestEndsWithoutAPrompt(t *testing.T) {
+	tests := map[string]struct {
+		answer Answer
+		want   string
+	}{
+		"too late": {Answer{State: TooLate}, "begin:too_late finish:expired publish:expired ack shrink"},
+		"cooling":  {Answer{State: Cooling, RetryAt: noon}, "begin:cooling finish:throttled publish:throttled ack shrink"},
+		"ended":    {Answer{State: Ended}, "begin:ended ack"},
+		"done":     {Answer{State: Done, Result: &Result{Outcome: Failed, FinishedAt: noon}}, "begin:done finish:failed published? publish:failed ack shrink"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			run(t, func(s *stage, _ *Delivery) { s.begin = answers(test.answer) }, plain, test.want)
+		})
+	}
+}
+
+func TestRedeliveryWhoseEventIsStored(t *testing.T) {
+	run(t, func(s *stage, d *Delivery) { d.Attempts, s.published = 2, true }, plain, "begin:granted published? release ack")
+}
+
+func TestInvalidGoesToTheDeadStreamAndIsTold(t *testing.T) {
+	run(t, nil, `{"wcId":"a","type":"x"}`, "finish:invalid publish:invalid bury term")
+	run(t, nil, `nonsense`, "bury term")
+	run(t, func(s *stage, _ *Delivery) {
+		s.finish = func(c Conclusion) (Result, error) { return c.Result, ErrSuperseded }
+	}, `{"wcId":"a","id":"open","type":"x"}`, "finish:invalid bury term")
+}
+
+func TestDeliveredTooOften(t *testing.T) {
+	often := func(s *stage, d *Delivery) { d.Attempts = 6 }
+	run(t, often, plain, "begin:granted release finish:unknown published? publish:unknown bury term")
+	run(t, func(s *stage, d *Delivery) { often(s, d); s.excused = 1 }, plain,
+		"begin:granted published? login finish:succeeded published? publish:succeeded ack shrink")
+}
+
+func TestPublishIsRepeatedOnlyAfterALook(t *testing.T) {
+	tries := 0
+	run(t, func(s *stage, _ *Delivery) {
+		s.publish = func(*Event) error {
+			if tries++; tries == 1 {
+				return errors.New("time-out")
+			}
+			return nil
+		}
+	}, plain, "begin:granted login finish:succeeded publish:succeeded published? publish:succeeded ack shrink")
+}
+
+func TestAnotherDeliverysResultCounts(t *testing.T) {
+	s := run(t, func(s *stage, _ *Delivery) {
+		s.finish = func(Conclusion) (Result, error) { return Result{Outcome: Unknown, FinishedAt: noon}, nil }
+	}, plain, "begin:granted login finish:succeeded published? publish:unknown ack shrink")
+	if s.events[0].Outcome != Unknown {
+		t.Errorf("published %s", s.events[0].Outcome)
+	}
+}
+
+func TestBeginInsists(t *testing.T) {
+	tries := 0
+	var tokens []string
+	run(t, func(s *stage, _ *Delivery) {
+		s.begin = func(a Ask) (Answer, error) {
+			tokens = append(tokens, a.Token)
+			if tries++; tries < 3 {
+				return Answer{State: "lost"}, errors.New("connection refused")
+			}
+			return Answer{State: Granted, Now: time.Now()}, nil
+		}
+	}, plain, "begin:lost begin:lost begin:granted login finish:succeeded publish:succeeded ack shrink")
+	if tokens[0] != tokens[1] || tokens[1] != tokens[2] {
+		t.Error("an attempt that may have been granted must be made again with its token")
+	}
+}
+
+func TestStop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage()
+		s.begin = func(a Ask) (Answer, error) {
+			if a.WcID == "free" {
+				return Answer{State: Granted, Now: time.Now()}, nil
+			}
+			return Answer{State: Held, Wait: time.Hour, Now: time.Now()}, nil
+		}
+		ok := s.login
+		s.login = func(ctx context.Context, j *Job, mayStart func() error) (Reply, error) {
+			time.Sleep(30 * time.Second)
+			return ok(ctx, j, mayStart)
+		}
+		s.SendWindow = time.Minute
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- s.Run(ctx) }()
+		s.deliver <- s.job(`{"wcId":"free","id":"1"}`)
+		s.deliver <- s.job(`{"wcId":"held","id":"2"}`)
+		synctest.Wait()
+		stop()
+		synctest.Wait()
+		if got := s.happened(); !strings.Contains(got, "excuse back") || strings.Contains(got, " ack") {
+			t.Errorf("right after the stop: %s", got)
+		}
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if got := s.happened(); !strings.HasSuffix(got, "finish:succeeded publish:succeeded ack shrink") {
+			t.Errorf("at the end: %s", got)
+		}
+	})
+}
+
+func TestEndOfTheGraceCutsOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage()
+		s.login = func(ctx context.Context, _ *Job, mayStart func() error) (Reply, error) {
+			err := mayStart()
+			<-ctx.Done()
+			return Reply{}, errors.Join(err, ctx.Err())
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- s.Run(ctx) }()
+		s.deliver <- s.job(plain)
+		synctest.Wait()
+		stop()
+		<-done
+		if got := s.happened(); got != "begin:granted login excuse back" {
+			t.Errorf("happened: %s", got)
+		}
+	})
+}
+
+func TestTooManyParkedGoBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage()
+		s.begin = answers(Answer{State: Held, Wait: time.Hour})
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- s.Run(ctx) }()
+		for i := range 5 {
+			s.deliver <- s.job(fmt.Sprintf(`{"wcId":"a","id":"%d"}`, i))
+		}
+		synctest.Wait()
+		if got := strings.Count(s.happened(), "back"); got != 2 {
+			t.Errorf("%d jobs went back, want the 2 beyond the 3 that may wait", got)
+		}
+		stop()
+		<-done
+	})
+}
+
+func TestBreakerStopsTaking(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage()
+		down := true
+		ok := s.login
+		s.login = func(ctx context.Context, j *Job, mayStart func() error) (Reply, error) {
+			if down {
+				return Reply{}, ErrNotStarted
+			}
+			return ok(ctx, j, mayStart)
+		}
+		s.MaxParked = 100
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- s.Run(ctx) }()
+		for i := range 20 {
+			s.deliver <- s.job(fmt.Sprintf(`{"wcId":"%d"}`, i))
+		}
+		synctest.Wait()
+		if logins := strings.Count(s.happened(), "login"); logins < breakerThreshold || logins > 20 {
+			t.Errorf("%d calls", logins)
+		}
+		if s.GatewayDown() == 0 {
+			t.Error("the breaker is closed")
+		}
+		down = false
+		time.Sleep(5 * time.Minute)
+		if got := strings.Count(s.happened(), "ack"); got != 20 {
+			t.Errorf("%d of 20 jobs ended once the gateway worked again", got)
+		}
+		stop()
+		<-done
+	})
+}
