@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -31,12 +32,12 @@ type stage struct {
 	publish    func(*Event) error
 	published  bool
 	excused    int
-	credential string
+	changed    atomic.Bool // the credential
 	conclusion Conclusion
 }
 
 func newStage() *stage {
-	s := &stage{wakes: map[string]func(){}, deliver: make(chan *Delivery, 100), credential: "c1"}
+	s := &stage{wakes: map[string]func(){}, deliver: make(chan *Delivery, 100)}
 	s.begin = func(a Ask) (Answer, error) { return Answer{State: Granted, Now: time.Now(), Token: a.Token}, nil }
 	s.finish = func(c Conclusion) (Result, error) { return c.Result, nil }
 	s.login = func(_ context.Context, j *Job, mayStart func() error) (Reply, error) {
@@ -75,7 +76,9 @@ func (s *stage) Begin(_ context.Context, a Ask) (Answer, error) {
 
 func (s *stage) Finish(_ context.Context, c Conclusion) (Result, error) {
 	s.note("finish:%s", c.Result.Outcome)
+	s.mu.Lock()
 	s.conclusion = c
+	s.mu.Unlock()
 	return s.finish(c)
 }
 func (s *stage) Release(context.Context, Ask) error                     { s.note("release"); return nil }
@@ -113,10 +116,12 @@ func (s *stage) Published(context.Context, string, string, time.Time) (bool, err
 	s.note("published?")
 	return s.published, nil
 }
-func (s *stage) LastWID(context.Context, string) (string, error)        { return "w0", nil }
-func (s *stage) Bury(context.Context, *Delivery, string) error          { s.note("bury"); return nil }
-func (s *stage) Sweep(context.Context) ([]*Delivery, error)             { return nil, nil }
-func (s *stage) Access(string) (Access, error)                          { return Access{"http://gw", s.credential}, nil }
+func (s *stage) LastWID(context.Context, string) (string, error) { return "w0", nil }
+func (s *stage) Bury(context.Context, *Delivery, string) error   { s.note("bury"); return nil }
+func (s *stage) Sweep(context.Context) ([]*Delivery, error)      { return nil, nil }
+func (s *stage) Access(string) (Access, error) {
+	return Access{"http://gw", fmt.Sprint(s.changed.Load())}, nil
+}
 func (s *stage) Addresses() []string                                    { return []string{"http://gw"} }
 func (s *stage) Online(context.Context, string, string) (*Login, error) { return s.online() }
 
@@ -125,6 +130,13 @@ func (s *stage) Watch(_ context.Context, wcID string, wake func()) (func(), erro
 	defer s.mu.Unlock()
 	s.wakes[wcID] = wake
 	return func() { s.note("unwatch") }, nil
+}
+
+func (s *stage) wakeUp(wcID string) {
+	s.mu.Lock()
+	wake := s.wakes[wcID]
+	s.mu.Unlock()
+	wake()
 }
 
 func (s *stage) SecondLogin(ctx context.Context, j *Job, mayStart func() error) (Reply, error) {
@@ -163,7 +175,10 @@ func run(t *testing.T, set func(*stage, *Delivery), body, want string) *stage {
 
 // answers returns a begin that gives these states in turn.
 func answers(states ...Answer) func(Ask) (Answer, error) {
+	var mu sync.Mutex
 	return func(Ask) (Answer, error) {
+		mu.Lock()
+		defer mu.Unlock()
 		a := states[0]
 		if len(states) > 1 {
 			states = states[1:]
@@ -201,7 +216,7 @@ func TestHeldParksAndShares(t *testing.T) {
 	shared := Answer{State: Shared, By: "other", Result: &Result{Outcome: Succeeded, Prompted: true, FinishedAt: noon}}
 	s := run(t, func(s *stage, _ *Delivery) {
 		s.begin = answers(Answer{State: Held, Wait: time.Minute}, Answer{State: Held, Wait: time.Minute}, shared)
-		time.AfterFunc(time.Second, func() { s.wakes["a"]() })
+		time.AfterFunc(time.Second, func() { s.wakeUp("a") })
 	}, plain, "begin:held begin:held begin:shared finish:succeeded publish:succeeded ack shrink unwatch")
 	if e := s.events[0]; e.SharedWith != "other" || e.Prompted {
 		t.Errorf("event %+v", e)
@@ -282,13 +297,13 @@ func TestRefusedWaitsForTheCredential(t *testing.T) {
 	run(t, func(s *stage, _ *Delivery) {
 		ok := s.login
 		s.login = func(ctx context.Context, j *Job, mayStart func() error) (Reply, error) {
-			if s.credential == "c1" {
+			if !s.changed.Load() {
 				return Reply{}, ErrRefused
 			}
 			return ok(ctx, j, mayStart)
 		}
 		time.AfterFunc(time.Hour, func() {
-			s.credential = "c2"
+			s.changed.Store(true)
 			s.review(t.Context())
 		})
 	}, plain, "begin:granted login release begin:granted release begin:granted login finish:succeeded publish:succeeded ack shrink")
@@ -460,10 +475,11 @@ func TestTooManyParkedGoBack(t *testing.T) {
 func TestBreakerStopsTaking(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage()
-		down := true
+		var down atomic.Bool
+		down.Store(true)
 		ok := s.login
 		s.login = func(ctx context.Context, j *Job, mayStart func() error) (Reply, error) {
-			if down {
+			if down.Load() {
 				return Reply{}, ErrNotStarted
 			}
 			return ok(ctx, j, mayStart)
@@ -482,7 +498,7 @@ func TestBreakerStopsTaking(t *testing.T) {
 		if s.GatewayDown() == 0 {
 			t.Error("the breaker is closed")
 		}
-		down = false
+		down.Store(false)
 		time.Sleep(5 * time.Minute)
 		if got := strings.Count(s.happened(), "ack"); got != 20 {
 			t.Errorf("%d of 20 jobs ended once the gateway worked again", got)
