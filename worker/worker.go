@@ -159,6 +159,7 @@ func (t *task) confirm(ctx context.Context) (*Conclusion, error) {
 		t.release(ctx)
 		return t.pauseFor(t.retries.NextBackOff())(ctx)
 	case err == nil:
+		t.token = ""
 		return t.answered(reply)
 	case errors.Is(err, errSlow):
 		t.release(ctx)
@@ -175,7 +176,9 @@ func (t *task) confirm(ctx context.Context) (*Conclusion, error) {
 		t.release(ctx)
 		t.log(ctx, slog.LevelWarn, "the gateway did not start the confirmation: trying again later", "error", err)
 		return t.pauseFor(t.retries.NextBackOff())(ctx)
-	case ctx.Err() != nil:
+	}
+	t.token, t.reserved = "", false // it was used: a prompt may be open
+	if ctx.Err() != nil {
 		t.log(ctx, slog.LevelWarn, "the call was cut off: the account stays locked until its lease ends", "error", err)
 		return nil, handBack{}
 	}
@@ -198,7 +201,7 @@ func (t *task) call(ctx context.Context) (Reply, error) {
 		if sinceBothClocks(t.asked) > w.SendWindow {
 			return errSlow
 		}
-		t.used, t.token, t.reserved = t.token, "", false
+		t.used = t.token
 		return nil
 	})
 }

@@ -279,6 +279,20 @@ func TestNotStartedLetsGoAndTriesAgain(t *testing.T) {
 	}, plain, "begin:granted login release begin:granted login release begin:granted login finish:succeeded publish:succeeded ack shrink")
 }
 
+// mayStart said yes, and the connection broke before a byte was written.
+func TestNotStartedAfterMayStart(t *testing.T) {
+	tries := 0
+	run(t, func(s *stage, _ *Delivery) {
+		ok := s.login
+		s.login = func(ctx context.Context, j *Job, mayStart func() error) (Reply, error) {
+			if tries++; tries == 1 {
+				return Reply{}, errors.Join(mayStart(), ErrNotStarted)
+			}
+			return ok(ctx, j, mayStart)
+		}
+	}, plain, "begin:granted login release begin:granted login finish:succeeded publish:succeeded ack shrink")
+}
+
 func TestLateRequestIsNotSent(t *testing.T) {
 	late := true
 	run(t, func(s *stage, _ *Delivery) {
