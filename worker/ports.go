@@ -22,13 +22,13 @@ type Delivery struct {
 	Lane        Lane
 	Data        []byte
 	ContentType string
-	MsgID       string // the Nats-Msg-Id header
+	MsgID       string              // the Nats-Msg-Id header
+	Header      map[string][]string // as stored
 	Traceparent string
 	Stream      string
 	Sequence    uint64
 	StoredAt    time.Time // by the queue's clock
 	Attempts    int       // deliveries so far, this one included
-	Final       bool      // the server will not deliver it again
 
 	Settler
 }
@@ -66,9 +66,6 @@ type Queue interface {
 	Watch(ctx context.Context, wcID string, wake func()) (stop func(), err error)
 	// Bury stores the delivery's bytes, untouched, with the reason in the dead stream.
 	Bury(ctx context.Context, d *Delivery, reason string) error
-	// Sweep returns the stored jobs that the server will not deliver again, because
-	// they exhausted the deliveries that its consumer allows.
-	Sweep(ctx context.Context) ([]*Delivery, error)
 }
 
 // ErrTooLarge is returned by a [Queue] for an event that is too large for the server.

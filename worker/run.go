@@ -16,7 +16,6 @@ const (
 	settleTimeout    = 5 * time.Second        // for one try to store an event, or to let go of an account
 	freshness        = time.Minute            // how long a decision may be old before the stream is asked whether its event is there
 	reviewEvery      = time.Second            // of refused credentials
-	sweepEvery       = time.Minute            // of jobs that exhausted their deliveries
 	takeWait         = 30 * time.Second       // of a request for jobs
 	takeAtOnce       = 256                    // jobs
 )
@@ -77,8 +76,11 @@ func (w *Worker) Run(ctx context.Context) error {
 	for _, lane := range []Lane{Urgent, Normal} {
 		loops.Go(func() { w.pull(ctx, calls, lane) })
 	}
-	loops.Go(func() { every(ctx, reviewEvery, w.review) })
-	loops.Go(func() { every(ctx, sweepEvery, func(ctx context.Context) { w.sweep(ctx, calls) }) })
+	loops.Go(func() {
+		for sleep(ctx, reviewEvery) {
+			w.review()
+		}
+	})
 
 	<-ctx.Done()
 	close(w.stopping)
@@ -132,25 +134,11 @@ func (w *Worker) takeWait() time.Duration {
 }
 
 // review ends the pauses of tenants whose credential has changed.
-func (w *Worker) review(context.Context) {
+func (w *Worker) review() {
 	lifted, left := w.refusals.review(w.gateway.Access)
 	w.metrics.refused.Set(float64(left))
 	for _, tenant := range lifted {
 		w.Logger.Info("the tenant's credential has changed: its jobs go on", "tenant", tenant)
-	}
-}
-
-// sweep takes care of jobs that the server will not deliver again.
-func (w *Worker) sweep(ctx, calls context.Context) {
-	left, err := w.queue.Sweep(ctx)
-	if err != nil && ctx.Err() == nil {
-		w.Logger.Warn("looking for jobs that exhausted their deliveries failed: trying again in a minute", "error", err)
-	}
-	for _, d := range left {
-		if _, err := w.slots.acquire(ctx, d.Lane, 1); err != nil {
-			return
-		}
-		w.jobs.Go(func() { w.handle(calls, d) })
 	}
 }
 
@@ -185,12 +173,6 @@ func (w *Worker) protect(l *Login) {
 // GatewayDown returns how long the pod will take no jobs because every gateway's
 // breaker is open; 0 when it takes them.
 func (w *Worker) GatewayDown() time.Duration { return w.breakers.wait(w.gateway.Addresses()) }
-
-func every(ctx context.Context, d time.Duration, do func(context.Context)) {
-	for sleep(ctx, d) {
-		do(ctx)
-	}
-}
 
 // sleep returns false when ctx ended first.
 func sleep(ctx context.Context, d time.Duration) bool {

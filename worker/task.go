@@ -45,7 +45,7 @@ func (w *Worker) newTask(d *Delivery) *task {
 	job, err := d.Job()
 	return &task{
 		w: w, d: d, job: job, dead: err,
-		exhausted: d.Final || d.Attempts > w.MaxDeliveries,
+		exhausted: d.Attempts > w.MaxDeliveries,
 		since:     d.StoredAt, startedAt: time.Now(), taken: time.Now(),
 		slot: true, retries: newBackOff(),
 	}
@@ -153,7 +153,7 @@ func (t *task) giveUp(ctx context.Context, answer Answer) (*Conclusion, error) {
 	case err != nil:
 		t.release(ctx)
 		return nil, t.hold(t.retries.NextBackOff())
-	case !t.d.Final && t.d.Attempts-excused <= t.w.MaxDeliveries:
+	case t.d.Attempts-excused <= t.w.MaxDeliveries:
 		t.exhausted = false
 		return t.step(ctx, answer)
 	case answer.State == Done || answer.State == Ended:

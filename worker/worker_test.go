@@ -118,7 +118,6 @@ func (s *stage) Published(context.Context, string, string, time.Time) (bool, err
 }
 func (s *stage) LastWID(context.Context, string) (string, error) { return "w0", nil }
 func (s *stage) Bury(context.Context, *Delivery, string) error   { s.note("bury"); return nil }
-func (s *stage) Sweep(context.Context) ([]*Delivery, error)      { return nil, nil }
 func (s *stage) Access(string) (Access, error) {
 	return Access{"http://gw", fmt.Sprint(s.changed.Load())}, nil
 }
@@ -318,7 +317,7 @@ func TestRefusedWaitsForTheCredential(t *testing.T) {
 		}
 		time.AfterFunc(time.Hour, func() {
 			s.changed.Store(true)
-			s.review(t.Context())
+			s.review()
 		})
 	}, plain, "begin:granted login release begin:granted release begin:granted login finish:succeeded publish:succeeded ack shrink")
 }

@@ -65,11 +65,7 @@ func ParseReply(body []byte) (worker.Reply, error) {
 		if depth > maxEnvelopes {
 			return worker.Reply{}, fmt.Errorf("%w: the reply nests too many envelopes", ErrAmbiguous)
 		}
-		var e envelope
-		if err := json.Unmarshal(raw, &e); err != nil {
-			return worker.Reply{}, fmt.Errorf("%w: the reply is not valid JSON", ErrAmbiguous)
-		}
-		code, err := e.code()
+		e, code, err := readEnvelope(raw)
 		if err != nil {
 			return worker.Reply{}, err
 		}
@@ -77,51 +73,50 @@ func ParseReply(body []byte) (worker.Reply, error) {
 		if code != "" {
 			reply.Code, reply.Message = cut(code, maxCodeBytes), cut(e.text(), maxMessageBytes)
 		}
-		if reply.Code == "" {
-			return worker.Reply{}, fmt.Errorf("%w: the reply has no code", ErrAmbiguous)
-		}
 		if reply.Code != codeOK {
-			reply.Outcome = worker.Failed
-			if scan {
-				reply.Outcome = worker.NeedsScan
-			}
-			return reply, nil
+			break
 		}
 		if depth > 0 && e.WID != "" {
-			login = &e
+			login = e
 		}
 		raw = e.Data
 	}
 	return conclude(reply, login, scan)
 }
 
-// conclude ends a reply in which every code is 1000.
+// conclude gives the reply its outcome. Its code is the one that decides.
 func conclude(reply worker.Reply, login *envelope, scan bool) (worker.Reply, error) {
 	switch {
-	case login != nil:
+	case reply.Code == "":
+		return worker.Reply{}, fmt.Errorf("%w: the reply is not a JSON object with a code", ErrAmbiguous)
+	case reply.Code == codeOK && login != nil:
 		reply.Outcome, reply.Login = worker.Succeeded, login.login()
 	case scan:
 		reply.Outcome = worker.NeedsScan
-	case reply.Code == "":
-		return worker.Reply{}, fmt.Errorf("%w: the reply is not a JSON object", ErrAmbiguous)
-	default:
+	case reply.Code == codeOK:
 		return worker.Reply{}, fmt.Errorf("%w: the reply says success and has no login", ErrAmbiguous)
+	default:
+		reply.Outcome = worker.Failed
 	}
 	return reply, nil
 }
 
 func isObject(raw []byte) bool { return bytes.HasPrefix(bytes.TrimLeft(raw, " \t\r\n"), []byte("{")) }
 
-// code returns the level's code, 1000.0 and " 1000" being 1000, or "" when it has none.
-func (e *envelope) code() (string, error) {
-	var code text
-	switch raw := string(e.Code); {
-	case raw == "" || raw == "null":
-		return "", nil
-	case json.Unmarshal(e.Code, &code) != nil || strings.TrimSpace(string(code)) == "" && raw[0] != '"':
-		return "", fmt.Errorf("%w: the reply's code is neither a string nor a number", ErrAmbiguous)
+// readEnvelope returns a level and its code, 1000.0 and " 1000" being 1000; the code is
+// empty when the level has none.
+func readEnvelope(raw []byte) (*envelope, string, error) {
+	var e envelope
+	if err := json.Unmarshal(raw, &e); err != nil {
+		return nil, "", fmt.Errorf("%w: the reply is not valid JSON", ErrAmbiguous)
 	}
-	return plainNumber(strings.TrimSpace(string(code))), nil
+	if len(e.Code) == 0 || string(e.Code) == "null" {
+		return &e, "", nil
+	}
+	if !isText(e.Code) {
+		return nil, "", fmt.Errorf("%w: the reply's code is neither a string nor a number", ErrAmbiguous)
+	}
+	return &e, plainNumber(strings.TrimSpace(string(readText(e.Code)))), nil
 }
 
 // text returns the level's message.
@@ -137,8 +132,6 @@ func (e *envelope) wantsScan() bool {
 }
 
 func (e *envelope) login() *worker.Login {
-	var data text
-	_ = json.Unmarshal(e.Data, &data) // anything but a string or number is no login data
 	status, _ := strconv.Atoi(plainNumber(strings.TrimSpace(string(e.Status))))
 	return &worker.Login{
 		WcID:     string(e.WcID),
@@ -147,7 +140,7 @@ func (e *envelope) login() *worker.Login {
 		HeadURL:  string(e.HeadURL),
 		Status:   status,
 		Token:    string(e.Token),
-		Data:     string(data),
+		Data:     string(readText(e.Data)),
 	}
 }
 
@@ -157,18 +150,24 @@ type text string
 
 // UnmarshalJSON never fails.
 func (t *text) UnmarshalJSON(raw []byte) error {
-	*t = ""
-	switch c := raw[0]; {
-	case c == '"':
-		var s string
-		if err := json.Unmarshal(raw, &s); err != nil {
-			return err
-		}
-		*t = text(s)
-	case c == '-' || c >= '0' && c <= '9':
-		*t = text(raw)
-	}
+	*t = readText(raw)
 	return nil
+}
+
+func isText(raw []byte) bool {
+	return len(raw) > 0 && (raw[0] == '"' || raw[0] == '-' || raw[0] >= '0' && raw[0] <= '9')
+}
+
+func readText(raw []byte) text {
+	if !isText(raw) {
+		return ""
+	}
+	if raw[0] != '"' {
+		return text(raw)
+	}
+	var s string
+	_ = json.Unmarshal(raw, &s) // raw is a part of valid JSON
+	return text(s)
 }
 
 // plainNumber writes whole numbers in one way: 1000.0 and 1e3 become 1000. Anything

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -88,8 +89,14 @@ func readTenantsFile(path string) (map[string]tenantEntry, error) {
 	if err != nil {
 		return entries, fmt.Errorf("tenants file: %w", err)
 	}
+	if len(bytes.TrimSpace(data)) == 0 { // its writer may not be done
+		return entries, fmt.Errorf("tenants file %s: is empty; it needs a tenant, or a comment", path)
+	}
 	if err := yaml.UnmarshalWithOptions(data, &entries, yaml.Strict()); err != nil {
-		return entries, fmt.Errorf("tenants file %s: %s", path, yamlProblem(err))
+		return map[string]tenantEntry{}, fmt.Errorf("tenants file %s: %s", path, yamlProblem(err))
+	}
+	if entries == nil { // nothing but comments
+		entries = map[string]tenantEntry{}
 	}
 	for name, e := range entries {
 		if e.AuthorizationFile != "" && !filepath.IsAbs(e.AuthorizationFile) {
@@ -123,8 +130,8 @@ func yamlProblem(err error) string {
 func newTenant(name string, e tenantEntry) (*tenant, error) {
 	base, urlErr := checkURL(e.URL)
 	authorization, authErr := readAuthorization(e)
-	if err := errors.Join(urlErr, authErr); err != nil {
-		return nil, fmt.Errorf("tenant %q: %w", name, err)
+	if err := errors.Join(ofTenant(name, urlErr), ofTenant(name, authErr)); err != nil {
+		return nil, err
 	}
 	sum := sha256.Sum256([]byte(base + "\x00" + authorization))
 	return &tenant{
@@ -134,6 +141,13 @@ func newTenant(name string, e tenantEntry) (*tenant, error) {
 		fingerprint:   hex.EncodeToString(sum[:16]),
 		online:        newOnlineList(),
 	}, nil
+}
+
+func ofTenant(name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("tenant %q: %w", name, err)
 }
 
 // checkURL returns the address without the slash at its end. Its errors do not repeat

@@ -179,38 +179,3 @@ func (g *Gateway) Prompts() []Prompt {
 	defer g.mu.Unlock()
 	return g.history.all()
 }
-
-// history remembers the last prompts, limit of them.
-type history struct {
-	limit int
-	next  int      // the number of the next prompt
-	ring  []Prompt // number n is at n % limit
-}
-
-// add returns the prompt's number.
-func (h *history) add(p Prompt) int {
-	n := h.next
-	h.next++
-	if n < h.limit {
-		h.ring = append(h.ring, p)
-	} else {
-		h.ring[n%h.limit] = p
-	}
-	return n
-}
-
-func (h *history) end(n int, a Answer) {
-	if h.next-n > h.limit {
-		return // forgotten
-	}
-	p := &h.ring[n%h.limit]
-	p.End, p.Answer = time.Now(), a
-}
-
-func (h *history) all() []Prompt {
-	oldest := 0
-	if h.next > h.limit {
-		oldest = h.next % h.limit
-	}
-	return slices.Concat(h.ring[oldest:], h.ring[:oldest])
-}

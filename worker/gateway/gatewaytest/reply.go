@@ -2,6 +2,7 @@ package gatewaytest
 
 import (
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
 	"net/http"
 )
@@ -34,11 +35,11 @@ func (g *Gateway) reply(wcID string, b Behaviour, p *openPrompt) reply {
 		return reply{"二次登录成功", "1000", loginData{
 			WcID:     wcID,
 			WID:      p.wID,
-			Data:     "FAKE-DATA-" + g.noise(384),
+			Data:     "FAKE-DATA-" + g.noise(48),
 			NickName: "fake " + wcID,
 			HeadURL:  "http://fake.invalid/head/0",
 			Status:   2,
-			Token:    "FAKE-TOKEN-" + g.noise(16),
+			Token:    "FAKE-TOKEN-" + g.noise(2),
 		}}
 	}
 	failure := reply{"失败", "1001", nil}
@@ -51,13 +52,13 @@ func (g *Gateway) reply(wcID string, b Behaviour, p *openPrompt) reply {
 	return failure
 }
 
-// noise returns the base64 of n random bytes.
-func (g *Gateway) noise(n int) string {
+// noise returns the base64 of so many random words.
+func (g *Gateway) noise(words int) string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	raw := make([]byte, n)
-	for i := range raw {
-		raw[i] = byte(g.random.Uint32())
+	var raw []byte
+	for range words {
+		raw = binary.LittleEndian.AppendUint64(raw, g.random.Uint64())
 	}
 	return base64.StdEncoding.EncodeToString(raw)
 }

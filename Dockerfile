@@ -1,0 +1,26 @@
+# docker build --build-arg VERSION=1.2.3 --tag relogin .
+#
+# Built by the classic builder and by BuildKit alike. GO_IMAGE and BASE_IMAGE may name
+# mirrors; GOPROXY and GOSUMDB are what the go command makes of them.
+ARG GO_IMAGE=golang:1.26
+ARG BASE_IMAGE=gcr.io/distroless/static-debian12:nonroot
+
+FROM ${GO_IMAGE} AS build
+ARG GOPROXY
+ARG GOSUMDB
+WORKDIR /src
+COPY go.mod go.sum ./
+RUN go mod download
+COPY . .
+ARG VERSION=dev
+RUN CGO_ENABLED=0 go build -trimpath -buildvcs=false \
+    -ldflags "-s -w -X main.version=${VERSION}" -o /out/relogin ./cmd/relogin
+
+FROM ${BASE_IMAGE}
+COPY --from=build /out/relogin /relogin
+USER 65532:65532
+ENV RELOGIN_HTTP_ADDR=:8080
+EXPOSE 8080
+HEALTHCHECK --interval=10s --timeout=3s --start-period=10s CMD ["/relogin", "health"]
+ENTRYPOINT ["/relogin"]
+CMD ["worker"]

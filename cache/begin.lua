@@ -1,0 +1,116 @@
+-- Asks whether a job may prompt its account: see the state table in doc.go.
+-- Nothing is written unless the answer is held or granted, or a previous attempt is void.
+local lockKey, jobKey, lastKey, coolKey, promptsKey, waitingKey = unpack(KEYS)
+local token, previous, job, tenant, pod = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local storedAt, deadline = ARGV[6], tonumber(ARGV[7])
+local lease, minConfirm, keep = tonumber(ARGV[8]), tonumber(ARGV[9]), ARGV[10]
+local dailyPrompts = tonumber(ARGV[11])
+local waitFor = lease + 60000
+local day = 86400000
+
+local clock = redis.call('TIME')
+local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
+
+local function int(n) return string.format('%.0f', n) end
+
+-- The order of the fields is that of parseAnswer in begin.go.
+local function answer(state, a)
+  a = a or {}
+  return {state, int(now), a.token or '', a.own and '1' or '', a.by or '', a.pod or '',
+    int(a.wait or 0), a.result or '', a.since or '0', int(a.retry or 0), a.reason or ''}
+end
+
+-- The job's own record.
+local record = redis.call('GET', jobKey)
+local kind, at, rest
+if record == '1' then
+  return answer('ended')
+elseif record then
+  local start
+  kind, at, start = string.match(record, '^(%a+):(%-?%d+):()')
+  rest = string.sub(record, start)
+end
+if kind == 'done' then
+  return answer('done', {result = rest, since = at})
+end
+
+local function readLock()
+  local f = redis.call('HMGET', lockKey, 'token', 'job', 'tenant', 'pod', 'prompted')
+  return f[1] and {token = f[1], job = f[2], tenant = f[3], pod = f[4], prompted = f[5]}
+end
+
+local function readLast()
+  local f = redis.call('HMGET', lastKey, 'token', 'job', 'tenant', 'at', 'result')
+  return f[1] and f[3] == tenant and {token = f[1], job = f[2], at = tonumber(f[4]), result = f[5]}
+end
+
+-- What the asking process was granted before and did not use.
+local function unused(t) return t == token or t == previous end
+local lock = readLock()
+if kind == 'open' and unused(rest) then
+  redis.call('DEL', jobKey)
+  kind = nil
+end
+if lock and unused(lock.token) then
+  if lock.prompted then redis.call('LREM', promptsKey, -1, lock.prompted) end
+  redis.call('DEL', lockKey)
+  lock = nil
+end
+
+local function held()
+  return answer('held', {token = lock.token, own = lock.job == job, by = lock.job, pod = lock.pod,
+    wait = math.max(redis.call('PTTL', lockKey), 1)})
+end
+
+if kind == 'open' then
+  if not lock or lock.token ~= rest then
+    return answer('in_doubt', {token = rest})
+  end
+  return held()
+end
+
+-- Others' confirmations: the one that this job waited for, and the one that is open.
+local last = (kind == 'waits' or lock) and readLast()
+if last and kind == 'waits' and (last.token == rest or last.at >= tonumber(at)) then
+  return answer('shared', {result = last.result, by = last.job})
+end
+if lock then
+  if last and last.token == lock.token then
+    return answer('shared', {result = last.result, by = last.job})
+  elseif deadline and now >= deadline then
+    return answer('too_late')
+  end
+  if kind ~= 'waits' or rest ~= lock.token then
+    local since = kind == 'waits' and at or int(now)
+    redis.call('SET', jobKey, 'waits:' .. since .. ':' .. lock.token, 'PX', int(waitFor))
+    redis.call('SET', waitingKey, '1', 'PX', int(waitFor))
+  end
+  return held()
+end
+
+-- The account is free.
+if deadline and now + minConfirm > deadline then
+  return answer('too_late')
+end
+local reason = redis.call('GET', coolKey)
+if reason then
+  return answer('cooling', {retry = now + math.max(redis.call('PTTL', coolKey), 1), reason = reason})
+end
+if dailyPrompts > 0 then
+  local oldest = redis.call('LINDEX', promptsKey, -dailyPrompts)
+  if oldest and tonumber(oldest) + day > now then
+    return answer('cooling', {retry = tonumber(oldest) + day,
+      reason = 'the account had its ' .. int(dailyPrompts) .. ' prompts of 24 hours'})
+  end
+end
+
+redis.call('HSET', lockKey, 'token', token, 'job', job, 'tenant', tenant, 'pod', pod)
+redis.call('PEXPIRE', lockKey, int(lease))
+redis.call('SET', jobKey, 'open:' .. storedAt .. ':' .. token, 'PX', keep)
+if dailyPrompts > 0 then
+  redis.call('HSET', lockKey, 'prompted', int(now))
+  redis.call('RPUSH', promptsKey, int(now))
+  redis.call('LTRIM', promptsKey, -dailyPrompts, -1)
+  redis.call('PEXPIRE', promptsKey, day)
+end
+return answer('granted')

@@ -1,0 +1,142 @@
+package cache
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"go.uber.org/goleak"
+
+	"github.com/relogin/relogin/test/servers"
+	"github.com/relogin/relogin/worker"
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.Cleanup(servers.Exit),
+		// The connection to Docker, where the shared server is a container.
+		goleak.IgnoreAnyFunction("net/http.(*persistConn).readLoop"),
+		goleak.IgnoreAnyFunction("net/http.(*persistConn).writeLoop"),
+		goleak.IgnoreAnyFunction("github.com/testcontainers/testcontainers-go.(*Reaper).connect.func1"))
+}
+
+// fixture is a client in a namespace of its own, and a look behind it.
+type fixture struct {
+	*Client
+	tb  testing.TB
+	raw redis.UniversalClient
+	now time.Time // about the server's time
+}
+
+// open opens a client on url with a lease of about a minute, unless change says other.
+func open(tb testing.TB, url string, change ...func(*Options)) *fixture {
+	tb.Helper()
+	o := Options{
+		URL: url, Namespace: servers.Namespace(tb), Pod: "pod-a",
+		SendWindow: 2 * time.Second, ConfirmTimeout: time.Minute, MinConfirmTime: 20 * time.Second,
+		JobMemory: time.Hour, Logger: slog.New(slog.DiscardHandler),
+	}
+	if os.Getenv("CACHE_TEST_LOG") != "" {
+		o.Logger = slog.New(slog.NewTextHandler(tb.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
+	for _, f := range change {
+		f(&o)
+	}
+	c, err := Open(tb.Context(), o)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	f := &fixture{Client: c, tb: tb, raw: c.redis, now: time.Now()}
+	tb.Cleanup(func() {
+		for keys := range slices.Chunk(f.keysLeft(), 1000) {
+			_, _ = f.raw.Pipelined(context.Background(), func(p redis.Pipeliner) error {
+				for _, key := range keys {
+					p.Del(context.Background(), key)
+				}
+				return nil
+			})
+		}
+		if err := c.Close(); err != nil {
+			tb.Error(err)
+		}
+	})
+	return f
+}
+
+// keysLeft returns the keys of the namespace.
+func (f *fixture) keysLeft() []string {
+	keys, err := f.raw.Keys(context.Background(), f.opts.Namespace+":*").Result()
+	if err != nil && f.tb.Context().Err() == nil {
+		f.tb.Error(err)
+	}
+	return keys
+}
+
+func (f *fixture) ask(job, token string) worker.Ask {
+	return worker.Ask{
+		WcID: "wxid_1", JobID: job, Tenant: "t", Token: token, Pod: "pod-a",
+		StoredAt: time.UnixMilli(1700000000123),
+	}
+}
+
+// mustBegin begins and checks the state.
+func (f *fixture) mustBegin(a worker.Ask, want worker.State) worker.Answer {
+	f.tb.Helper()
+	answer, err := f.Begin(f.tb.Context(), a)
+	if err != nil {
+		f.tb.Fatal(err)
+	}
+	if answer.State != want {
+		f.tb.Fatalf("Begin(%s, %q) = %+v, want %s", a.JobID, a.Token, answer, want)
+	}
+	if d := time.Since(answer.Now); d < -time.Second || d > time.Second {
+		f.tb.Fatalf("Now is %v off", d)
+	}
+	return answer
+}
+
+func (f *fixture) end(job, token string, outcome worker.Outcome) worker.Conclusion {
+	return worker.Conclusion{
+		WcID: "wxid_1", JobID: job, Tenant: "t", Token: token, StoredAt: time.UnixMilli(1700000000123),
+		Result: worker.Result{
+			Outcome: outcome, Code: "1000", Prompted: token != "", FinishedAt: time.UnixMilli(1700000001000),
+			Login: &worker.Login{WcID: "wxid_1", Token: "s\x00e\ncret", NickName: "阿😀"},
+		},
+	}
+}
+
+// mustFinish finishes and checks the error, and without one that the result is as given.
+func (f *fixture) mustFinish(c worker.Conclusion, want error) worker.Result {
+	f.tb.Helper()
+	got, err := f.Finish(f.tb.Context(), c)
+	if err != want {
+		f.tb.Fatalf("Finish(%s, %q) error = %v, want %v", c.JobID, c.Token, err, want)
+	}
+	return got
+}
+
+func (f *fixture) mustRelease(a worker.Ask) {
+	f.tb.Helper()
+	if err := f.Release(f.tb.Context(), a); err != nil {
+		f.tb.Fatal(err)
+	}
+}
+
+// eventually waits for a condition.
+func eventually(tb testing.TB, what string, ok func() bool) {
+	tb.Helper()
+	for until := time.Now().Add(10 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(until) {
+			tb.Fatalf("%s: not within 10 s", what)
+		}
+	}
+}
+
+// everywhere runs the test against a real server and against the embedded one.
+func everywhere(t *testing.T, test func(t *testing.T, url string)) {
+	t.Run("real", func(t *testing.T) { t.Parallel(); test(t, servers.RealRedis(t)) })
+	t.Run("embedded", func(t *testing.T) { t.Parallel(); test(t, servers.EmbeddedRedis(t)) })
+}

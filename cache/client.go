@@ -1,0 +1,185 @@
+package cache
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/relogin/relogin/worker"
+)
+
+// Client implements [worker.Locker] on Redis. It is safe for concurrent use.
+type Client struct {
+	opts    Options
+	lease   time.Duration
+	redis   redis.UniversalClient
+	trusted *quarantine
+	stats   counters
+
+	calls   chan *call    // somebody waits for the reply
+	tidying chan *call    // nobody does
+	closing chan struct{} // closed when Close is called
+	closed  chan struct{} // closed when the flushers have returned
+	running sync.WaitGroup
+	close   func() error
+}
+
+// Open connects to Redis. It blocks until Redis has answered and proven that it runs
+// the scripts, and logs now and then what it waits for. An error is returned when ctx
+// ends, and at once for wrong options, a refused password or certificate, or missing
+// permissions. The caller calls Close.
+func Open(ctx context.Context, o Options) (*Client, error) {
+	if err := o.check(); err != nil {
+		return nil, fmt.Errorf("open redis: %w", err)
+	}
+	universal, err := o.universal()
+	if err != nil {
+		return nil, fmt.Errorf("open redis: %w", err)
+	}
+	redis.SetLogger(chatter{o.Logger})
+	c := &Client{
+		opts: o, lease: o.lease(), trusted: newQuarantine(&o),
+		calls: make(chan *call, queueSize), tidying: make(chan *call, queueSize),
+		closing: make(chan struct{}), closed: make(chan struct{}),
+	}
+	if o.Trust != nil {
+		universal.OnConnect = c.trusted.onConnect
+	}
+	c.redis = redis.NewUniversalClient(universal)
+	c.close = sync.OnceValue(c.shut)
+	for range flushers {
+		c.running.Go(func() { c.flush(c.calls) })
+	}
+	c.running.Go(c.tidyUp)
+	if err := c.ready(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("open redis %s: %w", redacted(o.URL), err), c.Close())
+	}
+	return c, nil
+}
+
+// Close ends the connections. Calls that wait return [ErrClosed], pipelines that were
+// sent are waited for, and what Shrink and Excuse left is sent. It blocks for at most
+// about twice the time-out. Calls of Close after the first return the same.
+func (c *Client) Close() error { return c.close() }
+
+func (c *Client) shut() error {
+	close(c.closing)
+	c.running.Wait()
+	close(c.closed)
+	return c.redis.Close()
+}
+
+// Lease returns how long a lock lives: send window + confirm time-out + 1 s + 1 %.
+func (c *Client) Lease() time.Duration { return c.lease }
+
+// Ping returns nil when Redis answers within the time-out.
+func (c *Client) Ping(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, c.opts.Timeout)
+	defer cancel()
+	// A key leads to a master, which PING to a Cluster need not.
+	if err := c.redis.Exists(ctx, c.keys("").lock()).Err(); err != nil {
+		return fmt.Errorf("ping redis: %w", err)
+	}
+	return nil
+}
+
+// ready blocks until Redis takes calls. See [Open] for its errors.
+func (c *Client) ready(ctx context.Context) error {
+	const retryEvery, logEvery = 300 * time.Millisecond, 10 * time.Second
+	var logged time.Time
+	var last error // before ctx ended: the reason
+	for {
+		err := c.Ping(ctx)
+		if err == nil {
+			err = c.rehearse(ctx)
+		}
+		if ctx.Err() == nil {
+			last = err
+		}
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
+			return errors.Join(context.Cause(ctx), last)
+		case hopeless(err):
+			return err
+		case time.Since(logged) > logEvery:
+			logged = time.Now()
+			c.opts.Logger.WarnContext(ctx, "waiting for redis", "url", redacted(c.opts.URL), "error", err)
+		}
+		select {
+		case <-time.After(retryEvery):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// rehearse locks and frees an account that no job can have, to see that the scripts
+// and what they use are permitted.
+func (c *Client) rehearse(ctx context.Context) error {
+	a := worker.Ask{JobID: c.opts.Pod, Token: uuid.NewString(), Pod: c.opts.Pod}
+	if _, err := c.begin(ctx, a); err != nil {
+		return err
+	}
+	return c.Release(ctx, a)
+}
+
+// hopeless tells errors that waiting does not cure.
+func hopeless(err error) bool {
+	var certificate *tls.CertificateVerificationError
+	var notTLS tls.RecordHeaderError
+	if errors.As(err, &certificate) || errors.As(err, &notTLS) || errors.Is(err, errNoID) {
+		return true
+	}
+	var refusal redis.Error
+	if !errors.As(err, &refusal) {
+		return false
+	}
+	return !redis.IsLoadingError(err) && !redis.IsReadOnlyError(err) && !redis.IsClusterDownError(err) &&
+		!redis.IsMasterDownError(err) && !redis.IsMaxClientsError(err) && !redis.IsTryAgainError(err) &&
+		!redis.HasErrorPrefix(err, "NOREPLICAS") && !redis.HasErrorPrefix(err, "BUSY") && !redis.HasErrorPrefix(err, "OOM")
+}
+
+// tidyUp sends what nobody waits for, and after closing what is left of it, for at
+// most the time-out.
+func (c *Client) tidyUp() {
+	c.flush(c.tidying)
+	for until := time.Now().Add(c.opts.Timeout); time.Now().Before(until); {
+		select {
+		case one := <-c.tidying:
+			c.exec(gather(c.tidying, one))
+		default:
+			return
+		}
+	}
+}
+
+// Stats are counts since [Open].
+type Stats struct {
+	Commands     uint64        // scripts sent
+	Pipelines    uint64        // round trips that carried them; Commands/Pipelines is the mean batch
+	Failed       uint64        // scripts that ended with an error
+	Reloads      uint64        // scripts that the server did not know and was sent
+	Dropped      uint64        // calls of Shrink and Excuse that found their buffer full
+	Waiting      int           // calls that wait for a pipeline now
+	SuspendedFor time.Duration // how long no confirmation starts, from now; see [Trust]
+	Connections  uint32        // open now
+}
+
+type counters struct{ commands, pipelines, failed, reloads, dropped atomic.Uint64 }
+
+// Stats returns the counts.
+func (c *Client) Stats() Stats {
+	return Stats{
+		Commands: c.stats.commands.Load(), Pipelines: c.stats.pipelines.Load(),
+		Failed: c.stats.failed.Load(), Reloads: c.stats.reloads.Load(), Dropped: c.stats.dropped.Load(),
+		Waiting: len(c.calls), SuspendedFor: c.trusted.wait(), Connections: c.redis.PoolStats().TotalConns,
+	}
+}

@@ -1,0 +1,87 @@
+// Package cache keeps the lock of each account and the record of each job in Redis.
+// It implements [worker.Locker]. Each call is one Lua script, one round trip, and many
+// callers' scripts share one pipeline.
+//
+// # Keys
+//
+// All keys of one call share a Cluster slot: <account> is [worker.AccountToken], and
+// <ns> the namespace.
+//
+//	<ns>:{<account>}:lock            hash token, job, tenant, pod, prompted; expires with the lease
+//	<ns>:{<account>}:job:<job>       the job's record, one of
+//	    waits:<since>:<token>          was answered Held by that token; lease + 1 min
+//	    open:<stored at>:<token>       was granted, may have prompted; [Options.EventMaxAge]
+//	    done:<stored at>:<result>      has ended, msgpack; [Options.EventMaxAge]
+//	    1                              the mark: its event is stored; [Options.JobMemory]
+//	<ns>:{<account>}:waiting         somebody was answered Held; lease + 1 min
+//	<ns>:{<account>}:last            hash token, job, tenant, at, result: the last confirmation; lease
+//	<ns>:{<account>}:cool            why no prompt is allowed; expires with the cool-down
+//	<ns>:{<account>}:prompts         list of the times of the last prompts; 24 h
+//	<ns>:{<account>}:excused:<job>   deliveries that do not count; [Options.EventMaxAge]
+//	<ns>:rate:<tenant>               when the tenant's next place is free, in µs
+//
+// Times are Unix milliseconds of the Redis server's clock, the only one that is asked;
+// a job's stored-at is carried, never compared. Once a job has ended and was shrunk,
+// only its mark is left, and where somebody waited, for about a lease, waiting and last.
+//
+// # What Begin answers
+//
+// A lock, or an open record, with the ask's own Token or Previous was granted to this
+// process and not used: it is void, together with its entry among the prompts, and the
+// rows below see neither. The first row that fits is the answer.
+//
+//	record    lock                       otherwise                         answer
+//	mark      any                                                          Ended
+//	done      any                                                          Done
+//	open(T)   T                                                            Held, Own
+//	open(T)   another, or none                                             InDoubt
+//	waits(T)  any                        last is T's, or is not older      Shared
+//	                                     than the wait; same tenant
+//	any       T, and last is T's (kept)  same tenant                       Shared
+//	any       held                       the deadline has passed           TooLate
+//	any       held                                                         Held; writes waits, waiting
+//	any       free                       less than MinConfirmTime is left  TooLate
+//	any       free                       cool, or the daily budget is used Cooling
+//	any       free                                                         Granted; writes lock, open, prompts
+//
+// A job that waits shares any confirmation that ended since it was told to wait, not
+// only the one that it was told about: a grant may be released unused, and the next one
+// is then the tap that answers everybody. The time compared is the server's own on both
+// sides; after a failover to a server whose clock lags, the worst is one more prompt.
+//
+// An older ask that Redis executes late finds a newer token in the record or the lock,
+// and changes nothing but who waits. One that executes after everything was released
+// leaves a lock that nobody uses, until its lease ends.
+//
+// # What Finish does
+//
+//	record            does
+//	done              nothing; returns the stored result
+//	mark              nothing; [worker.ErrEnded]
+//	open(T), T not    nothing; [worker.ErrSuperseded]
+//	the token's
+//	open(token),      stores done; sets cool; and by the lock:
+//	waits, none         the token's: writes last when somebody waits or Keep; frees it unless Keep
+//	                    another's: [worker.ErrLeaseLost]
+//	                    none: [worker.ErrLeaseLost]; writes last when somebody waits, none is
+//	                    there, and the outcome is not unknown
+//
+// Without a token only the first column counts. Finishing again with the same arguments
+// returns the same result and no error. A conclusion of a job in doubt passes the
+// token that was lost, and so gets ErrLeaseLost beside its result: expected there. Its
+// unknown is not shared, since the account is free and those who wait may ask the person.
+//
+// # Servers that lost data
+//
+// A lock may be gone whose prompt is still open when Redis was restarted, wiped or failed
+// over: see [Trust]. What this can't see is a FLUSHALL, an eviction (run Redis with
+// maxmemory-policy noeviction), a clock of the server that jumps ahead by more than the
+// lease's margin, and a master that was cut off and goes on answering the pods on its
+// side (set min-replicas-to-write).
+//
+// # Permissions
+//
+// A Redis user needs its keys (<ns>:*) and +client|setname +info +time +exists +evalsha
+// +eval +get +set +del +incr +pexpire +pttl +hset +hget +hmget +lindex +lrem +rpush +ltrim;
+// in a Cluster also +cluster|slots +command +readonly.
+package cache

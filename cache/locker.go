@@ -1,0 +1,182 @@
+package cache
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/relogin/relogin/worker"
+)
+
+var _ worker.Locker = (*Client)(nil)
+
+// keys of an account.
+type keys struct{ prefix string }
+
+func (c *Client) keys(wcID string) keys {
+	return keys{c.opts.Namespace + ":{" + worker.AccountToken(wcID) + "}:"}
+}
+
+func (k keys) lock() string             { return k.prefix + "lock" }
+func (k keys) last() string             { return k.prefix + "last" }
+func (k keys) cool() string             { return k.prefix + "cool" }
+func (k keys) prompts() string          { return k.prefix + "prompts" }
+func (k keys) waiting() string          { return k.prefix + "waiting" }
+func (k keys) job(id string) string     { return k.prefix + "job:" + id }
+func (k keys) excused(id string) string { return k.prefix + "excused:" + id }
+
+// Begin asks whether the job may prompt its account now: see the package's table.
+// Asking again with the same token, or with the last one as Previous, says that its
+// grant was not used; the lease then starts anew. While the server is not trusted
+// ([Trust]) the answer is Suspended, and Redis is not asked.
+func (c *Client) Begin(ctx context.Context, a worker.Ask) (worker.Answer, error) {
+	if wait := c.trusted.wait(); wait > 0 {
+		return c.suspended(wait), nil
+	}
+	answer, err := c.begin(ctx, a)
+	if err != nil {
+		return worker.Answer{}, fmt.Errorf("begin job: %w", err)
+	}
+	// The very connection that brought the answer may have been to a new server.
+	if wait := c.trusted.wait(); wait > 0 && answer.State == worker.Granted {
+		if err := c.Release(ctx, a); err != nil {
+			return worker.Answer{}, err
+		}
+		return c.suspended(wait), nil
+	}
+	return answer, nil
+}
+
+func (c *Client) suspended(wait time.Duration) worker.Answer {
+	return worker.Answer{State: worker.Suspended, Now: c.trusted.now(), Wait: wait}
+}
+
+func (c *Client) begin(ctx context.Context, a worker.Ask) (worker.Answer, error) {
+	k := c.keys(a.WcID)
+	reply, err := c.run(ctx, beginScript,
+		[]string{k.lock(), k.job(a.JobID), k.last(), k.cool(), k.prompts(), k.waiting()},
+		a.Token, a.Previous, a.JobID, a.Tenant, a.Pod, unixMilli(a.StoredAt), deadline(a.Deadline),
+		millis(c.lease), millis(c.opts.MinConfirmTime), millis(c.opts.EventMaxAge), c.opts.DailyPrompts)
+	if err != nil {
+		return worker.Answer{}, err
+	}
+	return parseAnswer(reply)
+}
+
+// Finish remembers how the job ended, and returns the result that counts: see the
+// package's table. The cool-down runs from now.
+func (c *Client) Finish(ctx context.Context, end worker.Conclusion) (worker.Result, error) {
+	result, err := encodeResult(end.Result)
+	if err != nil {
+		return worker.Result{}, fmt.Errorf("finish job: %w", err)
+	}
+	k := c.keys(end.WcID)
+	reply, err := c.run(ctx, finishScript,
+		[]string{k.lock(), k.job(end.JobID), k.last(), k.cool(), k.waiting()},
+		end.Token, end.JobID, end.Tenant, end.Keep, millis(end.Cooldown), coolReason(end.Result), unixMilli(end.StoredAt),
+		result, millis(c.lease), millis(c.opts.EventMaxAge), end.Result.Outcome != worker.Unknown)
+	if err != nil {
+		return worker.Result{}, fmt.Errorf("finish job: %w", err)
+	}
+	fields, err := replyFields(reply, 2)
+	if err != nil {
+		return worker.Result{}, fmt.Errorf("finish job: %w", err)
+	}
+	return finished(fields, end.Result)
+}
+
+// finished turns what finish.lua says into what [Client.Finish] returns.
+func finished(fields []string, own worker.Result) (worker.Result, error) {
+	switch state := fields[0]; state {
+	case "stored":
+		return own, nil
+	case "lost":
+		return own, worker.ErrLeaseLost
+	case "done":
+		stored, err := decodeResult(fields[1])
+		if err != nil {
+			return worker.Result{}, fmt.Errorf("finish job: %w", err)
+		}
+		return *stored, nil
+	case "ended":
+		return own, worker.ErrEnded
+	case "superseded":
+		return worker.Result{}, worker.ErrSuperseded
+	default:
+		return worker.Result{}, fmt.Errorf("finish job: unknown state %q", state)
+	}
+}
+
+func coolReason(r worker.Result) string {
+	return "the account's last confirmation ended with " + string(r.Outcome)
+}
+
+// Release undoes the grants of a.Token and a.Previous: their locks, the job's record
+// and their entries among the prompts. It returns nil when there is nothing to undo.
+func (c *Client) Release(ctx context.Context, a worker.Ask) error {
+	k := c.keys(a.WcID)
+	tokens := []any{a.Token}
+	if a.Previous != "" && a.Previous != a.Token {
+		tokens = append(tokens, a.Previous)
+	}
+	if _, err := c.run(ctx, releaseScript, []string{k.lock(), k.job(a.JobID), k.prompts()}, tokens...); err != nil {
+		return fmt.Errorf("release account: %w", err)
+	}
+	return nil
+}
+
+// Shrink reduces the job's record to a mark. It does not block: it may come too late
+// for the buffer, and is counted then.
+func (c *Client) Shrink(wcID, jobID string) {
+	k := c.keys(wcID)
+	c.tidy(shrinkScript, []string{k.job(jobID), k.excused(jobID)}, millis(c.opts.JobMemory))
+}
+
+// Excuse counts a delivery of the job as excused. It does not block: it may come too
+// late for the buffer, and is counted then.
+func (c *Client) Excuse(wcID, jobID string) {
+	k := c.keys(wcID)
+	c.tidy(excuseScript, []string{k.job(jobID), k.excused(jobID)}, millis(c.opts.EventMaxAge))
+}
+
+// tidy hands a script whose reply nobody waits for to its flusher.
+func (c *Client) tidy(s *script, keys []string, args ...any) {
+	select {
+	case c.tidying <- &call{script: s, keys: keys, args: args, done: make(chan struct{})}:
+	default:
+		c.stats.dropped.Add(1)
+	}
+}
+
+// Excused returns how many deliveries of the job were excused.
+func (c *Client) Excused(ctx context.Context, wcID, jobID string) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.opts.Timeout)
+	defer cancel()
+	n, err := c.redis.Get(ctx, c.keys(wcID).excused(jobID)).Int()
+	if err != nil && !isNil(err) {
+		return 0, fmt.Errorf("count excused deliveries: %w", err)
+	}
+	return n, nil
+}
+
+// Reserve takes the tenant's next place under [Options.GatewayRate], and returns how
+// long to wait for it: 0, and no round trip, where no rate is set. As many places as
+// one second has, at least one, are free at once. A place can't be given back.
+func (c *Client) Reserve(ctx context.Context, tenant string) (time.Duration, error) {
+	if c.opts.GatewayRate == 0 {
+		return 0, nil
+	}
+	interval := 1e6 / c.opts.GatewayRate
+	reply, err := c.run(ctx, reserveScript, []string{c.opts.Namespace + ":rate:" + tenant},
+		strconv.FormatFloat(interval, 'f', -1, 64), strconv.FormatFloat(max(1e6, interval), 'f', -1, 64))
+	if err != nil {
+		return 0, fmt.Errorf("reserve place: %w", err)
+	}
+	text, _ := reply.(string)
+	micros, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("reserve place: unexpected reply %v", reply)
+	}
+	return time.Duration(micros) * time.Microsecond, nil
+}

@@ -1,0 +1,116 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/relogin/relogin/test/servers"
+	"github.com/relogin/relogin/worker"
+)
+
+// TestCluster begins and finishes accounts in slots of all three nodes.
+func TestCluster(t *testing.T) {
+	addrs := servers.StartRedisCluster(t)
+	var trust memory
+	f := open(t, "redis://"+strings.Join(addrs[:2], ","), trusting(&trust), func(o *Options) { o.ConfirmTimeout = time.Second })
+	// The first node's id counts at once, the others' a lease later.
+	eventually(t, "trusted", func() bool { return len(trust.ids()) == 3 && f.Stats().SuspendedFor == 0 || f.touch() })
+	var all sync.WaitGroup
+	for i := range 300 {
+		all.Go(func() {
+			a := f.ask("j", fmt.Sprint("t", i))
+			a.WcID = fmt.Sprint("wxid_", i)
+			answer, err := f.Begin(t.Context(), a)
+			if err != nil || answer.State != worker.Granted {
+				t.Error(answer, err)
+				return
+			}
+			end := f.end("j", a.Token, worker.Succeeded)
+			end.WcID = a.WcID
+			if _, err := f.Finish(t.Context(), end); err != nil {
+				t.Error(err)
+			}
+			f.Shrink(a.WcID, "j")
+		})
+	}
+	all.Wait()
+	used := 0
+	for _, addr := range addrs {
+		if strings.Contains(servers.Ask(t, addr, "INFO", "keyspace"), "keys=") {
+			used++
+		}
+	}
+	if used != 3 {
+		t.Errorf("%d nodes were used", used)
+	}
+	if s := f.Stats(); s.Failed != 0 {
+		t.Errorf("stats %+v", s)
+	}
+}
+
+// touch calls on keys of every node, so that each is connected to. It returns false.
+func (f *fixture) touch() bool {
+	for i := range 20 {
+		if _, err := f.Excused(f.tb.Context(), fmt.Sprint("w", i), "j"); err != nil {
+			f.tb.Error(err)
+		}
+	}
+	return false
+}
+
+func (m *memory) ids() []string {
+	m.Lock()
+	defer m.Unlock()
+	var ids []string
+	for id := range m.from {
+		ids = append(ids, id)
+	}
+	return ids
+}
+
+// TestSentinel kills the master: its replica, promoted, is a new server, and grants a
+// lease after a pod saw it.
+func TestSentinel(t *testing.T) {
+	master := servers.StartRedis(t)
+	host, port, _ := strings.Cut(master.Addr, ":")
+	replica := servers.StartRedis(t, "--replicaof", host, port, "--repl-diskless-sync-delay", "0")
+	eventually(t, "replica in sync", func() bool {
+		return strings.Contains(servers.Ask(t, replica.Addr, "INFO", "replication"), "master_link_status:up")
+	})
+	sentinel := servers.StartRedisSentinel(t, master)
+	eventually(t, "replica known to the sentinel", func() bool {
+		return strings.Contains(servers.Ask(t, sentinel.Addr, "INFO", "sentinel"), "slaves=1")
+	})
+	var trust memory
+	f := open(t, sentinel.URL(), trusting(&trust), func(o *Options) { o.SentinelMaster = "main" })
+	f.mustBegin(f.ask("j", "a"), worker.Granted)
+	f.mustFinish(f.end("j", "a", worker.Succeeded), nil)
+	eventually(t, "replicated", func() bool {
+		return strings.Contains(servers.Ask(t, replica.Addr, "INFO", "keyspace"), "keys=")
+	})
+	master.Kill()
+	f.begunAgain(f.ask("k", "b"), time.Now())
+	f.mustBegin(f.ask("j", "c"), worker.Done)
+	if n := len(trust.ids()); n != 2 {
+		t.Errorf("%d servers were seen", n)
+	}
+}
+
+// TestReplica opens on a replica: refused, since once promoted it would grant on
+// connections that were made before.
+func TestReplica(t *testing.T) {
+	master := servers.StartRedis(t)
+	host, port, _ := strings.Cut(master.Addr, ":")
+	replica := servers.StartRedis(t, "--replicaof", host, port)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	_, err := Open(ctx, Options{URL: replica.URL(), Trust: &memory{}, SendWindow: 1, ConfirmTimeout: 1})
+	if !errors.Is(err, errReplica) {
+		t.Fatalf("error %v", err)
+	}
+}

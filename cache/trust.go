@@ -1,0 +1,143 @@
+package cache
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Trust remembers, outside of Redis and for all pods, from when on the grants of each
+// server process count. A server that was restarted, wiped or failed over may have
+// forgotten a lock whose prompt is still open: its process has a new replication id,
+// and until one lease has passed since the first pod saw it, nobody may begin.
+//
+// CountsFrom returns the time, on the clock of the server process id, from which its
+// grants count. It stores now for the very first id of a deployment, now + lease for
+// any other id that it does not know, and returns what is stored otherwise; two pods
+// that ask for the same id at once are told the same. now is that server's clock. The
+// call may block until ctx ends; after an error nothing is granted.
+//
+// So only readings of one server's clock are compared, and pods turn the difference
+// into a wait on their own monotonic clock. A server clock that is set back makes the
+// wait longer; one that is set forward makes it shorter by as much, as it does a lease.
+type Trust interface {
+	CountsFrom(ctx context.Context, id string, now time.Time, lease time.Duration) (time.Time, error)
+}
+
+// quarantine is how long this process must not begin, because of a server that it
+// connected to. In a Cluster one such server holds up the accounts of all.
+type quarantine struct {
+	trust  Trust // nil: nothing is ever suspended
+	lease  time.Duration
+	logger *slog.Logger
+	start  time.Time    // with its monotonic reading, the zero of until
+	until  atomic.Int64 // nanoseconds after start
+	lead   atomic.Int64 // nanoseconds by which the server's clock is ahead of ours
+
+	mu    sync.Mutex
+	known map[string]bool // ids whose wait is in until
+}
+
+func newQuarantine(o *Options) *quarantine {
+	return &quarantine{
+		trust: o.Trust, lease: o.lease(), logger: o.Logger,
+		start: time.Now(), known: make(map[string]bool),
+	}
+}
+
+// wait returns how long nothing may be begun, 0 when all servers are trusted.
+func (q *quarantine) wait() time.Duration {
+	until := q.until.Load()
+	if until == 0 {
+		return 0
+	}
+	return max(time.Duration(until)-time.Since(q.start), 0)
+}
+
+// now is the server's clock, as far as it is known here.
+func (q *quarantine) now() time.Time {
+	return time.Now().Add(time.Duration(q.lead.Load()))
+}
+
+// onConnect looks at the server at the other end of a new connection, before any other
+// command is sent on it. After an error go-redis closes the connection. It also unwraps
+// the error once: the outer text is for that.
+func (q *quarantine) onConnect(ctx context.Context, cn *redis.Conn) error {
+	if err := q.examine(ctx, cn); err != nil {
+		return fmt.Errorf("connect: %w", fmt.Errorf("identify redis server: %w", err))
+	}
+	return nil
+}
+
+func (q *quarantine) examine(ctx context.Context, cn *redis.Conn) error {
+	text, err := cn.Info(ctx).Result()
+	if err != nil {
+		return err
+	}
+	info := parseInfo(text)
+	id := info["master_replid"]
+	switch {
+	case info["redis_mode"] == "sentinel":
+		return nil // go-redis calls this hook for sentinels too
+	case info["role"] == "slave":
+		// Once it is promoted it would grant on this connection, unseen.
+		return errReplica
+	case id == "":
+		return errNoID
+	}
+	now, err := cn.Time(ctx).Result()
+	if err != nil {
+		return err
+	}
+	q.lead.Store(int64(time.Until(now)))
+	return q.admit(ctx, id, now)
+}
+
+// Errors of a server that is not one to lock on.
+var (
+	errReplica = errors.New("it is a replica")
+	errNoID    = errors.New("it tells no master_replid by INFO")
+)
+
+// admit raises until to when the server's grants count, once for each id.
+func (q *quarantine) admit(ctx context.Context, id string, now time.Time) error {
+	q.mu.Lock()
+	known := q.known[id]
+	q.mu.Unlock()
+	if known {
+		return nil
+	}
+	from, err := q.trust.CountsFrom(ctx, id, now, q.lease)
+	if err != nil {
+		return fmt.Errorf("ask whether %s is trusted: %w", id, err)
+	}
+	wait := min(from.Sub(now), q.lease)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.known[id] = true
+	if wait > 0 {
+		q.until.Store(max(q.until.Load(), int64(time.Since(q.start)+wait)))
+		q.logger.WarnContext(ctx, "redis is a server process that may have lost locks: no confirmation starts for now",
+			"server", id, "for", wait.Round(time.Millisecond))
+	}
+	return nil
+}
+
+// parseInfo reads what INFO returns: lines of key:value.
+func parseInfo(text string) map[string]string {
+	info := make(map[string]string)
+	for lines := bufio.NewScanner(strings.NewReader(text)); lines.Scan(); {
+		if key, value, found := strings.Cut(lines.Text(), ":"); found {
+			info[key] = value
+		}
+	}
+	return info
+}

@@ -1,0 +1,57 @@
+package main
+
+import (
+	"io"
+	"log/slog"
+	"os"
+
+	"golang.org/x/term"
+)
+
+// logSettings are about the log, on standard error.
+type logSettings struct {
+	Level  string
+	Format string // empty: text on a terminal, else json
+}
+
+func (l *logSettings) declare(s *settings) {
+	s.titled("Log")
+	s.add("log-level", choice(&l.Level, "debug", "info", "warn", "error"), "info", "least level that is logged")
+	s.add("log-format", choice(&l.Format, "text", "json"), "", "of the log, on standard error").fallsBackTo("text on a terminal, else json")
+}
+
+func (*logSettings) check(*settings) {}
+
+// logger returns the command's logger, and tells it what in the settings looks like a
+// mistake.
+func (a *app) logger(s *settings, l logSettings) *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(l.Level)); err != nil {
+		panic(err) // it was checked
+	}
+	options := &slog.HandlerOptions{Level: level}
+	var handler slog.Handler = slog.NewJSONHandler(a.stderr, options)
+	if l.Format == "text" || l.Format == "" && isTerminal(a.stderr) {
+		handler = slog.NewTextHandler(a.stderr, options)
+	}
+	log := slog.New(handler)
+	for _, hint := range s.hints {
+		log.Warn(hint)
+	}
+	return log
+}
+
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// terminalWidth returns the columns of w, 80 where it is no terminal.
+func terminalWidth(w io.Writer) int {
+	if f, ok := w.(*os.File); ok {
+		if columns, _, err := term.GetSize(int(f.Fd())); err == nil && columns > 0 {
+			return columns
+		}
+	}
+	return 80
+}

@@ -1,0 +1,208 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+)
+
+const environmentPrefix = "RELOGIN_"
+
+// environmentName returns RELOGIN_NATS_URL for nats-url.
+func environmentName(name string) string {
+	return environmentPrefix + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
+}
+
+// fileSettings is where the settings file is. Every command has it.
+type fileSettings struct{}
+
+func (*fileSettings) declare(s *settings) {
+	s.titled("Settings file")
+	s.add("config", file(&s.configFile), "", "YAML file of settings. Its keys are the flags' names without the dashes: nats-url: nats://10.0.0.1:4222. One file can serve all commands.")
+}
+
+func (*fileSettings) check(*settings) {}
+
+// entry is one key of the file.
+type entry struct {
+	text string
+	line int
+}
+
+// read takes each setting from its first source, and checks all.
+func (s *settings) read() {
+	environment := s.environment()
+	s.take(s.named("config"), environment, nil)
+	entries := s.readFile()
+	for _, one := range s.all {
+		if one.name != "config" {
+			s.take(one, environment, entries)
+		}
+	}
+	for _, g := range s.groups {
+		g.check(s)
+	}
+}
+
+// environment returns the variables that are not empty.
+func (s *settings) environment() map[string]string {
+	variables := map[string]string{}
+	var known []string
+	for name := range s.app.known {
+		known = append(known, environmentName(name))
+	}
+	for _, variable := range s.app.environ {
+		name, text, _ := strings.Cut(variable, "=")
+		if text != "" {
+			variables[name] = text
+		}
+		if strings.HasPrefix(name, environmentPrefix) && !slices.Contains(known, name) {
+			if near := suggestion(name, known); near != "" { // else it may be anybody's
+				s.hints = append(s.hints, fmt.Sprintf("environment %s is not a setting%s", name, near))
+			}
+		}
+	}
+	slices.Sort(s.hints)
+	return variables
+}
+
+// take reads one setting: flags, environment, file, default.
+func (s *settings) take(one *setting, environment map[string]string, entries map[string]entry) {
+	texts := one.given
+	if len(texts) > 0 {
+		one.source = "flag --" + one.name
+	}
+	for _, name := range one.environment {
+		if text, ok := environment[name]; ok && one.source == "" {
+			texts, one.source = []string{text}, "environment "+name
+		}
+	}
+	if e, ok := entries[one.name]; ok && one.source == "" && len(one.environment) > 0 {
+		texts, one.source = []string{e.text}, fmt.Sprintf("file %s, line %d, %s", s.configFile, e.line, one.name)
+	}
+	if one.source == "" {
+		if one.fallback == "" {
+			return
+		}
+		texts = []string{one.fallback}
+	}
+	for _, text := range texts {
+		if err := one.set(text); err != nil {
+			one.wrong = true
+			s.refuse(fmt.Errorf("%s: %s: %w", one.origin(), one.shown(text), err))
+		}
+	}
+}
+
+// readFile returns the file's entries, and reports what is wrong with it.
+func (s *settings) readFile() map[string]entry {
+	if s.configFile == "" {
+		return nil
+	}
+	where := "file " + s.configFile
+	data, err := os.ReadFile(s.configFile)
+	if err != nil {
+		s.refuse(fmt.Errorf("%s: %w", where, err))
+		return nil
+	}
+	parsed, err := parser.ParseBytes(data, 0)
+	if err != nil {
+		s.refuse(fmt.Errorf("%s%s", where, yamlProblem(err)))
+		return nil
+	}
+	entries := map[string]entry{}
+	for _, doc := range parsed.Docs {
+		switch body := doc.Body.(type) {
+		case nil, *ast.NullNode, *ast.CommentGroupNode:
+		case ast.MapNode:
+			for pairs := body.MapRange(); pairs.Next(); {
+				s.readPair(where, pairs.KeyValue(), entries)
+			}
+		default:
+			s.refuse(fmt.Errorf("%s: want lines such as nats-url: nats://10.0.0.1:4222", where))
+		}
+	}
+	return entries
+}
+
+func (s *settings) readPair(where string, pair *ast.MappingValueNode, entries map[string]entry) {
+	key := pair.Key.GetToken().Value
+	line := pair.Key.GetToken().Position.Line
+	where = fmt.Sprintf("%s, line %d, %s", where, line, key)
+	if !s.app.known[key] || key == "config" {
+		s.refuse(fmt.Errorf("%s: unknown setting%s", where, suggestion(key, slices.Sorted(maps.Keys(s.app.known)))))
+		return
+	}
+	text, ok := scalar(pair.Value)
+	if !ok {
+		s.refuse(fmt.Errorf("%s: want one value", where))
+		return
+	}
+	entries[key] = entry{text, line}
+}
+
+// scalar returns the value's text as it stands in the file.
+func scalar(n ast.Node) (string, bool) {
+	switch n := n.(type) {
+	case *ast.StringNode:
+		return n.Value, true
+	case *ast.LiteralNode:
+		return n.Value.Value, true
+	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode:
+		return n.GetToken().Value, true
+	}
+	return "", false
+}
+
+// yamlProblem returns the line and what is wrong there. The parser's own text quotes
+// the file, and so its secrets.
+func yamlProblem(err error) string {
+	var y yaml.Error
+	if !errors.As(err, &y) || y.GetToken() == nil {
+		return ": not valid YAML"
+	}
+	text, _, _ := strings.Cut(y.GetMessage(), `"`)
+	return fmt.Sprintf(", line %d: not valid YAML: %s", y.GetToken().Position.Line, strings.TrimSpace(text))
+}
+
+// suggestion returns "; did you mean …?" where one of the names is near.
+func suggestion(name string, names []string) string {
+	best, distance := "", max(1, min(3, len(name)/4))+1
+	for _, candidate := range names {
+		if d := editDistance(name, candidate); d < distance {
+			best, distance = candidate, d
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return fmt.Sprintf("; did you mean %s?", best)
+}
+
+// editDistance is Levenshtein's.
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			replaced := diagonal
+			if a[i] != b[j] {
+				replaced++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(replaced, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}

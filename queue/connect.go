@@ -1,0 +1,160 @@
+package queue
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/synadia-io/orbit.go/natscontext"
+)
+
+const (
+	dialTimeout   = 5 * time.Second
+	reconnectWait = 500 * time.Millisecond
+	pingInterval  = 15 * time.Second // two unanswered pings end the connection
+	waitLogEvery  = 10 * time.Second
+)
+
+// Options says how to reach NATS. The zero value of a field is the default of nats.go.
+type Options struct {
+	URL         string // nats://, tls:// or ws://; several, comma-separated, are one cluster
+	Creds       string // file with a user's JWT and seed
+	NKey        string // file with a user's seed
+	CA          string // PEM file that the server's certificate is checked with
+	Cert, Key   string // PEM files of a client certificate
+	InboxPrefix string
+	Context     string // of the nats command line; what is set here goes before it
+	Name        string // shown in the server's list of connections
+	Logger      *slog.Logger
+}
+
+// Connect returns a connection that reconnects for ever. It blocks while the server
+// can't be reached, and logs now and then what it waits for. An error is returned when
+// ctx ends, and at once when waiting does not help: wrong credentials, a refused
+// certificate, a file that can't be read. What is published while the connection is
+// lost fails at once: a publish that went out minutes later could be a second one.
+// The caller closes or drains the connection.
+func Connect(ctx context.Context, o Options) (*nats.Conn, error) {
+	options, err := o.natsOptions()
+	if err != nil {
+		return nil, fmt.Errorf("connect to nats: %w", err)
+	}
+	var logged time.Time
+	for {
+		nc, err := o.dial(options)
+		switch {
+		case err == nil:
+			return nc, nil
+		case hopeless(err):
+			return nil, fmt.Errorf("connect to nats at %s: %w", redacted(o.URL), err)
+		case time.Since(logged) > waitLogEvery:
+			logged = time.Now()
+			o.Logger.WarnContext(ctx, "waiting for nats", "url", redacted(o.URL), "error", err)
+		}
+		select {
+		case <-time.After(reconnectWait):
+		case <-ctx.Done():
+			return nil, fmt.Errorf("connect to nats at %s: %w", redacted(o.URL), errors.Join(context.Cause(ctx), err))
+		}
+	}
+}
+
+func (o *Options) dial(options []nats.Option) (*nats.Conn, error) {
+	if o.Context != "" {
+		nc, _, err := natscontext.Connect(o.Context, options...)
+		return nc, err
+	}
+	return nats.Connect(o.URL, options...)
+}
+
+func (o *Options) natsOptions() ([]nats.Option, error) {
+	log := o.Logger
+	options := []nats.Option{
+		nats.Name(o.Name), nats.Timeout(dialTimeout), nats.PingInterval(pingInterval), nats.MaxPingsOutstanding(2),
+		nats.MaxReconnects(-1), nats.ReconnectWait(reconnectWait), nats.ReconnectJitter(reconnectWait, reconnectWait),
+		nats.ReconnectBufSize(-1), nats.IgnoreAuthErrorAbort(), nats.RetryOnFailedConnect(false),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil {
+				log.Warn("connection to nats lost: reconnecting", "error", err)
+			}
+		}),
+		nats.ReconnectHandler(func(nc *nats.Conn) {
+			log.Info("connected to nats again", "url", nc.ConnectedUrlRedacted())
+		}),
+		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
+			attrs := []any{"error", err}
+			if sub != nil {
+				attrs = append(attrs, "subject", sub.Subject)
+			}
+			if errors.Is(err, nats.ErrPermissionViolation) {
+				log.Error("nats refused it: grant this user the permission named in the error", attrs...)
+				return
+			}
+			log.Warn("nats reported an error", attrs...)
+		}),
+	}
+	if o.Creds != "" {
+		options = append(options, nats.UserCredentials(o.Creds))
+	}
+	if o.CA != "" {
+		options = append(options, nats.RootCAs(o.CA))
+	}
+	if o.Cert != "" || o.Key != "" {
+		options = append(options, nats.ClientCert(o.Cert, o.Key))
+	}
+	if o.InboxPrefix != "" {
+		options = append(options, nats.CustomInboxPrefix(o.InboxPrefix))
+	}
+	if o.NKey != "" {
+		option, err := nats.NkeyOptionFromSeed(o.NKey)
+		if err != nil {
+			return nil, fmt.Errorf("read nkey seed %s: %w", o.NKey, err)
+		}
+		options = append(options, option)
+	}
+	return options, nil
+}
+
+// hopeless tells errors that waiting does not cure: all but those of the network and of
+// a server that starts, stops or is full.
+func hopeless(err error) bool {
+	var alert tls.AlertError // comes as an error of the network
+	if errors.As(err, &alert) {
+		return true
+	}
+	for _, passing := range []error{
+		nats.ErrNoServers, nats.ErrTimeout, nats.ErrNoInfoReceived, nats.ErrStaleConnection,
+		nats.ErrMaxConnectionsExceeded, nats.ErrConnectionClosed, nats.ErrDisconnected, io.EOF,
+	} {
+		if errors.Is(err, passing) {
+			return false
+		}
+	}
+	var network net.Error
+	return !errors.As(err, &network)
+}
+
+// redacted returns the URLs without passwords.
+func redacted(urls string) string {
+	parts := strings.Split(urls, ",")
+	for i, part := range parts {
+		u, err := url.Parse(strings.TrimSpace(part))
+		if err != nil {
+			parts[i] = "(not a URL)"
+			continue
+		}
+		if u.User != nil {
+			u.User = url.User("xxxxx") // a token stands where the user does
+		}
+		parts[i] = u.String()
+	}
+	return strings.Join(parts, ",")
+}

@@ -1,0 +1,31 @@
+// Package queue is NATS JetStream for relogin: where jobs come from and events go. It
+// implements [worker.Queue], and is the Go API of those around relogin: a [Publisher]
+// for the systems that ask for relogins, [Follow] for those that react to events.
+//
+// # Streams
+//
+// A namespace, relogin unless set, prefixes all subjects and, in upper case, all
+// streams. [Setup] creates what is missing and changes nothing that is there.
+//
+//	RELOGIN_JOBS    relogin.jobs.urgent, relogin.jobs.normal      work queue; a job stays until its event is stored
+//	RELOGIN_EVENTS  relogin.events.<outcome>.<account>            one message a job, kept 7 days unless set
+//	RELOGIN_DEAD    relogin.dead.<lane>                           what could not be processed, kept 30 days unless set
+//	RELOGIN_REDIS   a bucket: from when on the grants of each Redis server process count
+//
+// RELOGIN_JOBS has two durable consumers, urgent and normal. <account> is
+// [worker.AccountToken].
+//
+// # Headers of an event
+//
+// Nats-Msg-Id is the event's id, the same however often it is sent. The rest is the
+// CloudEvents 1.0 NATS binding in binary mode: ce-specversion, ce-id, ce-source,
+// ce-type (relogin.<outcome>), ce-subject (the account), ce-time, ce-datacontenttype,
+// and the extension ce-prompted, true when this job itself made the phone ask. Values
+// are percent-encoded as the binding says. traceparent is the job's.
+//
+// # Headers of a dead letter
+//
+// Its body is the job's, byte for byte, and its headers are too, but for Nats-Msg-Id,
+// which became Relogin-Msg-Id. Added are Relogin-Reason, Relogin-Stream,
+// Relogin-Sequence, Relogin-Deliveries and Relogin-Stored-At (RFC 3339).
+package queue

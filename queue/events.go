@@ -1,0 +1,139 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/relogin/relogin/worker"
+)
+
+const (
+	contentType = "Content-Type"
+	traceparent = "traceparent"
+	cePrompted  = "ce-prompted"
+
+	maxSubject = 4000 // bytes; the server's limit of a protocol line is 4096
+	lookBatch  = 256
+)
+
+// Publish implements [worker.Queue]. Acknowledgements are pipelined: a slow one holds
+// up its own event alone.
+func (q *Queue) Publish(ctx context.Context, e *worker.Event) error {
+	msg, err := q.message(e)
+	if err != nil {
+		return fmt.Errorf("publish event: %w", err)
+	}
+	future, err := q.js.PublishMsgAsync(msg)
+	switch {
+	case errors.Is(err, nats.ErrMaxPayload):
+		return fmt.Errorf("publish event: %w: %d bytes", worker.ErrTooLarge, len(msg.Data))
+	case err != nil:
+		return fmt.Errorf("publish event: %w", err)
+	}
+	select {
+	case <-future.Ok():
+		return nil
+	case err := <-future.Err():
+		return fmt.Errorf("publish event: %w", explain(q.nc, err))
+	case <-ctx.Done():
+		return fmt.Errorf("publish event: %w", explain(q.nc, context.Cause(ctx)))
+	}
+}
+
+func (q *Queue) message(e *worker.Event) (*nats.Msg, error) {
+	subject := q.names.eventSubject(e.Outcome, e.WcID)
+	if len(subject) > maxSubject {
+		return nil, fmt.Errorf("%w: a subject of %d bytes", worker.ErrTooLarge, len(subject))
+	}
+	data, err := e.Encode(q.config.EventEncoding)
+	if err != nil {
+		return nil, err
+	}
+	media := q.config.EventEncoding.ContentType()
+	header := nats.Header{
+		nats.MsgIdHdr: {e.ID}, contentType: {media},
+		"ce-specversion": {"1.0"}, "ce-id": {e.ID}, "ce-source": {"/relogin/" + string(q.names)},
+		"ce-type": {"relogin." + string(e.Outcome)}, "ce-subject": {headerValue(e.WcID)},
+		"ce-time": {e.FinishedAt.UTC().Format(time.RFC3339Nano)}, "ce-datacontenttype": {media},
+		cePrompted: {strconv.FormatBool(e.Prompted)},
+	}
+	if e.Traceparent != "" {
+		header[traceparent] = []string{headerValue(e.Traceparent)}
+	}
+	return &nats.Msg{Subject: subject, Header: header, Data: data}, nil
+}
+
+// headerValue percent-encodes what the CloudEvents HTTP binding, to which the NATS
+// binding refers, does not allow in a header: all but U+0021 to U+007E, and '"' and '%'.
+func headerValue(s string) string {
+	const hex = "0123456789ABCDEF"
+	var b strings.Builder
+	for i := range len(s) {
+		if c := s[i]; c > ' ' && c < 0x7f && c != '"' && c != '%' {
+			b.WriteByte(c)
+		} else {
+			b.Write([]byte{'%', hex[c>>4], hex[c&15]})
+		}
+	}
+	return b.String()
+}
+
+// Published implements [worker.Queue]. It reads the headers of the account's events.
+func (q *Queue) Published(ctx context.Context, wcID, eventID string, since time.Time) (found bool, err error) {
+	since = since.Add(-time.Second)
+	consumer, err := q.events.CreateConsumer(ctx, jetstream.ConsumerConfig{
+		FilterSubject: q.names.accountEvents(wcID), AckPolicy: jetstream.AckNonePolicy, HeadersOnly: true,
+		DeliverPolicy: jetstream.DeliverByStartTimePolicy, OptStartTime: &since,
+		MemoryStorage: true, Replicas: 1, InactiveThreshold: time.Minute,
+	})
+	if err != nil {
+		return false, fmt.Errorf("look for event %s: %w", eventID, explain(q.nc, err))
+	}
+	info := consumer.CachedInfo()
+	defer func() {
+		// What is left of the consumer ends by its threshold.
+		_ = q.events.DeleteConsumer(context.WithoutCancel(ctx), info.Name)
+	}()
+	for left := int(info.NumPending); left > 0; {
+		batch, err := consumer.Fetch(min(left, lookBatch), jetstream.FetchContext(ctx))
+		if err != nil {
+			return false, fmt.Errorf("look for event %s: %w", eventID, err)
+		}
+		read := 0
+		for msg := range batch.Messages() {
+			read++
+			found = found || msg.Headers().Get(nats.MsgIdHdr) == eventID
+		}
+		if found {
+			return true, nil
+		}
+		if read == 0 {
+			return false, fmt.Errorf("look for event %s: %d events could not be read: %w", eventID, left, batch.Error())
+		}
+		left -= read
+	}
+	return false, nil
+}
+
+// LastWID implements [worker.Queue].
+func (q *Queue) LastWID(ctx context.Context, wcID string) (string, error) {
+	msg, err := q.events.GetLastMsgForSubject(ctx, q.names.eventSubject(worker.Succeeded, wcID))
+	switch {
+	case errors.Is(err, jetstream.ErrMsgNotFound):
+		return "", nil
+	case err != nil:
+		return "", fmt.Errorf("read last login: %w", err)
+	}
+	e, err := worker.DecodeEvent(msg.Data, msg.Header.Get(contentType))
+	if err != nil || e.Login == nil {
+		return "", err
+	}
+	return e.Login.WID, nil
+}

@@ -1,0 +1,88 @@
+package queue
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/relogin/relogin/worker"
+)
+
+// FollowOptions says which events to follow.
+type FollowOptions struct {
+	Namespace string
+	Account   string           // its wcId; all accounts unless set
+	Outcomes  []worker.Outcome // all unless set
+	Since     time.Time        // from then on, by the server's clock; from now on unless set
+	Ready     func()           // called once, before the first event: what is published from here on is seen
+	Logger    *slog.Logger     // told of events that can't be read, which are passed over
+}
+
+// Follow calls handle with each event, in order and once, across lost connections. It
+// blocks until handle returns an error, and returns that, or until ctx ends, and
+// returns its cause.
+func Follow(ctx context.Context, nc *nats.Conn, o FollowOptions, handle func(*worker.Event) error) error {
+	n, err := newNames(o.Namespace)
+	if err != nil {
+		return fmt.Errorf("follow events: %w", err)
+	}
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return fmt.Errorf("follow events: %w", err)
+	}
+	consumer, err := js.OrderedConsumer(ctx, n.events(), o.consumer(n))
+	if err != nil {
+		return fmt.Errorf("follow events of stream %s (relogin setup creates it): %w", n.events(), explain(nc, err))
+	}
+	events, err := consumer.Messages()
+	if err != nil {
+		return fmt.Errorf("follow events: %w", err)
+	}
+	defer context.AfterFunc(ctx, events.Stop)()
+	defer events.Stop()
+	if o.Ready != nil {
+		o.Ready()
+	}
+	for {
+		msg, err := events.Next()
+		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case err != nil:
+			return fmt.Errorf("follow events: %w", explain(nc, err))
+		}
+		e, err := worker.DecodeEvent(msg.Data(), msg.Headers().Get(contentType))
+		if err != nil {
+			if o.Logger != nil {
+				o.Logger.WarnContext(ctx, "passing over an event that can't be read", "subject", msg.Subject(), "error", err)
+			}
+			continue
+		}
+		if err := handle(e); err != nil {
+			return err
+		}
+	}
+}
+
+func (o *FollowOptions) consumer(n names) jetstream.OrderedConsumerConfig {
+	c := jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverNewPolicy}
+	if !o.Since.IsZero() {
+		c.DeliverPolicy, c.OptStartTime = jetstream.DeliverByStartTimePolicy, &o.Since
+	}
+	account := "*"
+	if o.Account != "" {
+		account = worker.AccountToken(o.Account)
+	}
+	outcomes := o.Outcomes
+	if len(outcomes) == 0 {
+		outcomes = []worker.Outcome{"*"}
+	}
+	for _, outcome := range outcomes {
+		c.FilterSubjects = append(c.FilterSubjects, string(n)+".events."+string(outcome)+"."+account)
+	}
+	return c
+}

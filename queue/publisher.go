@@ -1,0 +1,136 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/relogin/relogin/worker"
+)
+
+// publishWindow is how many jobs may wait for their acknowledgement at once.
+const publishWindow = 1024
+
+// Publisher asks for relogins. It is safe for concurrent use.
+type Publisher struct {
+	names names
+	nc    *nats.Conn
+	js    jetstream.JetStream
+}
+
+// Stored says where a job is.
+type Stored struct {
+	Sequence  uint64 // in the jobs stream
+	Duplicate bool   // a job of that id was stored there within the last two minutes
+}
+
+// NewPublisher returns a publisher for the namespace. The connection stays the caller's.
+func NewPublisher(nc *nats.Conn, namespace string) (*Publisher, error) {
+	n, err := newNames(namespace)
+	if err != nil {
+		return nil, fmt.Errorf("new publisher: %w", err)
+	}
+	js, err := jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(2*publishWindow))
+	if err != nil {
+		return nil, fmt.Errorf("new publisher: %w", err)
+	}
+	return &Publisher{names: n, nc: nc, js: js}, nil
+}
+
+// Publish stores the job in a lane and returns once the server has acknowledged it. A
+// job with an id may be published again after an error: it is one job still. An error
+// wrapping [worker.ErrInvalidJob] is returned for a job that no worker would take.
+func (p *Publisher) Publish(ctx context.Context, j *worker.Job, lane worker.Lane) (Stored, error) {
+	msg, err := p.message(j, lane)
+	if err != nil {
+		return Stored{}, fmt.Errorf("publish job: %w", err)
+	}
+	ack, err := p.js.PublishMsg(ctx, msg)
+	if err != nil {
+		return Stored{}, fmt.Errorf("publish job: %w", p.explain(err))
+	}
+	return Stored{Sequence: ack.Sequence, Duplicate: ack.Duplicate}, nil
+}
+
+// PublishAll stores many jobs in a lane, with many acknowledgements under way at once.
+// It calls stored once for each job, in order and from this goroutine, and blocks until
+// all are answered. Its error is ctx's cause; those of the jobs are stored's.
+func (p *Publisher) PublishAll(ctx context.Context, lane worker.Lane, jobs iter.Seq[*worker.Job], stored func(*worker.Job, Stored, error)) error {
+	type pending struct {
+		job    *worker.Job
+		future jetstream.PubAckFuture
+		err    error
+	}
+	var window []pending
+	settle := func() {
+		first := window[0]
+		window = window[1:]
+		s, err := Stored{}, first.err
+		if err == nil {
+			s, err = p.await(ctx, first.future)
+		}
+		stored(first.job, s, err)
+	}
+	for j := range jobs {
+		if ctx.Err() != nil {
+			break
+		}
+		msg, err := p.message(j, lane)
+		one := pending{job: j, err: err}
+		if err == nil {
+			one.future, one.err = p.js.PublishMsgAsync(msg)
+		}
+		if window = append(window, one); len(window) == publishWindow {
+			settle()
+		}
+	}
+	for len(window) > 0 {
+		settle()
+	}
+	return context.Cause(ctx)
+}
+
+func (p *Publisher) await(ctx context.Context, future jetstream.PubAckFuture) (Stored, error) {
+	select {
+	case ack := <-future.Ok():
+		return Stored{Sequence: ack.Sequence, Duplicate: ack.Duplicate}, nil
+	case err := <-future.Err():
+		return Stored{}, fmt.Errorf("publish job: %w", p.explain(err))
+	case <-ctx.Done():
+		return Stored{}, fmt.Errorf("publish job: %w", context.Cause(ctx))
+	}
+}
+
+func (p *Publisher) message(j *worker.Job, lane worker.Lane) (*nats.Msg, error) {
+	if lane != worker.Urgent && lane != worker.Normal {
+		return nil, fmt.Errorf("unknown lane %q", lane)
+	}
+	if err := j.Check(); err != nil {
+		return nil, err
+	}
+	data, err := j.Encode(worker.EncodingMsgpack)
+	if err != nil {
+		return nil, err
+	}
+	msg := &nats.Msg{Subject: p.names.jobSubject(lane), Data: data,
+		Header: nats.Header{contentType: {worker.EncodingMsgpack.ContentType()}}}
+	if j.ID != "" {
+		msg.Header.Set(nats.MsgIdHdr, messageID(j))
+	}
+	return msg, nil
+}
+
+// messageID is what the server tells repeated publishes by. It names the account too:
+// a job's id need only be its own there. It is the event's id, which suits any header.
+func messageID(j *worker.Job) string { return j.EventID() }
+
+func (p *Publisher) explain(err error) error {
+	if errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, nats.ErrNoResponders) {
+		return fmt.Errorf("%w: is stream %s there? relogin setup creates it", err, p.names.jobs())
+	}
+	return explain(p.nc, err)
+}

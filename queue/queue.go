@@ -1,0 +1,94 @@
+package queue
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/relogin/relogin/worker"
+)
+
+const (
+	maxPendingPublishes = 1 << 16 // events that wait for their acknowledgement
+	maxPendingWakes     = 1 << 16
+)
+
+// Queue implements [worker.Queue]. It is safe for concurrent use.
+type Queue struct {
+	config    Config
+	names     names
+	nc        *nats.Conn
+	js        jetstream.JetStream
+	events    jetstream.Stream
+	consumers map[worker.Lane]jetstream.Consumer
+
+	alive   *alive
+	wakes   *wakes
+	stop    context.CancelFunc
+	running sync.WaitGroup
+}
+
+var _ worker.Queue = (*Queue)(nil)
+
+// Open returns the namespace's queue, which [Setup] has set up. The caller calls
+// [Queue.Close], and closes the connection after that.
+func Open(ctx context.Context, nc *nats.Conn, c Config) (*Queue, error) {
+	n, err := newNames(c.Namespace)
+	if err != nil {
+		return nil, fmt.Errorf("open queue: %w", err)
+	}
+	js, err := jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(maxPendingPublishes))
+	if err != nil {
+		return nil, fmt.Errorf("open queue: %w", err)
+	}
+	q := &Queue{config: c, names: n, nc: nc, js: js, consumers: map[worker.Lane]jetstream.Consumer{}}
+	if q.events, err = js.Stream(ctx, n.events()); err != nil {
+		return nil, fmt.Errorf("open stream %s: %w", n.events(), explain(nc, err))
+	}
+	var ackWait time.Duration
+	for _, lane := range lanes {
+		consumer, err := js.Consumer(ctx, n.jobs(), string(lane))
+		if err != nil {
+			return nil, fmt.Errorf("open consumer %s of stream %s: %w", lane, n.jobs(), explain(nc, err))
+		}
+		q.consumers[lane] = consumer
+		if has := consumer.CachedInfo().Config.AckWait; ackWait == 0 || has < ackWait {
+			ackWait = has
+		}
+	}
+	q.start(ackWait)
+	return q, nil
+}
+
+func (q *Queue) start(ackWait time.Duration) {
+	ctx, stop := context.WithCancel(context.Background())
+	q.stop = stop
+	q.alive = newAlive(ackWait)
+	q.wakes = newWakes(q.nc, q.names)
+	q.running.Go(func() { q.alive.run(ctx) })
+	q.running.Go(func() { q.wakes.run(ctx) })
+}
+
+// Close stops keeping deliveries alive. It blocks until the queue's goroutines have ended.
+func (q *Queue) Close() {
+	q.stop()
+	q.running.Wait()
+}
+
+// Backlog returns how many jobs each lane holds: waiting, delayed, and in the hands of
+// workers. It asks the server.
+func (q *Queue) Backlog(ctx context.Context) (map[worker.Lane]uint64, error) {
+	backlog := map[worker.Lane]uint64{}
+	for lane, consumer := range q.consumers {
+		info, err := consumer.Info(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("read backlog of lane %s: %w", lane, err)
+		}
+		backlog[lane] = info.NumPending + uint64(info.NumAckPending)
+	}
+	return backlog, nil
+}

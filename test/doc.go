@@ -1,0 +1,2 @@
+// Package test drives the built binary against real servers, from end to end.
+package test

@@ -1,0 +1,28 @@
+package test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// binary is the relogin that the tests run.
+var binary string
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		dir, err := os.MkdirTemp("", "relogin-test")
+		if err != nil {
+			panic(err)
+		}
+		defer os.RemoveAll(dir)
+		binary = filepath.Join(dir, "relogin")
+		if out, err := exec.Command("go", "build", "-o", binary, "../cmd/relogin").CombinedOutput(); err != nil {
+			fmt.Fprintf(os.Stderr, "build relogin: %v\n%s", err, out)
+			return 1
+		}
+		return m.Run()
+	}())
+}

@@ -1,0 +1,238 @@
+package test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/gateway/gatewaytest"
+)
+
+// Three workers, more jobs than accounts, and a command that waits for them all.
+func TestManyJobs(t *testing.T) {
+	s := newSetting(t, gatewaytest.Options{ConfirmAfter: 20 * time.Millisecond, Jitter: 30 * time.Millisecond})
+	for range 3 {
+		s.start("worker")
+	}
+	const jobs, accounts = 2000, 400
+	var lines strings.Builder
+	for i := range jobs {
+		fmt.Fprintf(&lines, "wxid_%d\n", i%accounts)
+	}
+	status, stdout, stderr := s.run(lines.String(), "submit", "--file", "-", "--wait")
+	if status != 0 {
+		t.Fatalf("exit status %d\n%s%s", status, stdout, stderr)
+	}
+	s.check(jobs)
+	if stats := s.gateway.Stats(); stats.Prompts < accounts || stats.Prompts > jobs {
+		t.Errorf("%d prompts for %d accounts", stats.Prompts, accounts)
+	}
+}
+
+func TestSubmitTellsFailure(t *testing.T) {
+	s := newSetting(t, gatewaytest.Options{})
+	s.start("worker")
+	status, stdout, _ := s.run("", "submit", "--wait", "-o", "json", "decline-1")
+	var e worker.Event
+	if err := json.Unmarshal([]byte(stdout), &e); err != nil || status != 1 || e.Outcome != worker.Failed || e.Code != "1001" {
+		t.Errorf("exit status %d, event %+v, %v", status, e, err)
+	}
+}
+
+// A job that somebody writes by hand, and a reader that knows no msgpack.
+func TestJSONByHand(t *testing.T) {
+	s := newSetting(t, gatewaytest.Options{})
+	s.start("worker")
+	watch := s.start("watch", "-o", "json", "--count", "1", "--since", "1h")
+	msg := &nats.Msg{Subject: s.name + ".jobs.urgent", Data: []byte(`{"wcId":"wxid.hand made","labels":{"by":"hand"}}`),
+		Header: nats.Header{"traceparent": {"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}}}
+	if _, err := s.nc.RequestMsg(msg, 5*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	if status := watch.status(); status != 0 {
+		t.Fatalf("watch: exit status %d\n%s", status, watch.out)
+	}
+	var e worker.Event
+	if err := json.Unmarshal([]byte(watch.out.String()), &e); err != nil {
+		t.Fatalf("%v:\n%s", err, watch.out)
+	}
+	wantID := strings.ToUpper(s.name) + "_JOBS-1"
+	if e.WcID != "wxid.hand made" || e.JobID != wantID || e.Outcome != worker.Succeeded || e.Labels["by"] != "hand" || !e.Prompted {
+		t.Errorf("event %+v", e)
+	}
+	stream, err := s.js.Stream(t.Context(), strings.ToUpper(s.name)+"_EVENTS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stored, err := stream.GetLastMsgForSubject(t.Context(), s.name+".events.succeeded."+worker.AccountToken(e.WcID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for header, want := range map[string]string{
+		"Nats-Msg-Id": e.ID, "ce-id": e.ID, "ce-specversion": "1.0", "ce-type": "relogin.succeeded",
+		"ce-subject": "wxid.hand%20made", "traceparent": msg.Header.Get("traceparent"),
+	} {
+		if got := stored.Header.Get(header); got != want {
+			t.Errorf("header %s is %q, want %q", header, got, want)
+		}
+	}
+}
+
+// One tap answers all, at no cost to those who wait or to other accounts.
+func TestHotAccount(t *testing.T) {
+	s := newSetting(t, gatewaytest.Options{})
+	s.gateway.Set("hot", gatewaytest.Behaviour{Manual: true})
+	s.env = append(s.env, "RELOGIN_CONFIRM_TIMEOUT=5m")
+	workers := []*process{s.start("worker"), s.start("worker"), s.start("worker")}
+	const jobs = 1000
+	s.mustRun("submit", "--id", "first", "hot")
+	if err := s.gateway.WaitOpen(t.Context(), "hot"); err != nil {
+		t.Fatal(err)
+	}
+	if status, _, stderr := s.run(strings.Repeat("hot\n", jobs-1), "submit", "--file", "-"); status != 0 {
+		t.Fatal(stderr)
+	}
+	s.parked(workers, jobs-1)
+
+	s.mustRun("submit", "--wait", "other-1", "other-2", "other-3")
+	if !s.gateway.Answer("hot", gatewaytest.Confirm) {
+		t.Fatal("no prompt is open")
+	}
+	s.check(jobs + 3)
+	shared := 0
+	for _, e := range s.events {
+		if e.SharedWith == "first" && !e.Prompted && e.Login != nil {
+			shared++
+		}
+	}
+	if a := s.gateway.Account("hot"); shared != jobs-1 || a.Prompts != 1 {
+		t.Errorf("%d jobs shared the outcome of %d prompts", shared, a.Prompts)
+	}
+}
+
+// A pod that is killed leaves prompts on the phones: nobody asks again, and the online
+// list tells what became of them.
+func TestKilledWorker(t *testing.T) {
+	s := newSetting(t, gatewaytest.Options{})
+	const jobs = 20
+	killed := s.start("worker")
+	for i := range jobs {
+		account := fmt.Sprintf("wxid_%d", i)
+		s.gateway.Set(account, gatewaytest.Behaviour{Manual: true})
+		s.mustRun("submit", "--id", account, account)
+		if err := s.gateway.WaitOpen(t.Context(), account); err != nil {
+			t.Fatal(err)
+		}
+	}
+	killed.kill()
+	for i := range jobs / 2 {
+		s.gateway.Answer(fmt.Sprintf("wxid_%d", i), gatewaytest.Confirm)
+	}
+	s.start("worker")
+	s.check(jobs)
+	for i := range jobs {
+		account := fmt.Sprintf("wxid_%d", i)
+		e := s.event(account)
+		want := worker.Unknown
+		if i < jobs/2 {
+			want = worker.Succeeded
+		}
+		if e.Outcome != want || e.Reconciled != (want == worker.Succeeded) || e.Attempts < 2 || !e.Prompted {
+			t.Errorf("%s: %s, reconciled %v, attempts %d: %s", account, e.Outcome, e.Reconciled, e.Attempts, e.Message)
+		}
+		if a := s.gateway.Account(account); a.Prompts != 1 {
+			t.Errorf("%s had %d prompts", account, a.Prompts)
+		}
+	}
+}
+
+func TestGracefulStop(t *testing.T) {
+	s := newSetting(t, gatewaytest.Options{})
+	s.gateway.Set("open", gatewaytest.Behaviour{Manual: true})
+	first := s.start("worker")
+	s.mustRun("submit", "--id", "open", "open")
+	if err := s.gateway.WaitOpen(t.Context(), "open"); err != nil {
+		t.Fatal(err)
+	}
+	s.mustRun("submit", "--id", "waiting", "open")
+	s.parked([]*process{first}, 1)
+
+	_ = first.cmd.Process.Signal(syscall.SIGTERM)
+	first.says("stopping")
+	s.start("worker")
+	s.gateway.Answer("open", gatewaytest.Confirm)
+	if status := first.status(); status != 0 {
+		t.Errorf("exit status %d", status)
+	}
+	s.check(2)
+	if e := s.event("open"); e.Outcome != worker.Succeeded || e.Reconciled || e.Attempts != 1 {
+		t.Errorf("open: %+v", e)
+	}
+	if e := s.event("waiting"); e.SharedWith != "open" || e.Attempts != 2 {
+		t.Errorf("waiting: %+v", e)
+	}
+}
+
+// What the end of the grace cuts off keeps its lock.
+func TestGraceEnds(t *testing.T) {
+	s := newSetting(t, gatewaytest.Options{})
+	s.gateway.Set("slow", gatewaytest.Behaviour{Manual: true})
+	s.env = append(s.env, "RELOGIN_SHUTDOWN_GRACE=200ms")
+	first := s.start("worker")
+	s.mustRun("submit", "--id", "slow", "slow")
+	if err := s.gateway.WaitOpen(t.Context(), "slow"); err != nil {
+		t.Fatal(err)
+	}
+	if status := first.terminate(); status != 0 {
+		t.Errorf("exit status %d", status)
+	}
+	s.start("worker")
+	s.mustRun("submit", "--id", "next", "slow")
+	s.gateway.Answer("slow", gatewaytest.Confirm)
+	s.check(2)
+	if e := s.event("slow"); !e.Reconciled {
+		t.Errorf("slow: %+v", e)
+	}
+	if e := s.event("next"); e.SharedWith != "slow" {
+		t.Errorf("next: %+v", e)
+	}
+	if a := s.gateway.Account("slow"); a.Prompts != 1 {
+		t.Errorf("%d prompts", a.Prompts)
+	}
+}
+
+func TestSecondSignalStopsAtOnce(t *testing.T) {
+	s := newSetting(t, gatewaytest.Options{})
+	s.gateway.Set("slow", gatewaytest.Behaviour{Manual: true})
+	first := s.start("worker")
+	s.mustRun("submit", "slow")
+	if err := s.gateway.WaitOpen(t.Context(), "slow"); err != nil {
+		t.Fatal(err)
+	}
+	_ = first.cmd.Process.Signal(syscall.SIGTERM)
+	first.says("stopping")
+	if status := first.terminate(); status != 1 {
+		t.Errorf("exit status %d, want 1", status)
+	}
+}
+
+// A normal backlog that fills every worker must not hold up an urgent job.
+func TestUrgentPassesABacklog(t *testing.T) {
+	s := newSetting(t, gatewaytest.Options{})
+	s.env = append(s.env, "RELOGIN_CONCURRENCY=4")
+	s.start("worker")
+	var lines strings.Builder
+	for i := range 50 {
+		account := fmt.Sprintf("normal_%d", i)
+		s.gateway.Set(account, gatewaytest.Behaviour{Manual: true})
+		lines.WriteString(account + "\n")
+	}
+	s.run(lines.String(), "submit", "--file", "-")
+	s.mustRun("submit", "--urgent", "--wait", "urgent_1")
+}

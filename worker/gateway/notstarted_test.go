@@ -1,0 +1,62 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/gateway/gatewaytest"
+)
+
+func TestNotStarted(t *testing.T) {
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed.Close()
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	tests := map[string]struct {
+		ctx context.Context
+		url string
+	}{
+		"refused":        {t.Context(), "http://" + closed.Addr().String()},
+		"no such host":   {t.Context(), "http://gateway.invalid"},
+		"ctx ended":      {gone, "http://" + closed.Addr().String()},
+		"wrong protocol": {t.Context(), strings.Replace(newGateway(t, gatewaytest.Options{}).URL, "http", "https", 1)},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			c := newClient(t, Options{URL: tt.url, Authorization: secret})
+			_, err := c.SecondLogin(tt.ctx, job("a"), func() error { t.Error("mayStart was called"); return nil })
+			checkClass(t, err, worker.ErrNotStarted)
+			if errors.Is(err, context.Canceled) != (tt.ctx == gone) || errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("error %v passes for a context's", err)
+			}
+		})
+	}
+	t.Run("unknown tenant", func(t *testing.T) {
+		c := newClient(t, Options{URL: "http://127.0.0.1"})
+		_, err := c.SecondLogin(t.Context(), &worker.Job{WcID: "a", Tenant: "nobody"}, always)
+		checkClass(t, err, worker.ErrUnknownTenant)
+	})
+}
+
+// TestDialTimeoutIsNotTheCaller pins that a time-out of package net, which passes for
+// context.DeadlineExceeded, is not reported as the caller's own.
+func TestDialTimeoutIsNotTheCaller(t *testing.T) {
+	c := newClient(t, Options{URL: "http://gateway.invalid"})
+	c.transport.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+		d := net.Dialer{Timeout: time.Nanosecond}
+		return d.DialContext(ctx, network, "127.0.0.1:1")
+	}
+	_, err := c.SecondLogin(t.Context(), job("a"), always)
+	checkClass(t, err, worker.ErrNotStarted)
+	if errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "timeout") {
+		t.Errorf("got %v", err)
+	}
+}

@@ -1,0 +1,58 @@
+package gateway
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/relogin/relogin/worker/gateway/gatewaytest"
+)
+
+func TestErrorsShowNoSecrets(t *testing.T) {
+	bodies := []string{
+		`you sent ` + secret, `Authorization: ` + secret + ` is wrong`,
+		`{"code":"1000","data":{"token":"FAKE-TOKEN","wId":`,
+		`cb({"data":{"token":"FAKE-TOKEN"}})`, "\ufeff[\"FAKE-TOKEN\"]", `"FAKE-TOKEN"`,
+		`{"code":"1000","message":"FAKE-MESSAGE"}`,
+	}
+	for _, status := range []int{200, 302, 404, 500, 502} {
+		for _, body := range bodies {
+			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Location", "http://elsewhere.invalid/?"+secret)
+				w.WriteHeader(status)
+				fmt.Fprint(w, body)
+			}))
+			var log bytes.Buffer
+			c := newClient(t, Options{URL: s.URL, Authorization: secret, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+			_, err := c.SecondLogin(t.Context(), job("a"), always)
+			checkClass(t, err, ErrAmbiguous)
+			_, err = c.Online(t.Context(), "default", "a")
+			if shown := fmt.Sprint(err, log.String()); strings.Contains(shown, secret) || strings.Contains(shown, "FAKE-") {
+				t.Errorf("a secret is in %q", shown)
+			}
+			s.Close()
+		}
+	}
+	o := Options{URL: "http://127.0.0.1", Authorization: secret}
+	c := newClient(t, o)
+	var log bytes.Buffer
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "options", o, "client", c)
+	if shown := fmt.Sprintf("%v %+v %#v %v %+v %#v %s", o, o, o, c, c, c, &log); strings.Contains(shown, secret) {
+		t.Errorf("a secret is in %q", shown)
+	}
+}
+
+func TestAmbiguousTextSaysWhatWasSeen(t *testing.T) {
+	gw := newGateway(t, gatewaytest.Options{})
+	c := newClient(t, Options{URL: gw.URL})
+	_, err := c.SecondLogin(t.Context(), job("garbage-1"), always)
+	for _, part := range []string{"HTTP 200", "text/html", "Welcome to the fake"} {
+		if !strings.Contains(fmt.Sprint(err), part) {
+			t.Errorf("%q is not in %v", part, err)
+		}
+	}
+}
