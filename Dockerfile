@@ -21,6 +21,6 @@ COPY --from=build /out/relogin /relogin
 USER 65532:65532
 ENV RELOGIN_HTTP_ADDR=:8080
 EXPOSE 8080
-HEALTHCHECK --interval=10s --timeout=3s --start-period=10s CMD ["/relogin", "health"]
+HEALTHCHECK --interval=10s --timeout=6s --start-period=10s CMD ["/relogin", "health"]
 ENTRYPOINT ["/relogin"]
 CMD ["worker"]

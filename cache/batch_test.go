@@ -110,9 +110,9 @@ func TestSilentServer(t *testing.T) {
 }
 
 func TestClose(t *testing.T) {
-	f := open(t, servers.Redis(t))
+	url := servers.Redis(t)
+	f, raw := open(t, url), open(t, url)
 	f.mustFinish(f.end("j", "", worker.Expired), nil)
-	raw := open(t, servers.Redis(t))
 	f.Shrink("wxid_1", "j")
 	if err := f.Close(); err != nil {
 		t.Fatal(err)

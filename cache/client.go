@@ -108,6 +108,8 @@ func (c *Client) ready(ctx context.Context) error {
 			return nil
 		case ctx.Err() != nil:
 			return errors.Join(context.Cause(ctx), last)
+		case redis.HasErrorPrefix(err, "MOVED"):
+			return fmt.Errorf("the server belongs to a Cluster: give several of its nodes, comma-separated: %w", err)
 		case hopeless(err):
 			return err
 		case time.Since(logged) > logEvery:

@@ -51,6 +51,12 @@ func TestCluster(t *testing.T) {
 	if s := f.Stats(); s.Failed != 0 {
 		t.Errorf("stats %+v", s)
 	}
+	for _, addr := range addrs[:1] { // one node alone is taken for a single server
+		_, err := Open(t.Context(), Options{URL: "redis://" + addr, SendWindow: 1, ConfirmTimeout: 1, Namespace: "other"})
+		if err == nil || !strings.Contains(err.Error(), "Cluster") {
+			t.Errorf("error %v", err)
+		}
+	}
 }
 
 // touch calls on keys of every node, so that each is connected to. It returns false.
@@ -76,6 +82,7 @@ func (m *memory) ids() []string {
 // TestSentinel kills the master: its replica, promoted, is a new server, and grants a
 // lease after a pod saw it.
 func TestSentinel(t *testing.T) {
+	servers.NeedRedisServer(t)
 	master := servers.StartRedis(t)
 	host, port, _ := strings.Cut(master.Addr, ":")
 	replica := servers.StartRedis(t, "--replicaof", host, port, "--repl-diskless-sync-delay", "0")

@@ -18,7 +18,7 @@ import (
 func TestManyJobs(t *testing.T) {
 	s := newSetting(t, gatewaytest.Options{ConfirmAfter: 20 * time.Millisecond, Jitter: 30 * time.Millisecond})
 	for range 3 {
-		s.start("worker")
+		s.worker()
 	}
 	const jobs, accounts = 2000, 400
 	var lines strings.Builder
@@ -37,7 +37,7 @@ func TestManyJobs(t *testing.T) {
 
 func TestSubmitTellsFailure(t *testing.T) {
 	s := newSetting(t, gatewaytest.Options{})
-	s.start("worker")
+	s.worker()
 	status, stdout, _ := s.run("", "submit", "--wait", "-o", "json", "decline-1")
 	var e worker.Event
 	if err := json.Unmarshal([]byte(stdout), &e); err != nil || status != 1 || e.Outcome != worker.Failed || e.Code != "1001" {
@@ -48,7 +48,7 @@ func TestSubmitTellsFailure(t *testing.T) {
 // A job that somebody writes by hand, and a reader that knows no msgpack.
 func TestJSONByHand(t *testing.T) {
 	s := newSetting(t, gatewaytest.Options{})
-	s.start("worker")
+	s.worker()
 	watch := s.start("watch", "-o", "json", "--count", "1", "--since", "1h")
 	msg := &nats.Msg{Subject: s.name + ".jobs.urgent", Data: []byte(`{"wcId":"wxid.hand made","labels":{"by":"hand"}}`),
 		Header: nats.Header{"traceparent": {"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}}}
@@ -89,7 +89,7 @@ func TestHotAccount(t *testing.T) {
 	s := newSetting(t, gatewaytest.Options{})
 	s.gateway.Set("hot", gatewaytest.Behaviour{Manual: true})
 	s.env = append(s.env, "RELOGIN_CONFIRM_TIMEOUT=5m")
-	workers := []*process{s.start("worker"), s.start("worker"), s.start("worker")}
+	workers := []*process{s.worker(), s.worker(), s.worker()}
 	const jobs = 1000
 	s.mustRun("submit", "--id", "first", "hot")
 	if err := s.gateway.WaitOpen(t.Context(), "hot"); err != nil {
@@ -121,7 +121,7 @@ func TestHotAccount(t *testing.T) {
 func TestKilledWorker(t *testing.T) {
 	s := newSetting(t, gatewaytest.Options{})
 	const jobs = 20
-	killed := s.start("worker")
+	killed := s.worker()
 	for i := range jobs {
 		account := fmt.Sprintf("wxid_%d", i)
 		s.gateway.Set(account, gatewaytest.Behaviour{Manual: true})
@@ -134,7 +134,7 @@ func TestKilledWorker(t *testing.T) {
 	for i := range jobs / 2 {
 		s.gateway.Answer(fmt.Sprintf("wxid_%d", i), gatewaytest.Confirm)
 	}
-	s.start("worker")
+	s.worker()
 	s.check(jobs)
 	for i := range jobs {
 		account := fmt.Sprintf("wxid_%d", i)
@@ -155,7 +155,7 @@ func TestKilledWorker(t *testing.T) {
 func TestGracefulStop(t *testing.T) {
 	s := newSetting(t, gatewaytest.Options{})
 	s.gateway.Set("open", gatewaytest.Behaviour{Manual: true})
-	first := s.start("worker")
+	first := s.worker()
 	s.mustRun("submit", "--id", "open", "open")
 	if err := s.gateway.WaitOpen(t.Context(), "open"); err != nil {
 		t.Fatal(err)
@@ -165,7 +165,7 @@ func TestGracefulStop(t *testing.T) {
 
 	_ = first.cmd.Process.Signal(syscall.SIGTERM)
 	first.says("stopping")
-	s.start("worker")
+	s.worker()
 	s.gateway.Answer("open", gatewaytest.Confirm)
 	if status := first.status(); status != 0 {
 		t.Errorf("exit status %d", status)
@@ -184,7 +184,7 @@ func TestGraceEnds(t *testing.T) {
 	s := newSetting(t, gatewaytest.Options{})
 	s.gateway.Set("slow", gatewaytest.Behaviour{Manual: true})
 	s.env = append(s.env, "RELOGIN_SHUTDOWN_GRACE=200ms")
-	first := s.start("worker")
+	first := s.worker()
 	s.mustRun("submit", "--id", "slow", "slow")
 	if err := s.gateway.WaitOpen(t.Context(), "slow"); err != nil {
 		t.Fatal(err)
@@ -192,7 +192,7 @@ func TestGraceEnds(t *testing.T) {
 	if status := first.terminate(); status != 0 {
 		t.Errorf("exit status %d", status)
 	}
-	s.start("worker")
+	s.worker()
 	s.mustRun("submit", "--id", "next", "slow")
 	s.gateway.Answer("slow", gatewaytest.Confirm)
 	s.check(2)
@@ -210,7 +210,7 @@ func TestGraceEnds(t *testing.T) {
 func TestSecondSignalStopsAtOnce(t *testing.T) {
 	s := newSetting(t, gatewaytest.Options{})
 	s.gateway.Set("slow", gatewaytest.Behaviour{Manual: true})
-	first := s.start("worker")
+	first := s.worker()
 	s.mustRun("submit", "slow")
 	if err := s.gateway.WaitOpen(t.Context(), "slow"); err != nil {
 		t.Fatal(err)
@@ -226,7 +226,7 @@ func TestSecondSignalStopsAtOnce(t *testing.T) {
 func TestUrgentPassesABacklog(t *testing.T) {
 	s := newSetting(t, gatewaytest.Options{})
 	s.env = append(s.env, "RELOGIN_CONCURRENCY=4")
-	s.start("worker")
+	s.worker()
 	var lines strings.Builder
 	for i := range 50 {
 		account := fmt.Sprintf("normal_%d", i)

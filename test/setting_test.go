@@ -1,12 +1,16 @@
 package test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
+	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -137,8 +141,8 @@ func (s *setting) check(jobs int) {
 	if len(s.byJob) != jobs {
 		s.t.Errorf("%d jobs have events, want %d", len(s.byJob), jobs)
 	}
-	if stats := s.gateway.Stats(); stats.MaxOpen > 1 {
-		s.t.Errorf("%d prompts of one account were open at once: %+v", stats.MaxOpen, stats)
+	if stats := s.gateway.Stats(); stats.MaxOpenPerAccount > 1 {
+		s.t.Errorf("%d prompts of one account were open at once: %+v", stats.MaxOpenPerAccount, stats)
 	}
 }
 
@@ -177,6 +181,60 @@ func (l *log) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.String()
+}
+
+// worker runs a worker that shows its metrics.
+func (s *setting) worker(args ...string) *process {
+	s.t.Helper()
+	return s.start(append([]string{"worker", "--http-addr", "127.0.0.1:0"}, args...)...)
+}
+
+var addrPattern = regexp.MustCompile(`"addr":"([^"]+)"`)
+
+// metric reads one of a worker's metrics.
+func (p *process) metric(name string) (value float64) {
+	p.t.Helper()
+	p.says("worker ready")
+	addr := addrPattern.FindStringSubmatch(p.out.String())
+	if addr == nil {
+		p.t.Fatalf("no address in:\n%s", p.out)
+	}
+	resp, err := http.Get("http://" + addr[1] + "/metrics")
+	if err != nil {
+		return 0 // it is stopping
+	}
+	defer resp.Body.Close()
+	for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
+		if text, ok := strings.CutPrefix(lines.Text(), name+" "); ok {
+			if value, err = strconv.ParseFloat(text, 64); err != nil {
+				p.t.Fatal(err)
+			}
+			return value
+		}
+	}
+	p.t.Fatalf("no metric %s", name)
+	return 0
+}
+
+// parked waits until so many jobs wait in the workers.
+func (s *setting) parked(workers []*process, want int) {
+	s.t.Helper()
+	eventually(s.t, fmt.Sprintf("%d parked jobs", want), func() bool {
+		sum := 0.0
+		for _, p := range workers {
+			sum += p.metric("relogin_parked_jobs")
+		}
+		return sum == float64(want)
+	})
+}
+
+func eventually(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); !condition(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited a minute for %s", what)
+		}
+	}
 }
 
 // start runs relogin until it is stopped, or the test ends.

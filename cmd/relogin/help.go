@@ -63,10 +63,19 @@ func (p *page) settings(s *settings) {
 			title = one.title
 			p.title(title)
 		}
-		p.printf("  %s\n", strings.TrimSpace("--"+one.name+" "+one.metavar))
+		p.printf("  %s\n", one.flag())
 		p.paragraph("      ", one.usage)
 		p.paragraph("      ", one.origins())
 	}
+}
+
+// flag returns it as it is typed.
+func (s *setting) flag() string {
+	flag := "--" + s.name
+	if s.shorthand != "" {
+		flag = "-" + s.shorthand + ", " + flag
+	}
+	return strings.TrimSpace(flag + " " + s.metavar)
 }
 
 // origins returns the default, and where else the value may come from.

@@ -108,3 +108,11 @@ func unknownCommand(root *cobra.Command, args []string) error {
 	}
 	return usageError{err}
 }
+
+// noArguments is for commands that take flags alone.
+func noArguments(_ *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usageError{fmt.Errorf("no arguments are taken: %q", args)}
+	}
+	return nil
+}

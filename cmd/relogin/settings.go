@@ -58,12 +58,14 @@ type settings struct {
 type setting struct {
 	value
 	name, title, usage string
+	shorthand          string   // of the flag, one letter; empty: none
 	fallback           string   // the default
 	fallbackUsage      string   // the default in the help, where it is computed
 	environment        []string // names, in the order of precedence; none: only a flag
 
 	given  []string // by flags
 	source string   // of the value; empty: the default
+	text   string   // the value as it was given there
 	wrong  bool
 }
 
@@ -79,7 +81,7 @@ func (a *app) declare(cmd *cobra.Command, groups ...group) *settings {
 		g.declare(s)
 	}
 	for _, one := range s.all {
-		flag := cmd.Flags().VarPF(one, one.name, "", one.usage)
+		flag := cmd.Flags().VarPF(one, one.name, one.shorthand, one.usage)
 		if one.isSwitch {
 			flag.NoOptDefVal = "true"
 		}
@@ -123,6 +125,9 @@ func (s *settings) addFlag(name string, v value, fallback, usage string) *settin
 	return one
 }
 
+// short gives the flag a letter.
+func (s *setting) short(letter string) { s.shorthand = letter }
+
 // alsoFrom names a further environment variable, of lower precedence.
 func (s *setting) alsoFrom(variable string) { s.environment = append(s.environment, variable) }
 
@@ -160,14 +165,16 @@ func (s *settings) require(fulfilled bool, wanted string, names ...string) {
 			blamed = one
 		}
 	}
-	s.refuse(fmt.Errorf("%s: %s", blamed.origin(), wanted))
+	s.refuse(blamed.refused(errors.New(wanted)))
 }
 
-func (s *setting) origin() string {
-	if s.source == "" {
-		return fmt.Sprintf("default of --%s (%s)", s.name, s.fallback)
+// refused returns an error that says where the value comes from, and what is wrong.
+func (s *setting) refused(err error) error {
+	source := s.source
+	if source == "" {
+		source = "default of --" + s.name
 	}
-	return s.source
+	return fmt.Errorf("%s: %s: %w", source, s.shown(s.text), err)
 }
 
 // refuse notes what is wrong; nil is nothing.

@@ -93,10 +93,10 @@ func (s *settings) take(one *setting, environment map[string]string, entries map
 		}
 		texts = []string{one.fallback}
 	}
-	for _, text := range texts {
-		if err := one.set(text); err != nil {
+	for _, one.text = range texts {
+		if err := one.set(one.text); err != nil {
 			one.wrong = true
-			s.refuse(fmt.Errorf("%s: %s: %w", one.origin(), one.shown(text), err))
+			s.refuse(one.refused(err))
 		}
 	}
 }

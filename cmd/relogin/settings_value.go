@@ -16,10 +16,10 @@ import (
 
 // value is how a setting is read and shown.
 type value struct {
-	metavar  string               // stands for the value in the help
-	isSwitch bool                 // the flag needs no value
-	set      func(string) error   // stores the value; its error says what is wanted, and does not repeat it
-	shown    func(string) string  // the value as an error may show it
+	metavar  string              // stands for the value in the help
+	isSwitch bool                // the flag needs no value
+	set      func(string) error  // stores the value; its error says what is wanted, and does not repeat it
+	shown    func(string) string // the value as an error may show it
 }
 
 func newValue(metavar string, set func(string) error) value {
@@ -239,4 +239,58 @@ func redactURL(s string) string {
 	}
 	s, _, _ = strings.Cut(s, "?")
 	return s
+}
+
+// choices are several of them, comma-separated; the flag may be repeated.
+func choices[T ~string](p *[]T, words ...T) value {
+	var one T
+	single := choice(&one, words...)
+	v := newValue("word,…", func(s string) error {
+		for word := range strings.SplitSeq(s, ",") {
+			if err := single.set(strings.TrimSpace(word)); err != nil {
+				return err
+			}
+			*p = append(*p, one)
+		}
+		return nil
+	})
+	return v
+}
+
+// pairs are key=value; the flag may be repeated.
+func pairs(p *map[string]string) value {
+	return newValue("key=value", func(s string) error {
+		key, text, found := strings.Cut(s, "=")
+		if !found || key == "" {
+			return errors.New("want key=value")
+		}
+		if *p == nil {
+			*p = map[string]string{}
+		}
+		(*p)[key] = text
+		return nil
+	})
+}
+
+// moment is a time, or how far it is from now: in the future, or in the past where sign
+// is -1.
+func moment(p *time.Time, sign time.Duration) value {
+	return newValue("duration|time", func(s string) error {
+		t, err := parseMoment(s, sign)
+		if err == nil {
+			*p = t
+		}
+		return err
+	})
+}
+
+func parseMoment(s string, sign time.Duration) (time.Time, error) {
+	if t, err := time.Parse(time.RFC3339, s); err == nil {
+		return t, nil
+	}
+	d, err := parseDuration(s)
+	if err != nil || d < 0 {
+		return time.Time{}, errors.New("want a duration such as 90s, 5m or 7d, or a time such as 2026-01-31T15:04:05Z")
+	}
+	return time.Now().Add(sign * d), nil
 }

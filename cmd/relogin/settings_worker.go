@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -113,12 +114,23 @@ type outputSettings struct {
 func (o *outputSettings) declare(s *settings) {
 	s.titled("Output")
 	s.add("event-encoding", choice(&o.EventEncoding, worker.EncodingMsgpack, worker.EncodingJSON), "msgpack", "how events are written")
-	s.add("event-secrets", newValue("include|omit|seal:KEY", o.setSecrets), "include",
+	s.add("event-secrets", o.secretsValue(), "include",
 		"a login's token and data in events: include or omit them, or seal them to a public xkey (nk -gen curve makes one)")
 	declareHTTPAddr(s, &o.HTTPAddr)
 }
 
 func (*outputSettings) check(*settings) {}
+
+func (o *outputSettings) secretsValue() value {
+	v := newValue("include|omit|seal:KEY", o.setSecrets)
+	v.shown = func(text string) string {
+		if strings.HasPrefix(text, "seal:") {
+			text = "seal:(hidden)" // it may be the private key
+		}
+		return strconv.Quote(text)
+	}
+	return v
+}
 
 func (o *outputSettings) setSecrets(text string) error {
 	key, seal := strings.CutPrefix(text, "seal:")

@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/network"
 	"github.com/redis/go-redis/v9"
 	"github.com/testcontainers/testcontainers-go"
 	"github.com/testcontainers/testcontainers-go/wait"
@@ -282,17 +284,18 @@ func runRedisContainer(port int, args []string) (*redisProcess, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), imageTimeout)
 	defer cancel()
-	exposed := "6379/tcp"
-	if port != 0 {
-		exposed = fmt.Sprintf("127.0.0.1:%d:6379/tcp", port)
+	bound := func(host *container.HostConfig) {
+		if port != 0 {
+			host.PortBindings = network.PortMap{network.MustParsePort("6379/tcp"): {{HostPort: strconv.Itoa(port)}}}
+		}
 	}
-	container, err := testcontainers.Run(ctx, cmp.Or(os.Getenv("RELOGIN_TEST_REDIS_IMAGE"), "redis:7-alpine"),
-		testcontainers.WithExposedPorts(exposed), testcontainers.WithCmd(args...),
+	server, err := testcontainers.Run(ctx, cmp.Or(os.Getenv("RELOGIN_TEST_REDIS_IMAGE"), "redis:7-alpine"),
+		testcontainers.WithExposedPorts("6379/tcp"), testcontainers.WithHostConfigModifier(bound), testcontainers.WithCmd(args...),
 		testcontainers.WithWaitStrategy(wait.ForListeningPort("6379/tcp").SkipInternalCheck()))
-	stop := func() { _ = testcontainers.TerminateContainer(container, testcontainers.StopTimeout(0)) }
+	stop := func() { _ = testcontainers.TerminateContainer(server, testcontainers.StopTimeout(0)) }
 	var addr string
 	if err == nil {
-		addr, err = container.Endpoint(ctx, "")
+		addr, err = server.Endpoint(ctx, "")
 	}
 	if err == nil {
 		err = awaitRedis(addr)

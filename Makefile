@@ -1,0 +1,56 @@
+# What go and docker do is in .ci; this names it.
+SHELL := /bin/bash
+LINT := go tool -modfile=.ci/lint.mod golangci-lint
+WORKERS ?= 3
+COMPOSE := $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
+
+# With LOCAL_IMAGES=1 no registry is asked: tests and compose use what `make images` built.
+ifdef LOCAL_IMAGES
+TEST_ENV := . .ci/env;
+export RELOGIN_NATS_IMAGE := relogin-test/nats:local
+export RELOGIN_REDIS_IMAGE := relogin-test/redis:local
+endif
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: dev
+dev: ## everything in one process, with sample jobs
+	go run ./cmd/relogin dev
+
+.PHONY: test
+test: ## the tests
+	$(TEST_ENV) go test ./...
+
+.PHONY: race
+race: ## the tests with the race detector
+	$(TEST_ENV) go test -race ./...
+
+.PHONY: lint
+lint: ## the linter, with the import rule
+	$(LINT) run
+
+.PHONY: fmt
+fmt: ## format the code
+	$(LINT) fmt
+
+.PHONY: ci
+ci: ## all that CI runs; as root, on Debian, with Docker
+	.ci/run
+
+.PHONY: images
+images: ## build images of nats and redis from what is at hand
+	.ci/images
+
+.PHONY: build
+build: ## bin/relogin
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/relogin ./cmd/relogin
+
+.PHONY: up
+up: ## NATS, Redis, a simulated gateway and WORKERS=3 workers in containers
+	$(COMPOSE) up --build --detach --scale worker=$(WORKERS)
+
+.PHONY: down
+down: ## stop them; volumes stay
+	$(COMPOSE) down

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/nats-io/nats-server/v2/server"
+
+	"github.com/relogin/relogin/worker/gateway/gatewaytest"
+)
+
+// Ports where other commands look first.
+const (
+	natsPort    = 4222
+	redisPort   = 6379
+	gatewayPort = 18081
+)
+
+// redisTick is how coarse the embedded Redis' expiry is.
+const redisTick = 20 * time.Millisecond
+
+// devServers are the embedded ones.
+type devServers struct {
+	nats       *server.Server
+	redis      *miniredis.Miniredis
+	gateway    *gatewaytest.Gateway // nil: a real one is used
+	gatewayURL string
+
+	stop    context.CancelFunc
+	running sync.WaitGroup
+}
+
+// startDevServers starts them on loopback, on their usual ports where these are free.
+func startDevServers(dir string, simulate bool) (*devServers, error) {
+	ctx, stop := context.WithCancel(context.Background())
+	d := &devServers{stop: stop}
+	var err error
+	if d.nats, err = startNATS(dir); err == nil {
+		err = d.startRedis(ctx)
+	}
+	if err == nil && simulate {
+		err = d.startGateway(ctx)
+	}
+	if err != nil {
+		d.close()
+		return nil, err
+	}
+	return d, nil
+}
+
+func startNATS(dir string) (*server.Server, error) {
+	port, err := freePort(natsPort)
+	if err != nil {
+		return nil, err
+	}
+	s, err := server.NewServer(&server.Options{
+		ServerName: "relogin-dev", Host: "127.0.0.1", Port: port, NoSigs: true, NoLog: true,
+		JetStream: true, StoreDir: filepath.Join(dir, "nats"),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("start nats: %w", err)
+	}
+	s.Start()
+	if !s.ReadyForConnections(10 * time.Second) {
+		s.Shutdown()
+		return nil, errors.New("start nats: it was not ready within 10 s")
+	}
+	return s, nil
+}
+
+// startRedis starts miniredis, and the clock that its expiry needs.
+func (d *devServers) startRedis(ctx context.Context) error {
+	port, err := freePort(redisPort)
+	if err != nil {
+		return err
+	}
+	d.redis = miniredis.NewMiniRedis()
+	if err := d.redis.StartAddr(net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err != nil {
+		return fmt.Errorf("start redis: %w", err)
+	}
+	d.running.Go(func() {
+		tick := time.NewTicker(redisTick)
+		defer tick.Stop()
+		for last := time.Now(); ; {
+			select {
+			case now := <-tick.C:
+				d.redis.FastForward(now.Sub(last))
+				last = now
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	return nil
+}
+
+func (d *devServers) startGateway(ctx context.Context) error {
+	port, err := freePort(gatewayPort)
+	if err != nil {
+		return err
+	}
+	listener, err := listen(ctx, net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	if err != nil {
+		return err
+	}
+	d.gatewayURL = "http://" + listener.Addr().String()
+	d.gateway = gatewaytest.New(gatewaytest.Options{ConfirmAfter: time.Second, Jitter: time.Second, PromptLife: 5 * time.Second})
+	d.running.Go(func() { _ = serve(ctx, listener, d.gateway) })
+	return nil
+}
+
+func (d *devServers) natsURL() string  { return d.nats.ClientURL() }
+func (d *devServers) redisURL() string { return "redis://" + d.redis.Addr() + "/0" }
+
+func (d *devServers) close() {
+	if d.gateway != nil {
+		d.gateway.Close()
+	}
+	d.stop()
+	d.running.Wait()
+	if d.redis != nil {
+		d.redis.Close()
+	}
+	if d.nats != nil {
+		d.nats.Shutdown()
+		d.nats.WaitForShutdown()
+	}
+}
+
+// freePort returns the wanted port of loopback, or where somebody has that, any free one.
+func freePort(wanted int) (int, error) {
+	for _, port := range []int{wanted, 0} {
+		listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if err != nil {
+			continue
+		}
+		port = listener.Addr().(*net.TCPAddr).Port
+		return port, listener.Close()
+	}
+	return 0, fmt.Errorf("no port of 127.0.0.1 is free")
+}

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+const (
+	readyTimeout = 3 * time.Second // for all that readiness asks
+	closeTimeout = 2 * time.Second // for requests that are under way when the server ends
+)
+
+// readiness is one thing that must work before jobs can be done.
+type readiness struct {
+	Name string
+	Err  error // nil: it works
+}
+
+// monitor is what a process shows of itself.
+type monitor struct {
+	Ready   func(context.Context) []readiness
+	Metrics prometheus.Gatherer
+	Log     *slog.Logger
+}
+
+// listen returns a listener for [serve]. The caller hands it there, or closes it.
+func listen(ctx context.Context, addr string) (net.Listener, error) {
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", addr, err)
+	}
+	return listener, nil
+}
+
+// serve serves until ctx ends, lets requests under way end shortly, and returns nil.
+// It closes the listener.
+func serve(ctx context.Context, listener net.Listener, handler http.Handler) error {
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(listener) }()
+	select {
+	case err := <-ended:
+		return fmt.Errorf("serve http: %w", err)
+	case <-ctx.Done():
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	defer cancel()
+	if server.Shutdown(grace) != nil {
+		_ = server.Close()
+	}
+	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve http: %w", err)
+	}
+	return nil
+}
+
+// handler answers /livez, /readyz and /metrics.
+func (m *monitor) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", m.readyz)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(m.Metrics, promhttp.HandlerOpts{
+		ErrorLog: slog.NewLogLogger(m.Log.Handler(), slog.LevelError), ErrorHandling: promhttp.ContinueOnError,
+	}))
+	return mux
+}
+
+// readyz answers 200 when all works, else 503, with a line for each thing.
+func (m *monitor) readyz(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
+	defer cancel()
+	all := m.Ready(ctx)
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	for _, one := range all {
+		if one.Err != nil {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			break
+		}
+	}
+	for _, one := range all {
+		if one.Err != nil {
+			fmt.Fprintf(w, "%s: %v\n", one.Name, one.Err)
+			continue
+		}
+		fmt.Fprintf(w, "%s: ok\n", one.Name)
+	}
+}

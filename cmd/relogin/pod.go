@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/relogin/relogin/cache"
+	"github.com/relogin/relogin/queue"
+	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/gateway"
+)
+
+// pod is a worker and what it stands on. Everything is made in connect and ended in close.
+type pod struct {
+	s        *workerSettings
+	log      *slog.Logger
+	registry *prometheus.Registry
+
+	nats    *nats.Conn
+	queue   *queue.Queue
+	cache   *cache.Client
+	gateway *gateway.Client
+	worker  *worker.Worker
+
+	connected atomic.Bool // the fields above are set
+	running   sync.WaitGroup
+	stop      context.CancelFunc
+	untrusted bool // Redis needs no quarantine: it dies with this process
+}
+
+func newPod(s *workerSettings, log *slog.Logger) *pod {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return &pod{s: s, log: log, registry: registry, stop: func() {}}
+}
+
+// connect makes the connections, in the order in which they are needed. It blocks
+// while a server can't be reached.
+func (p *pod) connect(ctx context.Context) (err error) {
+	s := p.s
+	p.gateway, err = gateway.New(gateway.Options{
+		URL: s.Gateway.URL, Authorization: s.Gateway.Authorization, AuthorizationFile: s.Gateway.AuthorizationFile,
+		TenantsFile: s.Gateway.TenantsFile, Reconcile: s.Gateway.Reconcile, MaxConns: s.Pipeline.Concurrency, Logger: p.log,
+	})
+	if err != nil {
+		return usageError{err}
+	}
+	if p.nats, err = queue.Connect(ctx, s.NATS.connection("relogin worker "+s.Pipeline.Pod, p.log)); err != nil {
+		return err
+	}
+	config := s.Streams.config(s.NATS.Namespace, p.log)
+	config.EventEncoding = s.Output.EventEncoding
+	if !s.NoSetup {
+		if err := queue.Setup(ctx, p.nats, config); err != nil {
+			return err
+		}
+	}
+	if p.queue, err = queue.Open(ctx, p.nats, config); err != nil {
+		return err
+	}
+	if p.cache, err = p.openCache(ctx); err != nil {
+		return err
+	}
+	p.worker = worker.New(p.queue, p.cache, p.gateway, p.workerOptions())
+	p.registry.MustRegister(podCollector{p})
+	p.connected.Store(true)
+	p.watchFiles(ctx)
+	return nil
+}
+
+func (p *pod) openCache(ctx context.Context) (*cache.Client, error) {
+	s := p.s
+	options := cache.Options{
+		URL: s.Redis.URL, SentinelMaster: s.Redis.SentinelMaster, Namespace: s.NATS.Namespace, Pod: s.Pipeline.Pod,
+		SendWindow: s.Pipeline.SendWindow, ConfirmTimeout: s.Pipeline.ConfirmTimeout, MinConfirmTime: s.Pipeline.MinConfirmTime,
+		JobMemory: s.Streams.JobMemory, EventMaxAge: s.Streams.EventMaxAge,
+		DailyPrompts: s.Pipeline.DailyPrompts, GatewayRate: s.Pipeline.GatewayRate, Logger: p.log,
+	}
+	if !p.untrusted {
+		trust, err := queue.OpenTrust(ctx, p.nats, s.NATS.Namespace, s.Streams.Replicas)
+		if err != nil {
+			return nil, err
+		}
+		options.Trust = trust
+	}
+	return cache.Open(ctx, options)
+}
+
+func (p *pod) workerOptions() worker.Options {
+	s := p.s.Pipeline
+	return worker.Options{
+		Pod: s.Pod, Concurrency: s.Concurrency, MaxParked: s.MaxParked, MaxDeliveries: s.MaxDeliveries,
+		SendWindow: s.SendWindow, ConfirmTimeout: s.ConfirmTimeout, Cooldown: s.Cooldown, ShutdownGrace: s.ShutdownGrace,
+		Protect: protector(p.s.Output), Logger: p.log, Metrics: worker.NewMetrics(p.registry),
+	}
+}
+
+// watchFiles reads credentials again when their files change, until close.
+func (p *pod) watchFiles(ctx context.Context) {
+	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	before := p.stop
+	p.stop = func() { stop(); before() }
+	p.running.Go(func() {
+		if err := p.gateway.Run(ctx); err != nil {
+			p.log.Error("watching the credentials' files failed: restart this pod when they change", "error", err)
+		}
+	})
+}
+
+// watchMonitor serves health and metrics, from before the servers are connected until close.
+func (p *pod) watchMonitor(ctx context.Context) error {
+	if p.s.Output.HTTPAddr == "" {
+		return nil
+	}
+	listener, err := listen(ctx, p.s.Output.HTTPAddr)
+	if err != nil {
+		return err
+	}
+	p.log.Info("serving health and metrics", "addr", listener.Addr())
+	stopping := ctx
+	ctx, p.stop = context.WithCancel(context.WithoutCancel(ctx))
+	m := &monitor{
+		Ready:   func(ctx context.Context) []readiness { return p.ready(ctx, stopping) },
+		Metrics: p.registry, Log: p.log,
+	}
+	p.running.Go(func() {
+		if err := serve(ctx, listener, m.handler()); err != nil {
+			p.log.Error("health and metrics are no longer served", "error", err)
+		}
+	})
+	return nil
+}
+
+// ready tells whether the pod takes jobs, and if not, why.
+func (p *pod) ready(ctx, stopping context.Context) []readiness {
+	if stopping.Err() != nil {
+		return []readiness{{"worker", errors.New("stopping")}}
+	}
+	if !p.connected.Load() {
+		return []readiness{{"worker", errors.New("waiting for its servers: see the log")}}
+	}
+	all := []readiness{{"nats", nil}, {"redis", p.cache.Ping(ctx)}, {"locks", nil}, {"gateway", nil}}
+	if status := p.nats.Status(); status != nats.CONNECTED {
+		all[0].Err = fmt.Errorf("connection is %v", status)
+	}
+	if d := p.cache.Stats().SuspendedFor; d > 0 {
+		all[2].Err = fmt.Errorf("redis may have lost some: no confirmation starts for %v", d.Round(time.Second))
+	}
+	if d := p.worker.GatewayDown(); d > 0 {
+		all[3].Err = fmt.Errorf("it fails: tried again in %v", d.Round(time.Second))
+	}
+	return all
+}
+
+// close ends what connect has made. What was published is on its way before the
+// connection ends.
+func (p *pod) close() {
+	p.stop()
+	p.running.Wait()
+	if p.cache != nil {
+		if err := p.cache.Close(); err != nil {
+			p.log.Warn("closing the connections to redis failed", "error", err)
+		}
+	}
+	if p.queue != nil {
+		p.queue.Close()
+	}
+	if p.nats != nil {
+		_ = p.nats.FlushTimeout(2 * time.Second) // a job that is not settled comes back
+		p.nats.Close()
+	}
+	if p.gateway != nil {
+		p.gateway.Close()
+	}
+}
