@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	reconcileEvery   = 10 * time.Second       // between two looks at the online list
+	firstRetry       = 200 * time.Millisecond // after a failure that may pass
 	reconcileTimeout = 10 * time.Second       // for one
 	leaseSlack       = 250 * time.Millisecond // spreads those who wait for a lease's end
 	settleTimeout    = 5 * time.Second        // for one try to store an event, or to let go of an account
@@ -96,7 +96,7 @@ func (w *Worker) Run(ctx context.Context) error {
 // the queue, where other pods get it.
 func (w *Worker) pull(ctx, calls context.Context, lane Lane) {
 	want := 1
-	trouble := newBackOff()
+	trouble := newBackOff(firstRetry)
 	for {
 		if d := w.breakers.wait(w.gateway.Addresses()); d > 0 && !sleep(ctx, d) {
 			return

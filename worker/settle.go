@@ -31,7 +31,7 @@ func (t *task) finish(ctx context.Context, end *Conclusion) error {
 			t.log(ctx, slog.LevelWarn, "storing the result failed: trying again; see that Redis works", "error", err)
 		}
 		return r, err
-	}, backoff.WithBackOff(newBackOff()), backoff.WithMaxElapsedTime(t.w.SendWindow+t.w.ConfirmTimeout))
+	}, backoff.WithBackOff(newBackOff(firstRetry)), backoff.WithMaxElapsedTime(t.w.SendWindow+t.w.ConfirmTimeout))
 	switch {
 	case err == nil:
 		t.known = t.known || !result.FinishedAt.Equal(end.Result.FinishedAt) // another delivery's
@@ -44,10 +44,10 @@ func (t *task) finish(ctx context.Context, end *Conclusion) error {
 	return nil
 }
 
-// leaseLost reports a call that took longer than its lease. A conclusion about another
-// delivery's call comes after its lease by nature.
+// leaseLost reports a call that was answered after its lease had ended. What is
+// concluded of a call that was not answered comes after its lease by nature.
 func (t *task) leaseLost(ctx context.Context, end *Conclusion) {
-	if end.Token == t.used {
+	if end.Token == t.used && t.ambiguity == nil {
 		t.w.metrics.leaseLost.Inc()
 		t.log(ctx, slog.LevelWarn, "the lease ended before the result was stored: was this pod paused, or Redis wiped?")
 	}
@@ -149,7 +149,7 @@ func (t *task) insist(ctx context.Context, trouble string, do func() error) erro
 			t.log(ctx, slog.LevelWarn, trouble, "error", err)
 		}
 		return struct{}{}, err
-	}, backoff.WithBackOff(newBackOff()), backoff.WithMaxElapsedTime(0))
+	}, backoff.WithBackOff(newBackOff(firstRetry)), backoff.WithMaxElapsedTime(0))
 	return err
 }
 

@@ -27,9 +27,10 @@ type task struct {
 	now   time.Time // what the store's clock said to it
 
 	access    Access
-	ambiguity error // why the answer to this job's own prompt is not known
-	retries   backoff.BackOff
-	reserved  bool // its turn under the tenant's rate has come
+	ambiguity error           // why the answer to this job's own prompt is not known
+	retries   backoff.BackOff // between tries
+	looks     backoff.BackOff // between looks at the online list
+	reserved  bool            // its turn under the tenant's rate has come
 
 	place  *waiter // in the lot
 	slot   bool
@@ -47,13 +48,14 @@ func (w *Worker) newTask(d *Delivery) *task {
 		w: w, d: d, job: job, dead: err,
 		exhausted: d.Attempts > w.MaxDeliveries,
 		since:     d.StoredAt, startedAt: time.Now(), taken: time.Now(),
-		slot: true, retries: newBackOff(),
+		slot: true, retries: newBackOff(firstRetry), looks: newBackOff(time.Second),
 	}
 }
 
-func newBackOff() backoff.BackOff {
+// newBackOff returns pauses that grow by half, with as much jitter, up to 15 s.
+func newBackOff(first time.Duration) backoff.BackOff {
 	b := backoff.NewExponentialBackOff()
-	b.InitialInterval, b.MaxInterval = 200*time.Millisecond, 15*time.Second
+	b.InitialInterval, b.MaxInterval = first, 15*time.Second
 	return b
 }
 

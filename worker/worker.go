@@ -82,7 +82,7 @@ func (t *task) begin(ctx context.Context) (answer Answer, err error) {
 	if t.place == nil {
 		t.place = t.w.lot.join(t.job.WcID)
 	}
-	for wait := newBackOff(); ; {
+	for wait := newBackOff(firstRetry); ; {
 		if t.w.isStopping() {
 			t.release(ctx)
 			return Answer{}, handBack{}
@@ -228,7 +228,7 @@ func (t *task) await(ctx context.Context, answer Answer) (*Conclusion, error) {
 		if end, err := t.reconcile(ctx, answer); end != nil || err != nil {
 			return end, err
 		}
-		wait = min(wait, reconcileEvery+jitter(reconcileEvery/2))
+		wait = min(wait, t.looks.NextBackOff())
 	}
 	if t.place == nil {
 		place, err := t.w.lot.enter(ctx, t.job.WcID)

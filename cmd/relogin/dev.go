@@ -46,7 +46,7 @@ With --gateway-url it works against a real gateway: it submits no samples then.`
 	}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		log := a.logger(settings, s.Log)
-		d := &dev{app: a, s: &s, log: log, simulate: !settings.isSet("gateway-url") && !settings.isSet("tenants-file")}
+		d := &dev{app: a, s: &s, log: log, printer: a.printer(outputText), simulate: !settings.isSet("gateway-url") && !settings.isSet("tenants-file")}
 		return d.run(cmd.Context())
 	}
 	return cmd
@@ -59,6 +59,7 @@ type dev struct {
 	log      *slog.Logger
 	simulate bool // the gateway
 
+	printer *printer
 	servers *devServers
 	mu      sync.Mutex
 	ended   map[string]*worker.Event // by job id
@@ -180,7 +181,7 @@ func (d *dev) show(ctx context.Context, p *pod) error {
 
 // see prints one event and remembers it.
 func (d *dev) see(e *worker.Event) error {
-	if _, err := fmt.Fprintln(d.stdout, d.eventLine(e)); err != nil {
+	if err := d.printer.event(e); err != nil {
 		return fmt.Errorf("print event: %w", err)
 	}
 	d.mu.Lock()

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // help prints the manual of a command.
@@ -31,6 +32,7 @@ func (a *app) help(cmd *cobra.Command, _ []string) {
 		p.title("Examples")
 		p.printf("%s\n", cmd.Example)
 	}
+	p.flags(cmd)
 	if s := a.settings[cmd]; s != nil {
 		p.settings(s)
 	}
@@ -53,6 +55,23 @@ func (p *page) commands(root *cobra.Command) {
 			p.printf("  %-9s %s\n", cmd.Name(), cmd.Short)
 		}
 	}
+}
+
+// flags prints those that are no settings.
+func (p *page) flags(cmd *cobra.Command) {
+	title := "Flags"
+	cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
+		if _, isSetting := f.Value.(*setting); isSetting || f.Name == "help" {
+			return
+		}
+		if title != "" {
+			p.title(title)
+			title = ""
+		}
+		metavar, usage := pflag.UnquoteUsage(f)
+		p.printf("  %s\n", strings.TrimSpace("--"+f.Name+" "+metavar))
+		p.paragraph("      ", usage)
+	})
 }
 
 // settings prints each with what it does, its default and its environment variable.

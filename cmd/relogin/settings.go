@@ -146,8 +146,16 @@ func (s *settings) named(name string) *setting {
 // isSet tells whether the setting has a value other than its default.
 func (s *settings) isSet(name string) bool { return s.named(name).source != "" }
 
+// isMissing tells whether the setting has neither a value nor a default.
+func (s *settings) isMissing(name string) bool {
+	return !s.isSet(name) && s.named(name).fallback == ""
+}
+
 // preset changes a default for this command.
-func (s *settings) preset(name, fallback string) { s.named(name).fallback = fallback }
+func (s *settings) preset(name, fallback string) {
+	one := s.named(name)
+	one.fallback, one.fallbackUsage = fallback, ""
+}
 
 // require reports that something else is wanted of the first of the named settings that
 // was set, unless it is fulfilled or one of them is wrong anyway.
@@ -193,22 +201,4 @@ func (s *settings) err() error {
 		return usageError{errors.New(s.problems[0])}
 	}
 	return usageError{fmt.Errorf("%d things are wrong:\n  %s", len(s.problems), strings.Join(s.problems, "\n  "))}
-}
-
-// unknownFlags reports the flags that pflag passed on as arguments.
-func (s *settings) unknownFlags(cmd *cobra.Command, args []string) (found bool) {
-	if end := cmd.ArgsLenAtDash(); end >= 0 {
-		args = args[:end]
-	}
-	for _, arg := range args {
-		if !strings.HasPrefix(arg, "-") || arg == "-" {
-			continue
-		}
-		found = true
-		arg, _, _ = strings.Cut(arg, "=") // the value may be a secret
-		var names []string
-		cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, "--"+f.Name) })
-		s.refuse(fmt.Errorf("unknown flag %s%s", arg, suggestion(arg, names)))
-	}
-	return found
 }

@@ -65,8 +65,12 @@ func (c *streamSettings) declare(s *settings) {
 		"after this a dead pod's jobs come back; it counts when the queue is created")
 	s.add("event-max-age", duration(&c.EventMaxAge, time.Minute, 3650*day), "168h", "how long events are kept, when their stream is created")
 	s.add("dead-max-age", duration(&c.DeadMaxAge, time.Minute, 3650*day), "720h", "how long dead letters are kept, when their stream is created")
-	s.add("job-memory", duration(&c.JobMemory, time.Second, 365*day), "1h",
-		"how long an ended job's id is remembered: a job of that id is the same job until then")
+	declareJobMemory(s, &c.JobMemory)
+}
+
+func declareJobMemory(s *settings, p *time.Duration) {
+	s.add("job-memory", duration(p, time.Second, 365*day), "1h",
+		"how long an ended job's id is remembered: a job of that id is the same job until then, and has no second event")
 }
 
 func (c *streamSettings) check(s *settings) {

@@ -171,38 +171,3 @@ func yamlProblem(err error) string {
 	text, _, _ := strings.Cut(y.GetMessage(), `"`)
 	return fmt.Sprintf(", line %d: not valid YAML: %s", y.GetToken().Position.Line, strings.TrimSpace(text))
 }
-
-// suggestion returns "; did you mean …?" where one of the names is near.
-func suggestion(name string, names []string) string {
-	best, distance := "", max(1, min(3, len(name)/4))+1
-	for _, candidate := range names {
-		if d := editDistance(name, candidate); d < distance {
-			best, distance = candidate, d
-		}
-	}
-	if best == "" {
-		return ""
-	}
-	return fmt.Sprintf("; did you mean %s?", best)
-}
-
-// editDistance is Levenshtein's.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			replaced := diagonal
-			if a[i] != b[j] {
-				replaced++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(replaced, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
-}

@@ -3,14 +3,11 @@ package main
 import (
 	"errors"
 	"fmt"
-	"net"
-	"net/url"
 	"os"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 	"unicode"
 )
 
@@ -103,53 +100,6 @@ func rate(p *float64, most float64) value {
 	})
 }
 
-func duration(p *time.Duration, least, most time.Duration) value {
-	return newValue("duration", func(s string) error {
-		d, err := parseDuration(s)
-		switch {
-		case err != nil:
-			return errors.New("want a duration such as 90s, 5m or 7d")
-		case d < least || d > most:
-			return fmt.Errorf("want a duration from %s to %s", formatDuration(least), formatDuration(most))
-		}
-		*p = d
-		return nil
-	})
-}
-
-const day = 24 * time.Hour
-
-var daysPattern = regexp.MustCompile(`^(\d{1,5})d(.*)$`)
-
-// parseDuration reads Go's syntax, and days before it: 7d, 1d12h.
-func parseDuration(s string) (time.Duration, error) {
-	parts := daysPattern.FindStringSubmatch(s)
-	if parts == nil {
-		return time.ParseDuration(s)
-	}
-	days, err := strconv.Atoi(parts[1])
-	if err != nil || parts[2] == "" {
-		return time.Duration(days) * day, err
-	}
-	rest, err := time.ParseDuration(parts[2])
-	return time.Duration(days)*day + rest, err
-}
-
-// formatDuration writes it without the parts that are zero.
-func formatDuration(d time.Duration) string {
-	if d >= 2*day && d%day == 0 {
-		return fmt.Sprintf("%dd", d/day)
-	}
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
-}
-
 // choice is one of several words.
 func choice[T ~string](p *T, words ...T) value {
 	var names []string
@@ -172,73 +122,6 @@ func alternatives(words []string) string {
 		return words[0]
 	}
 	return strings.Join(words[:last], ", ") + " or " + words[last]
-}
-
-// address is where to listen: host:port.
-func address(p *string) value {
-	return newValue("host:port", func(s string) error {
-		_, port, err := net.SplitHostPort(s)
-		if n, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil || n > 65535 {
-			return errors.New("want host:port, such as 127.0.0.1:8080, or :8080 for all interfaces")
-		}
-		*p = s
-		return nil
-	})
-}
-
-// plainURL is one URL without user, query and fragment.
-func plainURL(p *string) value {
-	v := newValue("URL", func(s string) error {
-		u, err := url.Parse(s)
-		switch {
-		case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
-			return errors.New("want http://host:port or https://host:port")
-		case u.User != nil:
-			return errors.New("want a URL without user and password: they belong into the authorization")
-		case u.RawQuery != "" || u.Fragment != "":
-			return errors.New("want a URL without query and fragment")
-		}
-		*p = s
-		return nil
-	})
-	v.shown = func(s string) string { return strconv.Quote(redactURL(s)) }
-	return v
-}
-
-// serverURLs is one URL or several, comma-separated; only the first must have a scheme.
-func serverURLs(p *string, schemes ...string) value {
-	v := newValue("URL", func(s string) error {
-		for i, part := range strings.Split(s, ",") {
-			part = strings.TrimSpace(part)
-			if i > 0 && !strings.Contains(part, "://") {
-				part = schemes[0] + "://" + part
-			}
-			u, err := url.Parse(part)
-			if err != nil || !slices.Contains(schemes, u.Scheme) || u.Hostname() == "" {
-				return fmt.Errorf("want %s://host:port, or several, comma-separated; schemes are %s",
-					schemes[0], alternatives(schemes))
-			}
-		}
-		*p = s
-		return nil
-	})
-	v.shown = func(s string) string { return strconv.Quote(redactURL(s)) }
-	return v
-}
-
-// redactURL hides user and password, also in what is no URL, and the query.
-func redactURL(s string) string {
-	if at := strings.LastIndex(s, "@"); at >= 0 {
-		scheme, _, found := strings.Cut(s[:at], "://")
-		if found {
-			scheme += "://"
-		} else {
-			scheme = ""
-		}
-		s = scheme + "xxxxx" + s[at:]
-	}
-	s, _, _ = strings.Cut(s, "?")
-	return s
 }
 
 // choices are several of them, comma-separated; the flag may be repeated.
@@ -270,27 +153,4 @@ func pairs(p *map[string]string) value {
 		(*p)[key] = text
 		return nil
 	})
-}
-
-// moment is a time, or how far it is from now: in the future, or in the past where sign
-// is -1.
-func moment(p *time.Time, sign time.Duration) value {
-	return newValue("duration|time", func(s string) error {
-		t, err := parseMoment(s, sign)
-		if err == nil {
-			*p = t
-		}
-		return err
-	})
-}
-
-func parseMoment(s string, sign time.Duration) (time.Time, error) {
-	if t, err := time.Parse(time.RFC3339, s); err == nil {
-		return t, nil
-	}
-	d, err := parseDuration(s)
-	if err != nil || d < 0 {
-		return time.Time{}, errors.New("want a duration such as 90s, 5m or 7d, or a time such as 2026-01-31T15:04:05Z")
-	}
-	return time.Now().Add(sign * d), nil
 }

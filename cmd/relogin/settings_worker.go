@@ -89,13 +89,13 @@ func (p *pipelineSettings) declare(s *settings) {
 
 func (p *pipelineSettings) check(s *settings) {
 	s.require(p.SendWindow < p.ConfirmTimeout, "want less than --confirm-timeout, "+formatDuration(p.ConfirmTimeout), "send-window", "confirm-timeout")
-	if !s.isSet("max-parked") {
+	if s.isMissing("max-parked") {
 		p.MaxParked = 16 * p.Concurrency
 	}
-	if !s.isSet("shutdown-grace") {
+	if s.isMissing("shutdown-grace") {
 		p.ShutdownGrace = p.ConfirmTimeout + 30*time.Second
 	}
-	if !s.isSet("pod") {
+	if s.isMissing("pod") {
 		var err error
 		if p.Pod, err = os.Hostname(); err != nil {
 			p.Pod = "relogin"

@@ -1,0 +1,210 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/relogin/relogin/worker"
+)
+
+// A job file is CSV in UTF-8. Its first line names the columns where one of them is
+// wcId; without such a line there is one column, the wcId. A byte order mark, CRLF, blank
+// lines and lines that begin with # are passed over, and spaces around cells; commas may
+// be semicolons or tabs where the first line has those.
+
+const (
+	maxShownLines = 20 // wrong ones that are told one by one
+	labelPrefix   = "label."
+	labelsPrefix  = "labels."
+)
+
+// cell sets one column's value in a job. Its error says what is wanted.
+type cell func(j *worker.Job, text string) error
+
+var cells = map[string]cell{
+	"wcid":   func(j *worker.Job, text string) error { j.WcID = text; return nil },
+	"id":     func(j *worker.Job, text string) error { j.ID = text; return nil },
+	"ttuid":  func(j *worker.Job, text string) error { j.TTUID = text; return nil },
+	"aid":    func(j *worker.Job, text string) error { j.AID = text; return nil },
+	"tenant": func(j *worker.Job, text string) error { j.Tenant = text; return nil },
+	"type": func(j *worker.Job, text string) (err error) {
+		if j.Type, err = strconv.Atoi(text); err != nil {
+			return errors.New("want a number")
+		}
+		return nil
+	},
+	"deadline": func(j *worker.Job, text string) (err error) {
+		j.Deadline, err = parseMoment(text, 1)
+		return err
+	},
+}
+
+// columnNames are the keys of cells as people write them.
+const columnNames = "wcId, id, type, ttuid, aid, tenant, deadline and label.NAME"
+
+// column is one column of the file.
+type column struct {
+	name string
+	set  cell
+}
+
+// readJobs returns the file's jobs, each begun with what template returns, or an error
+// that names every wrong line and column. It reads to the end first.
+func readJobs(r io.Reader, template func() *worker.Job) ([]*worker.Job, error) {
+	lines, header := newLineReader(r)
+	columns := []column{{"wcId", cells["wcid"]}}
+	if header {
+		first, err := lines.Read()
+		if err == nil {
+			columns, err = readHeader(first)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read the columns' names: %w", err)
+		}
+	}
+	var jobs []*worker.Job
+	var wrong lineErrors
+	for {
+		record, err := lines.Read()
+		var malformed *csv.ParseError
+		switch {
+		case errors.Is(err, io.EOF):
+			return jobs, wrong.err()
+		case errors.As(err, &malformed):
+			wrong.add(malformed.StartLine, fmt.Errorf("column %d: %w", malformed.Column, malformed.Err))
+			continue
+		case err != nil:
+			return nil, fmt.Errorf("read jobs: %w", err)
+		case len(record) == 1 && strings.TrimSpace(record[0]) == "":
+			continue
+		}
+		line, _ := lines.FieldPos(0)
+		j := template()
+		if err := fillIn(j, columns, record, header); err != nil {
+			wrong.add(line, err)
+			continue
+		}
+		jobs = append(jobs, j)
+	}
+}
+
+// newLineReader finds out how the columns are separated, and whether the first line
+// names them.
+func newLineReader(r io.Reader) (lines *csv.Reader, header bool) {
+	buffered := bufio.NewReaderSize(r, worker.MaxJobBytes)
+	if start, _ := buffered.Peek(3); bytes.Equal(start, []byte("\ufeff")) {
+		_, _ = buffered.Discard(len(start))
+	}
+	lines = csv.NewReader(buffered)
+	lines.Comment, lines.FieldsPerRecord, lines.TrimLeadingSpace = '#', -1, true
+	start, _ := buffered.Peek(buffered.Size()) // less where the file ends
+	for line := range bytes.Lines(start) {
+		line = bytes.TrimSpace(line)
+		if len(line) == 0 || line[0] == '#' {
+			continue
+		}
+		for _, separator := range ",;\t" {
+			if namesAccount(line, separator) {
+				lines.Comma = separator
+				return lines, true
+			}
+		}
+		break
+	}
+	return lines, false
+}
+
+func namesAccount(line []byte, separator rune) bool {
+	return slices.ContainsFunc(strings.Split(string(line), string(separator)), func(name string) bool {
+		return strings.EqualFold(strings.Trim(name, "\" \t"), "wcId")
+	})
+}
+
+func readHeader(names []string) ([]column, error) {
+	var columns []column
+	seen := map[string]bool{}
+	for _, name := range names {
+		name = strings.TrimSpace(name)
+		set, known := cells[strings.ToLower(name)]
+		if label, found := labelName(name); found {
+			set, known = setLabel(label), true
+		}
+		if !known {
+			return nil, fmt.Errorf("unknown column %q: there are %s", name, columnNames)
+		}
+		if key := strings.ToLower(name); seen[key] {
+			return nil, fmt.Errorf("column %q is there twice", name)
+		} else {
+			seen[key] = true
+		}
+		columns = append(columns, column{name, set})
+	}
+	return columns, nil
+}
+
+func labelName(column string) (string, bool) {
+	if name, found := strings.CutPrefix(column, labelPrefix); found {
+		return name, name != ""
+	}
+	name, found := strings.CutPrefix(column, labelsPrefix)
+	return name, found && name != ""
+}
+
+func setLabel(name string) cell {
+	return func(j *worker.Job, text string) error {
+		if j.Labels == nil {
+			j.Labels = map[string]string{}
+		}
+		j.Labels[name] = text
+		return nil
+	}
+}
+
+// fillIn sets what the record's cells say; empty ones say nothing.
+func fillIn(j *worker.Job, columns []column, record []string, header bool) error {
+	if len(record) != len(columns) {
+		if !header {
+			return fmt.Errorf("%d columns, but no first line names them: quote a wcId with commas", len(record))
+		}
+		return fmt.Errorf("%d columns, but the first line names %d", len(record), len(columns))
+	}
+	for i, text := range record {
+		if text = strings.TrimSpace(text); text == "" {
+			continue
+		}
+		if err := columns[i].set(j, text); err != nil {
+			return fmt.Errorf("column %s: %q: %w", columns[i].name, text, err)
+		}
+	}
+	return j.Check()
+}
+
+// lineErrors are what is wrong with a file.
+type lineErrors struct {
+	shown []string
+	count int
+}
+
+func (l *lineErrors) add(line int, err error) {
+	if l.count++; l.count <= maxShownLines {
+		l.shown = append(l.shown, fmt.Sprintf("line %d: %s", line, strings.ReplaceAll(err.Error(), "\n", "; ")))
+	}
+}
+
+func (l *lineErrors) err() error {
+	if l.count == 0 {
+		return nil
+	}
+	text := strings.Join(l.shown, "\n  ")
+	if more := l.count - len(l.shown); more > 0 {
+		text += fmt.Sprintf("\n  and %d more", more)
+	}
+	return fmt.Errorf("%d wrong lines, nothing was published:\n  %s", l.count, text)
+}

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// address is where to listen: host:port.
+func address(p *string) value {
+	return newValue("host:port", func(s string) error {
+		_, port, err := net.SplitHostPort(s)
+		if n, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil || n > 65535 {
+			return errors.New("want host:port, such as 127.0.0.1:8080, or :8080 for all interfaces")
+		}
+		*p = s
+		return nil
+	})
+}
+
+// plainURL is one URL without user, query and fragment.
+func plainURL(p *string) value {
+	v := newValue("URL", func(s string) error {
+		u, err := url.Parse(s)
+		switch {
+		case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
+			return errors.New("want http://host:port or https://host:port")
+		case u.User != nil:
+			return errors.New("want a URL without user and password: they belong into the authorization")
+		case u.RawQuery != "" || u.Fragment != "":
+			return errors.New("want a URL without query and fragment")
+		}
+		*p = s
+		return nil
+	})
+	v.shown = func(s string) string { return strconv.Quote(redactURL(s)) }
+	return v
+}
+
+// serverURLs is one URL or several, comma-separated; only the first must have a scheme.
+func serverURLs(p *string, schemes ...string) value {
+	v := newValue("URL", func(s string) error {
+		for i, part := range strings.Split(s, ",") {
+			part = strings.TrimSpace(part)
+			if i > 0 && !strings.Contains(part, "://") {
+				part = schemes[0] + "://" + part
+			}
+			u, err := url.Parse(part)
+			if err != nil || !slices.Contains(schemes, u.Scheme) || u.Hostname() == "" {
+				return fmt.Errorf("want %s://host:port, or several, comma-separated; schemes are %s",
+					schemes[0], alternatives(schemes))
+			}
+		}
+		*p = s
+		return nil
+	})
+	v.shown = func(s string) string { return strconv.Quote(redactURL(s)) }
+	return v
+}
+
+// redactURL hides user and password, also in what is no URL, and the query.
+func redactURL(s string) string {
+	if at := strings.LastIndex(s, "@"); at >= 0 {
+		scheme, _, found := strings.Cut(s[:at], "://")
+		if found {
+			scheme += "://"
+		} else {
+			scheme = ""
+		}
+		s = scheme + "xxxxx" + s[at:]
+	}
+	s, _, _ = strings.Cut(s, "?")
+	return s
+}

@@ -1,0 +1,162 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/schollz/progressbar/v3"
+
+	"github.com/relogin/relogin/queue"
+	"github.com/relogin/relogin/worker"
+)
+
+// fewJobs are told one by one.
+const fewJobs = 20
+
+// submission is one publishing of jobs, and the waiting for their events.
+type submission struct {
+	s         *submitSettings
+	namespace string
+	lane      worker.Lane
+	nc        *nats.Conn
+	jobs      []*worker.Job
+	ownIDs    bool // jobs of these ids may have ended before
+	printer   *printer
+	progress  *progressbar.ProgressBar
+	stderr    io.Writer
+
+	mu        sync.Mutex
+	pending   map[string]bool // ids of the events to come
+	published bool            // all jobs are
+	outcomes  map[worker.Outcome]int
+
+	stored  int
+	printed error // the first that printing a stored job returned
+}
+
+func (a *app) newSubmission(s *submitSettings, namespace string, nc *nats.Conn, jobs []*worker.Job, ownIDs bool) *submission {
+	one := &submission{
+		s: s, namespace: namespace, lane: worker.Normal, nc: nc, jobs: jobs, ownIDs: ownIDs,
+		printer: a.printer(s.Output), progress: progressbar.DefaultSilent(int64(len(jobs))), stderr: a.stderr,
+		pending: map[string]bool{}, outcomes: map[worker.Outcome]int{},
+	}
+	if s.Urgent {
+		one.lane = worker.Urgent
+	}
+	if s.Wait {
+		for _, j := range jobs {
+			one.pending[j.EventID()] = true
+		}
+	}
+	if isTerminal(a.stderr) && len(jobs) > fewJobs {
+		one.progress = progressbar.NewOptions(len(jobs), progressbar.OptionSetWriter(a.stderr),
+			progressbar.OptionShowCount(), progressbar.OptionClearOnFinish(), progressbar.OptionThrottle(100*time.Millisecond))
+	}
+	return one
+}
+
+// run blocks until all jobs are published and, if so wished, have their events.
+func (s *submission) run(ctx context.Context) error {
+	if !s.s.Wait {
+		err := s.publish(ctx)
+		s.summarizePublished()
+		return errors.Join(err, s.printed)
+	}
+	waiting, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	if s.s.Timeout > 0 {
+		timer := time.AfterFunc(s.s.Timeout, func() { stop(fmt.Errorf("time-out after %s", s.s.Timeout)) })
+		defer timer.Stop()
+	}
+	ready := make(chan struct{})
+	var following sync.WaitGroup
+	following.Go(func() { stop(s.follow(waiting, func() { close(ready) })) })
+	err := s.publishOnce(waiting, ready, stop)
+	following.Wait()
+	if err == nil && !errors.Is(context.Cause(waiting), errEnough) {
+		err = context.Cause(waiting)
+	}
+	return s.summarizeEvents(err)
+}
+
+// publishOnce publishes once events are followed. Waiting ends when that fails.
+func (s *submission) publishOnce(ctx context.Context, ready <-chan struct{}, stop context.CancelCauseFunc) error {
+	select {
+	case <-ready:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	err := s.publish(ctx)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.published = true
+	if err != nil || len(s.pending) == 0 {
+		stop(errEnough)
+	}
+	return err
+}
+
+// follow returns [errEnough] once there is an event for each job. A job that ended
+// before, within the job memory, has no second one: it is looked for.
+func (s *submission) follow(ctx context.Context, ready func()) error {
+	o := queue.FollowOptions{Namespace: s.namespace, Ready: ready}
+	if s.ownIDs {
+		o.Since = time.Now().Add(-s.s.JobMemory)
+	}
+	if len(s.jobs) == 1 {
+		o.Account = s.jobs[0].WcID
+	}
+	return queue.Follow(ctx, s.nc, o, s.ended)
+}
+
+func (s *submission) ended(e *worker.Event) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.pending[e.ID] {
+		return nil
+	}
+	delete(s.pending, e.ID)
+	s.outcomes[e.Outcome]++
+	if s.s.Output == outputJSON || len(s.jobs) <= fewJobs || e.Outcome != worker.Succeeded {
+		_ = s.progress.Clear()
+		if err := s.printer.event(e); err != nil {
+			return err
+		}
+	}
+	_ = s.progress.Add(1)
+	if s.published && len(s.pending) == 0 {
+		return errEnough
+	}
+	return nil
+}
+
+// summarizeEvents returns the error that the command ends with.
+func (s *submission) summarizeEvents(err error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_ = s.progress.Clear()
+	if s.s.Output == outputText && len(s.jobs) > fewJobs && len(s.outcomes) > 0 {
+		var parts []string
+		for _, outcome := range worker.Outcomes() {
+			if n := s.outcomes[outcome]; n > 0 {
+				parts = append(parts, fmt.Sprintf("%d %s", n, outcome))
+			}
+		}
+		fmt.Fprintf(s.printer.w, "%d jobs: %s\n", len(s.jobs), strings.Join(parts, ", "))
+	}
+	if err != nil {
+		return fmt.Errorf("%w; %d jobs have no event yet", err, len(s.pending))
+	}
+	for outcome := range s.outcomes {
+		if outcome != worker.Succeeded {
+			return errReported
+		}
+	}
+	return nil
+}
