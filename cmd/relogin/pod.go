@@ -125,7 +125,7 @@ func (p *pod) watchMonitor(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.log.Info("serving health and metrics", "addr", listener.Addr())
+	p.log.Info("serving health and metrics", "addr", listener.Addr().String())
 	stopping := ctx
 	ctx, p.stop = context.WithCancel(context.WithoutCancel(ctx))
 	m := &monitor{
