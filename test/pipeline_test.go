@@ -3,13 +3,17 @@ package test
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/redis/go-redis/v9"
 
+	"github.com/relogin/relogin/test/servers"
 	"github.com/relogin/relogin/worker"
 	"github.com/relogin/relogin/worker/gateway/gatewaytest"
 )
@@ -114,6 +118,62 @@ func TestHotAccount(t *testing.T) {
 	if a := s.gateway.Account("hot"); shared != jobs-1 || a.Prompts != 1 {
 		t.Errorf("%d jobs shared the outcome of %d prompts", shared, a.Prompts)
 	}
+}
+
+// Parked jobs ask Redis nothing: all that it runs meanwhile is for the others.
+func TestParkedJobsCostNothing(t *testing.T) {
+	url := servers.RealRedis(t)
+	s := newSetting(t, gatewaytest.Options{})
+	s.gateway.Set("hot", gatewaytest.Behaviour{Manual: true})
+	w := s.worker()
+	const jobs, others = 100, 20
+	s.mustRun("submit", "--id", "first", "hot")
+	if err := s.gateway.WaitOpen(t.Context(), "hot"); err != nil {
+		t.Fatal(err)
+	}
+	s.run(strings.Repeat("hot\n", jobs), "submit", "--file", "-")
+	s.parked([]*process{w}, jobs)
+
+	options, err := redis.ParseURL(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := redis.NewClient(options)
+	defer client.Close()
+	before := scripts(t, client)
+	var lines strings.Builder
+	for i := range others {
+		fmt.Fprintf(&lines, "other_%d\n", i)
+	}
+	if status, _, stderr := s.run(lines.String(), "submit", "--file", "-", "--wait"); status != 0 {
+		t.Fatal(stderr)
+	}
+	const each = 3 // begin, finish, shrink
+	eventually(t, "the others' last script", func() bool { return scripts(t, client)-before >= others*each })
+	if ran := scripts(t, client) - before; ran != others*each {
+		t.Errorf("%d scripts ran for %d jobs beside %d parked ones, want %d", ran, others, jobs, others*each)
+	}
+	s.gateway.Answer("hot", gatewaytest.Confirm)
+	s.check(1 + jobs + others)
+}
+
+var callsPattern = regexp.MustCompile(`cmdstat_eval(?:sha)?:calls=(\d+)`)
+
+// scripts returns how many scripts the server has run.
+func scripts(t *testing.T, client *redis.Client) (calls int) {
+	t.Helper()
+	info, err := client.Info(t.Context(), "commandstats").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, match := range callsPattern.FindAllStringSubmatch(info, -1) {
+		n, err := strconv.Atoi(match[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		calls += n
+	}
+	return calls
 }
 
 // A pod that is killed leaves prompts on the phones: nobody asks again, and the online

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"runtime/debug"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -171,6 +172,16 @@ func (t *task) report(ctx context.Context, e *Event) {
 	t.w.metrics.overhead.Observe((time.Since(t.taken) - t.elsewhere).Seconds())
 	t.log(ctx, slog.LevelInfo, "job ended", "outcome", e.Outcome, "code", e.Code, "message", e.Message,
 		"prompted", e.Prompted, "sharedWith", e.SharedWith, "attempts", e.Attempts)
+}
+
+// survive keeps a defect that one job runs into from ending every other's confirmation.
+// The job comes back, and goes to the dead stream when that does not help.
+func (t *task) survive(ctx context.Context) {
+	if defect := recover(); defect != nil {
+		t.log(ctx, slog.LevelError, "this is a defect in relogin, please report it: the job is handed back for a minute",
+			"panic", defect, "stack", string(debug.Stack()))
+		t.d.HandBack(time.Minute)
+	}
 }
 
 // handBack says that the job returns to the queue.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -211,6 +212,9 @@ func sinceBothClocks(t time.Time) time.Duration {
 
 func (t *task) log(ctx context.Context, level slog.Level, message string, args ...any) {
 	if t.w.Logger.Enabled(ctx, level) {
-		t.w.Logger.With("job", t.job.ID, "account", t.job.WcID).Log(ctx, level, message, args...)
+		t.w.Logger.With("job", clip(t.job.ID), "account", clip(t.job.WcID)).Log(ctx, level, message, args...)
 	}
 }
+
+// clip returns what fits into a log line of a name that may break the rules.
+func clip(name string) string { return strings.ToValidUTF8(name[:min(len(name), maxNameBytes)], "") }

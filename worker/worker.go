@@ -13,6 +13,7 @@ import (
 func (w *Worker) handle(ctx context.Context, d *Delivery) {
 	t := w.newTask(d)
 	defer t.leave()
+	defer t.survive(ctx)
 	for {
 		end, err := t.pursue(ctx)
 		if err == nil {
@@ -121,9 +122,9 @@ func (t *task) granted(ctx context.Context) (*Conclusion, error) {
 // obstacle returns how to wait for what forbids the call now, nil when nothing does.
 // [ErrEnded] is returned when this redelivered job's event is stored already.
 func (t *task) obstacle(ctx context.Context) (wait func(context.Context) (*Conclusion, error), err error) {
-	access, err := t.w.gateway.Access(t.job.Tenant)
-	if err != nil {
-		return func(context.Context) (*Conclusion, error) { return t.reject(err) }, nil
+	access, unknown := t.w.gateway.Access(t.job.Tenant)
+	if unknown != nil {
+		return func(context.Context) (*Conclusion, error) { return t.reject(unknown) }, nil
 	}
 	t.access = access
 	if lifted := t.w.refusals.of(t.job.Tenant); lifted != nil {

@@ -33,6 +33,7 @@ type stage struct {
 	published  bool
 	excused    int
 	changed    atomic.Bool // the credential
+	access     error
 	conclusion Conclusion
 }
 
@@ -119,7 +120,7 @@ func (s *stage) Published(context.Context, string, string, time.Time) (bool, err
 func (s *stage) LastWID(context.Context, string) (string, error) { return "w0", nil }
 func (s *stage) Bury(context.Context, *Delivery, string) error   { s.note("bury"); return nil }
 func (s *stage) Access(string) (Access, error) {
-	return Access{"http://gw", fmt.Sprint(s.changed.Load())}, nil
+	return Access{"http://gw", fmt.Sprint(s.changed.Load())}, s.access
 }
 func (s *stage) Addresses() []string                                    { return []string{"http://gw"} }
 func (s *stage) Online(context.Context, string, string) (*Login, error) { return s.online() }
@@ -363,6 +364,20 @@ func TestInvalidGoesToTheDeadStreamAndIsTold(t *testing.T) {
 	run(t, func(s *stage, _ *Delivery) {
 		s.finish = func(c Conclusion) (Result, error) { return c.Result, ErrSuperseded }
 	}, `{"wcId":"a","id":"open","type":"x"}`, "finish:invalid bury term")
+}
+
+func TestUnknownTenant(t *testing.T) {
+	s := run(t, func(s *stage, _ *Delivery) { s.access = fmt.Errorf("%w: %q", ErrUnknownTenant, "nobody") }, plain,
+		"begin:granted release finish:invalid publish:invalid bury term")
+	if !strings.Contains(s.events[0].Message, "nobody") {
+		t.Errorf("message %q", s.events[0].Message)
+	}
+}
+
+func TestDefectHandsTheJobBack(t *testing.T) {
+	run(t, func(s *stage, _ *Delivery) {
+		s.login = func(context.Context, *Job, func() error) (Reply, error) { panic("a defect") }
+	}, plain, "begin:granted login back")
 }
 
 func TestDeliveredTooOften(t *testing.T) {
