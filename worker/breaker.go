@@ -2,19 +2,17 @@ package worker
 
 import (
 	"log/slog"
-	"math/rand/v2"
 	"sync"
 	"time"
 
-	"github.com/failsafe-go/failsafe-go"
 	"github.com/failsafe-go/failsafe-go/circuitbreaker"
 )
 
 const (
-	breakerThreshold = 10               // failures in a row
-	breakerMinDelay  = time.Second      // before the first trial
-	breakerMaxDelay  = 30 * time.Second // after several failed trials
-	aliveAfter       = 2 * time.Second  // a trial held open for so long shows that the gateway works
+	breakerThreshold = 10              // failures in a row
+	breakerDelay     = 5 * time.Second // between two trials; each may cost a job its answer
+	breakerJitter    = 0.2             // of it, so that pods do not try at once
+	aliveAfter       = 2 * time.Second // a trial held open for so long shows that the gateway works
 )
 
 // breakers keeps a circuit breaker for each gateway. One that is open stops calls to
@@ -25,21 +23,19 @@ type breakers struct {
 	metrics *Metrics
 
 	mu   sync.Mutex
-	byAt map[string]*breaker
+	byAt map[string]breaker
 }
 
 // breaker is one gateway's.
 type breaker struct {
 	circuitbreaker.CircuitBreaker[any]
-	mu    sync.Mutex
-	trips int // without a success between them
 }
 
 func newBreakers(log *slog.Logger, m *Metrics) *breakers {
-	return &breakers{log: log, metrics: m, byAt: map[string]*breaker{}}
+	return &breakers{log: log, metrics: m, byAt: map[string]breaker{}}
 }
 
-func (bs *breakers) at(address string) *breaker {
+func (bs *breakers) at(address string) breaker {
 	bs.mu.Lock()
 	defer bs.mu.Unlock()
 	b, ok := bs.byAt[address]
@@ -50,45 +46,28 @@ func (bs *breakers) at(address string) *breaker {
 	return b
 }
 
-func (bs *breakers) newBreaker(address string) *breaker {
-	b := &breaker{}
+func (bs *breakers) newBreaker(address string) breaker {
 	gauge := bs.metrics.breakerOpen.WithLabelValues(address)
 	gauge.Set(0)
-	b.CircuitBreaker = circuitbreaker.NewBuilder[any]().
+	return breaker{circuitbreaker.NewBuilder[any]().
 		WithFailureThreshold(breakerThreshold).
 		WithSuccessThreshold(1).
-		WithDelayFunc(func(failsafe.ExecutionAttempt[any]) time.Duration { return b.delay() }).
+		WithDelay(breakerDelay).
+		WithJitterFactor(breakerJitter).
 		OnOpen(func(circuitbreaker.StateChangedEvent) {
 			gauge.Set(1)
 			bs.log.Error("gateway breaker opened: no new confirmations there until a trial succeeds; see that the gateway works", "gateway", address)
 		}).
 		OnClose(func(circuitbreaker.StateChangedEvent) {
 			gauge.Set(0)
-			b.reset()
 			bs.log.Info("gateway breaker closed: confirmations go on", "gateway", address)
 		}).
-		Build()
-	return b
-}
-
-// delay doubles with each trip, with a fifth of jitter.
-func (b *breaker) delay() time.Duration {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	d := min(breakerMinDelay<<min(b.trips, 10), breakerMaxDelay)
-	b.trips++
-	return d - time.Duration(rand.Int64N(int64(d/5)))
-}
-
-func (b *breaker) reset() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.trips = 0
+		Build()}
 }
 
 // call runs one call to the gateway; healthy tells what its error says of the
 // gateway. It returns false, and does not run the call, when the breaker is open.
-func (b *breaker) call(do func() error, healthy func(error) bool) (ran bool) {
+func (b breaker) call(do func() error, healthy func(error) bool) (ran bool) {
 	if !b.TryAcquirePermit() {
 		return false
 	}
