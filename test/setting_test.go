@@ -20,7 +20,6 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/relogin/relogin/queue"
 	"github.com/relogin/relogin/test/servers"
 	"github.com/relogin/relogin/worker"
 	"github.com/relogin/relogin/worker/gateway/gatewaytest"
@@ -144,14 +143,6 @@ func (s *setting) check(jobs int) {
 	if stats := s.gateway.Stats(); stats.MaxOpenPerAccount > 1 {
 		s.t.Errorf("%d prompts of one account were open at once: %+v", stats.MaxOpenPerAccount, stats)
 	}
-}
-
-func (s *setting) publisher() *queue.Publisher {
-	p, err := queue.NewPublisher(s.nc, s.name)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return p
 }
 
 // process is a running relogin.

@@ -82,7 +82,7 @@ func readJobs(r io.Reader, template func() *worker.Job) ([]*worker.Job, error) {
 			continue
 		case err != nil:
 			return nil, fmt.Errorf("read jobs: %w", err)
-		case len(record) == 1 && strings.TrimSpace(record[0]) == "":
+		case isBlank(record):
 			continue
 		}
 		line, _ := lines.FieldPos(0)
@@ -184,6 +184,10 @@ func fillIn(j *worker.Job, columns []column, record []string, header bool) error
 		}
 	}
 	return j.Check()
+}
+
+func isBlank(record []string) bool {
+	return strings.TrimSpace(strings.Join(record, "")) == ""
 }
 
 // lineErrors are what is wrong with a file.

@@ -29,7 +29,7 @@ func (a *app) logger(s *settings, l logSettings) *slog.Logger {
 	if err := level.UnmarshalText([]byte(l.Level)); err != nil {
 		panic(err) // it was checked
 	}
-	options := &slog.HandlerOptions{Level: level}
+	options := &slog.HandlerOptions{Level: level, ReplaceAttr: readable}
 	var handler slog.Handler = slog.NewJSONHandler(a.stderr, options)
 	if l.Format == "text" || l.Format == "" && isTerminal(a.stderr) {
 		handler = slog.NewTextHandler(a.stderr, options)
@@ -39,6 +39,14 @@ func (a *app) logger(s *settings, l logSettings) *slog.Logger {
 		log.Warn(hint)
 	}
 	return log
+}
+
+// readable writes durations as people do, in JSON too.
+func readable(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.StringValue(a.Value.Duration().String())
+	}
+	return a
 }
 
 func isTerminal(stream any) bool {

@@ -59,7 +59,7 @@ func (p *pod) connect(ctx context.Context) (err error) {
 	}
 	config := s.Streams.config(s.NATS.Namespace, p.log)
 	config.EventEncoding = s.Output.EventEncoding
-	if !s.NoSetup {
+	if !s.Setup.Off {
 		if err := queue.Setup(ctx, p.nats, config); err != nil {
 			return err
 		}

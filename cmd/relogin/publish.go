@@ -49,9 +49,10 @@ func (s *submission) publishRound(ctx context.Context, p *queue.Publisher, jobs 
 	given := 0
 	each := func(yield func(*worker.Job) bool) {
 		for _, j := range jobs {
-			if given++; !yield(j) {
+			if !yield(j) {
 				return
 			}
+			given++
 		}
 	}
 	_ = p.PublishAll(ctx, s.lane, each, func(j *worker.Job, stored queue.Stored, err error) {

@@ -38,6 +38,9 @@ func parseDuration(s string) (time.Duration, error) {
 		return time.Duration(days) * day, err
 	}
 	rest, err := time.ParseDuration(parts[2])
+	if err == nil && rest < 0 {
+		err = errors.New("a sign within")
+	}
 	return time.Duration(days)*day + rest, err
 }
 

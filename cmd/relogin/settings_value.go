@@ -93,7 +93,7 @@ func rate(p *float64, most float64) value {
 	return newValue("number", func(s string) error {
 		n, err := strconv.ParseFloat(s, 64)
 		if err != nil || !(n >= 0 && n <= most) {
-			return fmt.Errorf("want a number from 0 to %v", most)
+			return fmt.Errorf("want a number from 0 to %.0f", most)
 		}
 		*p = n
 		return nil

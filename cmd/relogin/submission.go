@@ -70,10 +70,6 @@ func (s *submission) run(ctx context.Context) error {
 	}
 	waiting, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	if s.s.Timeout > 0 {
-		timer := time.AfterFunc(s.s.Timeout, func() { stop(fmt.Errorf("time-out after %s", s.s.Timeout)) })
-		defer timer.Stop()
-	}
 	ready := make(chan struct{})
 	var following sync.WaitGroup
 	following.Go(func() { stop(s.follow(waiting, func() { close(ready) })) })
@@ -151,7 +147,7 @@ func (s *submission) summarizeEvents(err error) error {
 		fmt.Fprintf(s.printer.w, "%d jobs: %s\n", len(s.jobs), strings.Join(parts, ", "))
 	}
 	if err != nil {
-		return fmt.Errorf("%w; %d jobs have no event yet", err, len(s.pending))
+		return fmt.Errorf("%w; %d of %d jobs have no event yet", err, len(s.pending), len(s.jobs))
 	}
 	for outcome := range s.outcomes {
 		if outcome != worker.Succeeded {

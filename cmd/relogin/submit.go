@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -39,7 +40,7 @@ func (j *submitSettings) declare(s *settings) {
 	s.addFlag("id", text(&j.ID), "", "the job's id, for one wcId alone").fallsBackTo("a new UUID for each job")
 	s.titled("Waiting")
 	s.addFlag("wait", toggle(&j.Wait), "", "wait for the jobs' events; exit with 1 unless all succeeded")
-	s.addFlag("timeout", duration(&j.Timeout, 0, 365*day), "0s", "of waiting; 0s: none")
+	s.addFlag("timeout", duration(&j.Timeout, 0, 365*day), "0s", "give up after this, with status 1; 0s: never")
 	declareJobMemory(s, &j.JobMemory)
 	s.titled("Output")
 	declareOutput(s, &j.Output)
@@ -66,16 +67,22 @@ A file has a wcId a line, or is CSV whose first line names the columns: ` + colu
 	}
 	settings := a.declare(cmd, &s.Jobs, &s.NATS, &s.Log)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		ctx := cmd.Context()
+		if d := s.Jobs.Timeout; d > 0 {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeoutCause(ctx, d, fmt.Errorf("time-out after %s", d))
+			defer cancel()
+		}
 		jobs, ownIDs, err := a.gatherJobs(&s.Jobs, args)
 		if err != nil {
 			return err
 		}
-		nc, err := queue.Connect(cmd.Context(), s.NATS.connection("relogin submit", a.logger(settings, s.Log)))
+		nc, err := queue.Connect(ctx, s.NATS.connection("relogin submit", a.logger(settings, s.Log)))
 		if err != nil {
 			return err
 		}
 		defer nc.Close()
-		return a.newSubmission(&s.Jobs, s.NATS.Namespace, nc, jobs, ownIDs).run(cmd.Context())
+		return a.newSubmission(&s.Jobs, s.NATS.Namespace, nc, jobs, ownIDs).run(ctx)
 	}
 	return cmd
 }
@@ -86,8 +93,6 @@ func (j *submitSettings) checkArguments(args []string) error {
 		return errors.New("which jobs? Name wcIds, or a file with --file")
 	case j.ID != "" && (len(args) != 1 || j.File != ""):
 		return errors.New("flag --id: is for one wcId alone")
-	case j.Timeout != 0 && !j.Wait:
-		return errors.New("flag --timeout: is for --wait alone")
 	}
 	for _, wcID := range args {
 		if err := j.job(wcID).Check(); err != nil {

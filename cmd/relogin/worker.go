@@ -19,8 +19,18 @@ type workerSettings struct {
 	Pipeline pipelineSettings
 	Output   outputSettings
 	Log      logSettings
-	NoSetup  bool
+	Setup    setupSwitch
 }
+
+// setupSwitch is whether a worker sets up the queue.
+type setupSwitch struct{ Off bool }
+
+func (o *setupSwitch) declare(s *settings) {
+	s.titled("Streams")
+	s.add("no-setup", toggle(&o.Off), "false", "do not create or check streams and consumers: relogin setup did")
+}
+
+func (*setupSwitch) check(*settings) {}
 
 func newWorkerCommand(a *app) *cobra.Command {
 	var s workerSettings
@@ -32,8 +42,7 @@ func newWorkerCommand(a *app) *cobra.Command {
 SIGTERM or SIGINT stops it cleanly: it takes no more jobs, hands back those that only wait, and lets open confirmations finish within the grace. A second signal stops it at once. Nothing is lost either way.`,
 		Args: cobra.NoArgs,
 	}
-	cmd.Flags().BoolVar(&s.NoSetup, "no-setup", false, "do not create or check streams and consumers: relogin setup did")
-	settings := a.declare(cmd, &s.NATS, &s.Streams, &s.Redis, &s.Gateway, &s.Pipeline, &s.Output, &s.Log)
+	settings := a.declare(cmd, &s.NATS, &s.Streams, &s.Setup, &s.Redis, &s.Gateway, &s.Pipeline, &s.Output, &s.Log)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		log := a.logger(settings, s.Log)
 		defer exitOnSecondSignal(log)()

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+// result is what a command line did.
+type result struct {
+	status         int
+	stdout, stderr string
+}
+
+// relogin executes a command line with an environment of its own.
+func relogin(t *testing.T, environ []string, stdin string, args ...string) result {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	status := newApp(strings.NewReader(stdin), &stdout, &stderr, environ).execute(t.Context(), args)
+	return result{status, stdout.String(), stderr.String()}
+}
+
+// golden compares with the file; go test -update writes it.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("not as in %s (go test -update writes it):\n%s", path, got)
+	}
+}
+
+func TestExitStatus(t *testing.T) {
+	tests := map[string]struct {
+		args []string
+		want int
+	}{
+		"help":             {[]string{"--help"}, exitDone},
+		"help of command":  {[]string{"submit", "--help"}, exitDone},
+		"version":          {[]string{"version"}, exitDone},
+		"no command":       {nil, exitUsage},
+		"unknown command":  {[]string{"sumbit"}, exitUsage},
+		"unknown flag":     {[]string{"setup", "--nope"}, exitUsage},
+		"root flag":        {[]string{"--nope"}, exitUsage},
+		"missing value":    {[]string{"setup", "--replicas"}, exitUsage},
+		"wrong value":      {[]string{"setup", "--replicas", "2"}, exitUsage},
+		"extra argument":   {[]string{"setup", "now"}, exitUsage},
+		"extra to version": {[]string{"version", "now"}, exitUsage},
+		"no jobs":          {[]string{"submit"}, exitUsage},
+		"empty file":       {[]string{"submit", "--file", "-"}, exitUsage},
+		"bad wcId":         {[]string{"submit", "a\x00"}, exitUsage},
+		"id of two":        {[]string{"submit", "a", "b", "--id", "1"}, exitUsage},
+		"no such file":     {[]string{"submit", "--file", "nowhere.csv"}, exitUsage},
+		"health of none":   {[]string{"health"}, exitUsage},
+		"not healthy":      {[]string{"health", "--http-addr", "127.0.0.1:1"}, exitFailed},
+		"wrong lines":      {[]string{"submit", "--file", "testdata/wrong.csv"}, exitFailed},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			got := relogin(t, nil, "", test.args...)
+			if got.status != test.want {
+				t.Errorf("status %d, want %d; it said %s", got.status, test.want, got.stderr)
+			}
+			if test.want != exitDone && got.stderr == "" {
+				t.Error("it said nothing")
+			}
+		})
+	}
+}
+
+func TestHelp(t *testing.T) {
+	golden(t, "help.txt", relogin(t, nil, "", "--help").stdout)
+	golden(t, "help_submit.txt", relogin(t, nil, "", "submit", "--help").stdout)
+}
+
+func TestHelpNamesEverySetting(t *testing.T) {
+	a := newApp(nil, nil, nil, nil)
+	newRootCommand(a)
+	for cmd, s := range a.settings {
+		help := relogin(t, nil, "", cmd.Name(), "--help").stdout
+		for _, one := range s.all {
+			if !strings.Contains(help, "--"+one.name) || one.usage == "" {
+				t.Errorf("%s: --%s is not explained", cmd.Name(), one.name)
+			}
+			for _, variable := range one.environment {
+				if !strings.Contains(help, variable) {
+					t.Errorf("%s: %s is not named", cmd.Name(), variable)
+				}
+			}
+		}
+	}
+}
