@@ -152,9 +152,7 @@ func TestReplyLost(t *testing.T) {
 		t.Fatal("no error")
 	}
 	proxy.mute.Store(false)
-	again := f.ask("j", "b")
-	again.Previous = "a"
-	f.mustBegin(again, worker.Granted)
+	f.mustBegin(f.ask("j", "a"), worker.Granted)
 	if n := f.raw.LLen(t.Context(), f.Client.keys("wxid_1").prompts()).Val(); n != 1 {
 		t.Errorf("%d prompts counted", n)
 	}

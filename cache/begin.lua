@@ -1,10 +1,10 @@
 -- Asks whether a job may prompt its account: see the state table in doc.go.
--- Nothing is written unless the answer is held or granted, or a previous attempt is void.
+-- Nothing is written unless the answer is held or granted, or the token's former grant is void.
 local lockKey, jobKey, lastKey, coolKey, promptsKey, waitingKey = unpack(KEYS)
-local token, previous, job, tenant, pod = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-local storedAt, deadline = ARGV[6], tonumber(ARGV[7])
-local lease, minConfirm, keep = tonumber(ARGV[8]), tonumber(ARGV[9]), ARGV[10]
-local dailyPrompts = tonumber(ARGV[11])
+local token, job, tenant, pod = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local storedAt, deadline = ARGV[5], tonumber(ARGV[6])
+local lease, minConfirm, keep = tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9]
+local dailyPrompts = tonumber(ARGV[10])
 local waitFor = lease + 60000
 local day = 86400000
 
@@ -45,13 +45,12 @@ local function readLast()
 end
 
 -- What the asking process was granted before and did not use.
-local function unused(t) return t == token or t == previous end
 local lock = readLock()
-if kind == 'open' and unused(rest) then
+if kind == 'open' and rest == token then
   redis.call('DEL', jobKey)
   kind = nil
 end
-if lock and unused(lock.token) then
+if lock and lock.token == token then
   if lock.prompted then redis.call('LREM', promptsKey, -1, lock.prompted) end
   redis.call('DEL', lockKey)
   lock = nil

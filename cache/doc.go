@@ -26,7 +26,7 @@
 //
 // # What Begin answers
 //
-// A lock, or an open record, with the ask's own Token or Previous was granted to this
+// A lock, or an open record, with the ask's own Token was granted to this
 // process and not used: it is void, together with its entry among the prompts, and the
 // rows below see neither. The first row that fits is the answer.
 //
@@ -49,9 +49,9 @@
 // is then the tap that answers everybody. The time compared is the server's own on both
 // sides; after a failover to a server whose clock lags, the worst is one more prompt.
 //
-// An older ask that Redis executes late finds a newer token in the record or the lock,
-// and changes nothing but who waits. One that executes after everything was released
-// leaves a lock that nobody uses, until its lease ends.
+// An ask that Redis executes late, after its caller gave it up and asked again, renews
+// the lease of its own token, or finds the job ended. One that executes after everything
+// was released leaves a lock that nobody uses, until its lease ends.
 //
 // # What Finish does
 //

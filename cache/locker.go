@@ -27,8 +27,8 @@ func (k keys) job(id string) string     { return k.prefix + "job:" + id }
 func (k keys) excused(id string) string { return k.prefix + "excused:" + id }
 
 // Begin asks whether the job may prompt its account now: see the package's table.
-// Asking again with the same token, or with the last one as Previous, says that its
-// grant was not used; the lease then starts anew. While the server is not trusted
+// Asking again with the same token says that its grant was not used; the lease then
+// starts anew. While the server is not trusted
 // ([Trust]) the answer is Suspended, and Redis is not asked.
 func (c *Client) Begin(ctx context.Context, a worker.Ask) (worker.Answer, error) {
 	if wait := c.trusted.wait(); wait > 0 {
@@ -56,7 +56,7 @@ func (c *Client) begin(ctx context.Context, a worker.Ask) (worker.Answer, error)
 	k := c.keys(a.WcID)
 	reply, err := c.run(ctx, beginScript,
 		[]string{k.lock(), k.job(a.JobID), k.last(), k.cool(), k.prompts(), k.waiting()},
-		a.Token, a.Previous, a.JobID, a.Tenant, a.Pod, unixMilli(a.StoredAt), deadline(a.Deadline),
+		a.Token, a.JobID, a.Tenant, a.Pod, unixMilli(a.StoredAt), deadline(a.Deadline),
 		millis(c.lease), millis(c.opts.MinConfirmTime), millis(c.opts.EventMaxAge), c.opts.DailyPrompts)
 	if err != nil {
 		return worker.Answer{}, err
@@ -112,15 +112,11 @@ func coolReason(r worker.Result) string {
 	return "the account's last confirmation ended with " + string(r.Outcome)
 }
 
-// Release undoes the grants of a.Token and a.Previous: their locks, the job's record
-// and their entries among the prompts. It returns nil when there is nothing to undo.
+// Release undoes the grant of a.Token: its lock, the job's record and its entry among
+// the prompts. It returns nil when there is nothing to undo.
 func (c *Client) Release(ctx context.Context, a worker.Ask) error {
 	k := c.keys(a.WcID)
-	tokens := []any{a.Token}
-	if a.Previous != "" && a.Previous != a.Token {
-		tokens = append(tokens, a.Previous)
-	}
-	if _, err := c.run(ctx, releaseScript, []string{k.lock(), k.job(a.JobID), k.prompts()}, tokens...); err != nil {
+	if _, err := c.run(ctx, releaseScript, []string{k.lock(), k.job(a.JobID), k.prompts()}, a.Token); err != nil {
 		return fmt.Errorf("release account: %w", err)
 	}
 	return nil

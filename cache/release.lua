@@ -1,15 +1,14 @@
--- Undoes grants that were not used.
+-- Undoes a grant that was not used.
 local lockKey, jobKey, promptsKey = unpack(KEYS)
+local token = ARGV[1]
 local record = redis.call('GET', jobKey)
 local opened = record and string.match(record, '^open:%-?%d+:(.*)$')
+if opened == token then
+  redis.call('DEL', jobKey)
+end
 local lock = redis.call('HMGET', lockKey, 'token', 'prompted')
-for _, token in ipairs(ARGV) do
-  if opened == token then
-    redis.call('DEL', jobKey)
-  end
-  if lock[1] == token then
-    if lock[2] then redis.call('LREM', promptsKey, -1, lock[2]) end
-    redis.call('DEL', lockKey)
-  end
+if lock[1] == token then
+  if lock[2] then redis.call('LREM', promptsKey, -1, lock[2]) end
+  redis.call('DEL', lockKey)
 end
 return 1

@@ -91,8 +91,7 @@ const (
 type Ask struct {
 	WcID, JobID, Tenant string
 
-	Token    string // names this attempt; unique, never the job's id
-	Previous string // the token of this process's last attempt for the job, if it was not used; void from now on
+	Token    string // names the attempt; unique, never the job's id. Asking with it again says that its grant was not used
 	Pod      string
 	StoredAt time.Time // when the job was stored
 	Deadline time.Time // zero: none

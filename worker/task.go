@@ -69,8 +69,7 @@ func (t *task) leave() {
 	t.freeSlot()
 }
 
-// ask asks with the token of the attempt under way. Asking again with the same one
-// says that it was not used so far.
+// ask asks with the token of the attempt under way.
 func (t *task) ask() Ask {
 	if t.token == "" {
 		id := uuid.New()
@@ -78,7 +77,7 @@ func (t *task) ask() Ask {
 	}
 	return Ask{
 		WcID: t.job.WcID, JobID: t.job.ID, Tenant: t.job.Tenant,
-		Token: t.token, Previous: t.token, Pod: t.w.Pod,
+		Token: t.token, Pod: t.w.Pod,
 		StoredAt: t.d.StoredAt, Deadline: t.job.Deadline,
 	}
 }

@@ -66,7 +66,7 @@ func (a *app) execute(ctx context.Context, args []string) int {
 	case errors.As(err, &usage):
 		fmt.Fprintf(a.stderr, "%s: %v\nSee %s --help.\n", cmd.CommandPath(), err, cmd.CommandPath())
 		return exitUsage
-	case !errors.Is(err, errReported):
+	case !errors.Is(err, errReported) && !errors.Is(err, syscall.EPIPE): // nobody reads what it prints
 		fmt.Fprintf(a.stderr, "%s: %v\n", cmd.CommandPath(), err)
 	}
 	return exitFailed
