@@ -20,8 +20,8 @@ import (
 // and until one lease has passed since the first pod saw it, nobody may begin.
 //
 // CountsFrom returns the time, on the clock of the server process id, from which its
-// grants count. It stores now for the very first id of a deployment, now + lease for
-// any other id that it does not know, and returns what is stored otherwise; two pods
+// grants count. It stores a time long past for the very first id of a deployment, now +
+// lease for any other id that it does not know, and returns what is stored otherwise; two pods
 // that ask for the same id at once are told the same. now is that server's clock. The
 // call may block until ctx ends; after an error nothing is granted.
 //

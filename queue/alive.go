@@ -72,7 +72,7 @@ func (a *alive) beat() {
 		}
 		a.mu.Unlock()
 		if !settled {
-			_ = h.msg.InProgress() // the connection is lost: the server delivers it again
+			h.tell("+WPI")
 		}
 	}
 }

@@ -2,13 +2,14 @@ package queue
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/url"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -31,7 +32,7 @@ type Options struct {
 	CA          string // PEM file that the server's certificate is checked with
 	Cert, Key   string // PEM files of a client certificate
 	InboxPrefix string
-	Context     string // of the nats command line; what is set here goes before it
+	Context     string // of the nats command line, by name or path; URL is not used then, what else is set goes before it
 	Name        string // shown in the server's list of connections
 	Logger      *slog.Logger
 }
@@ -43,6 +44,9 @@ type Options struct {
 // lost fails at once: a publish that went out minutes later could be a second one.
 // The caller closes or drains the connection.
 func Connect(ctx context.Context, o Options) (*nats.Conn, error) {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
 	options, err := o.natsOptions()
 	if err != nil {
 		return nil, fmt.Errorf("connect to nats: %w", err)
@@ -54,25 +58,41 @@ func Connect(ctx context.Context, o Options) (*nats.Conn, error) {
 		case err == nil:
 			return nc, nil
 		case hopeless(err):
-			return nil, fmt.Errorf("connect to nats at %s: %w", redacted(o.URL), err)
+			return nil, fmt.Errorf("connect to nats at %s: %w", o.target(), err)
 		case time.Since(logged) > waitLogEvery:
 			logged = time.Now()
-			o.Logger.WarnContext(ctx, "waiting for nats", "url", redacted(o.URL), "error", err)
+			o.Logger.WarnContext(ctx, "waiting for nats", "url", o.target(), "error", err)
 		}
 		select {
 		case <-time.After(reconnectWait):
 		case <-ctx.Done():
-			return nil, fmt.Errorf("connect to nats at %s: %w", redacted(o.URL), errors.Join(context.Cause(ctx), err))
+			return nil, fmt.Errorf("connect to nats at %s: %w", o.target(), errors.Join(context.Cause(ctx), err))
 		}
 	}
 }
 
 func (o *Options) dial(options []nats.Option) (*nats.Conn, error) {
-	if o.Context != "" {
-		nc, _, err := natscontext.Connect(o.Context, options...)
-		return nc, err
+	if o.Context == "" {
+		return nats.Connect(o.URL, options...)
 	}
-	return nats.Connect(o.URL, options...)
+	name := o.Context
+	if strings.ContainsRune(name, filepath.Separator) {
+		path, err := filepath.Abs(name) // which is how natscontext tells paths
+		if err != nil {
+			return nil, err
+		}
+		name = path
+	}
+	nc, _, err := natscontext.Connect(name, options...)
+	return nc, err
+}
+
+// target tells people where to.
+func (o *Options) target() string {
+	if o.Context != "" {
+		return "the server of context " + o.Context
+	}
+	return redacted(o.URL)
 }
 
 func (o *Options) natsOptions() ([]nats.Option, error) {
@@ -126,8 +146,12 @@ func (o *Options) natsOptions() ([]nats.Option, error) {
 // hopeless tells errors that waiting does not cure: all but those of the network and of
 // a server that starts, stops or is full.
 func hopeless(err error) bool {
-	var alert tls.AlertError // comes as an error of the network
-	if errors.As(err, &alert) {
+	var file *fs.PathError
+	var wire *net.OpError
+	switch { // these come as errors of the network
+	case errors.As(err, &file):
+		return true
+	case errors.As(err, &wire) && (wire.Op == "remote error" || wire.Op == "local error"): // a TLS alert
 		return true
 	}
 	for _, passing := range []error{

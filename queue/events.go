@@ -21,6 +21,8 @@ const (
 
 	maxSubject = 4000 // bytes; the server's limit of a protocol line is 4096
 	lookBatch  = 256
+
+	clockSkew = time.Minute // between the servers that store jobs and events
 )
 
 // Publish implements [worker.Queue]. Acknowledgements are pipelined: a slow one holds
@@ -87,7 +89,7 @@ func headerValue(s string) string {
 
 // Published implements [worker.Queue]. It reads the headers of the account's events.
 func (q *Queue) Published(ctx context.Context, wcID, eventID string, since time.Time) (found bool, err error) {
-	since = since.Add(-time.Second)
+	since = since.Add(-clockSkew)
 	consumer, err := q.events.CreateConsumer(ctx, jetstream.ConsumerConfig{
 		FilterSubject: q.names.accountEvents(wcID), AckPolicy: jetstream.AckNonePolicy, HeadersOnly: true,
 		DeliverPolicy: jetstream.DeliverByStartTimePolicy, OptStartTime: &since,

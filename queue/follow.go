@@ -34,9 +34,13 @@ func Follow(ctx context.Context, nc *nats.Conn, o FollowOptions, handle func(*wo
 	if err != nil {
 		return fmt.Errorf("follow events: %w", err)
 	}
-	consumer, err := js.OrderedConsumer(ctx, n.events(), o.consumer(n))
+	stream, err := js.Stream(ctx, n.events())
 	if err != nil {
 		return fmt.Errorf("follow events of stream %s (relogin setup creates it): %w", n.events(), explain(nc, err))
+	}
+	consumer, err := stream.OrderedConsumer(ctx, o.consumer(n, stream.CachedInfo().State.LastSeq))
+	if err != nil {
+		return fmt.Errorf("follow events: %w", explain(nc, err))
 	}
 	events, err := consumer.Messages()
 	if err != nil {
@@ -68,10 +72,12 @@ func Follow(ctx context.Context, nc *nats.Conn, o FollowOptions, handle func(*wo
 	}
 }
 
-func (o *FollowOptions) consumer(n names) jetstream.OrderedConsumerConfig {
-	c := jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverNewPolicy}
+// consumer starts after the last event there is by its number: made again after a lost
+// connection, one that starts with new events would skip what came in between.
+func (o *FollowOptions) consumer(n names, last uint64) jetstream.OrderedConsumerConfig {
+	c := jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: last + 1}
 	if !o.Since.IsZero() {
-		c.DeliverPolicy, c.OptStartTime = jetstream.DeliverByStartTimePolicy, &o.Since
+		c.DeliverPolicy, c.OptStartSeq, c.OptStartTime = jetstream.DeliverByStartTimePolicy, 0, &o.Since
 	}
 	account := "*"
 	if o.Account != "" {

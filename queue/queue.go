@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -15,6 +16,10 @@ import (
 const (
 	maxPendingPublishes = 1 << 16 // events that wait for their acknowledgement
 	maxPendingWakes     = 1 << 16
+
+	// publishTimeout is how long an acknowledgement is waited for. Without it those that
+	// never come, as in a stream that has lost its quorum, would fill the pending ones up.
+	publishTimeout = 30 * time.Second
 )
 
 // Queue implements [worker.Queue]. It is safe for concurrent use.
@@ -41,7 +46,10 @@ func Open(ctx context.Context, nc *nats.Conn, c Config) (*Queue, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open queue: %w", err)
 	}
-	js, err := jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(maxPendingPublishes))
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	js, err := jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(maxPendingPublishes), jetstream.WithPublishAsyncTimeout(publishTimeout))
 	if err != nil {
 		return nil, fmt.Errorf("open queue: %w", err)
 	}

@@ -511,8 +511,8 @@ func TestTrust(t *testing.T) {
 		now  time.Time
 		want time.Time
 	}{
-		{"zero", now, now}, {"one", now, now.Add(time.Minute)}, {"one", later, now.Add(time.Minute)},
-		{"two", later, later.Add(time.Minute)}, {"zero", later, now},
+		{"zero", now, time.Unix(0, 0)}, {"one", now, now.Add(time.Minute)}, {"one", later, now.Add(time.Minute)},
+		{"two", later, later.Add(time.Minute)}, {"zero", later, time.Unix(0, 0)},
 	} {
 		got, err := trust.CountsFrom(t.Context(), test.id, test.now, time.Minute)
 		if err != nil || !got.Equal(test.want) {

@@ -74,19 +74,42 @@ func Setup(ctx context.Context, nc *nats.Conn, c Config) error {
 		return fmt.Errorf("set up: %w", err)
 	}
 	for _, want := range c.streams(n) {
-		if err := setUpStream(ctx, js, want); err != nil {
+		if err := insist(ctx, func(ctx context.Context) error { return setUpStream(ctx, js, want) }); err != nil {
 			return fmt.Errorf("set up stream %s: %w", want.Name, explain(nc, err))
 		}
 	}
 	for _, lane := range lanes {
-		if err := setUpConsumer(ctx, js, n, c.consumer(n, lane)); err != nil {
+		if err := insist(ctx, func(ctx context.Context) error { return setUpConsumer(ctx, js, n, c.consumer(n, lane)) }); err != nil {
 			return fmt.Errorf("set up consumer %s of stream %s: %w", lane, n.jobs(), explain(nc, err))
 		}
 	}
-	if _, err := OpenTrust(ctx, nc, c.Namespace, c.Replicas); err != nil {
+	err = insist(ctx, func(ctx context.Context) error {
+		_, err := OpenTrust(ctx, nc, c.Namespace, c.Replicas)
+		return err
+	})
+	if err != nil {
 		return fmt.Errorf("set up: %w", explain(nc, err))
 	}
 	return nil
+}
+
+const (
+	setupTries  = 4
+	setupAnswer = 5 * time.Second
+)
+
+// insist asks again when there is no answer: a cluster that is asked for the same stream
+// by several pods at once answers some of them never.
+func insist(ctx context.Context, ask func(context.Context) error) (err error) {
+	for range setupTries {
+		try, cancel := context.WithTimeout(ctx, setupAnswer)
+		err = ask(try)
+		cancel()
+		if ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
+			return err
+		}
+	}
+	return err
 }
 
 func (c *Config) streams(n names) []jetstream.StreamConfig {
@@ -166,11 +189,19 @@ func setUpConsumer(ctx context.Context, js jetstream.JetStream, n names, want je
 	return nil
 }
 
-// explain turns the time-out that a refused request ends with into the refusal.
+// explain adds to the time-out that a refused request ends with what the server refused
+// last. That may be older than the error, so it is said to be a possibility.
 func explain(nc *nats.Conn, err error) error {
-	if refusal := nc.LastError(); refusal != nil && errors.Is(refusal, nats.ErrPermissionViolation) &&
-		(errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) || errors.Is(err, nats.ErrNoResponders)) {
-		return fmt.Errorf("%w: grant this user the permission: %w", refusal, err)
+	refusal := nc.LastError()
+	if !errors.Is(refusal, nats.ErrPermissionViolation) {
+		return err
+	}
+	for _, silent := range []error{
+		context.DeadlineExceeded, nats.ErrTimeout, nats.ErrNoResponders, jetstream.ErrNoHeartbeat, jetstream.ErrAsyncPublishTimeout,
+	} {
+		if errors.Is(err, silent) {
+			return fmt.Errorf("%w; if the cause is what the server refused this user last, grant it: %w", err, refusal)
+		}
 	}
 	return err
 }

@@ -41,16 +41,16 @@ func OpenTrust(ctx context.Context, nc *nats.Conn, namespace string, replicas in
 }
 
 // CountsFrom returns from when on, by its own clock, the grants of the server process
-// count. The first one of a deployment counts from now, any other one that is new from
-// now + lease. It blocks until the bucket has answered.
+// count. The first one of a deployment has always counted, any other one that is new
+// counts from now + lease. It blocks until the bucket has answered.
 func (t *Trust) CountsFrom(ctx context.Context, id string, now time.Time, lease time.Duration) (time.Time, error) {
 	first, err := t.settle(ctx, firstKey, id)
 	if err != nil {
 		return time.Time{}, err
 	}
-	from := now
-	if first != id {
-		from = now.Add(lease)
+	from := now.Add(lease)
+	if first == id {
+		from = time.Unix(0, 0) // pods that start together read the clock one after the other
 	}
 	stored, err := t.settle(ctx, id, from.Format(time.RFC3339Nano))
 	if err != nil {

@@ -3,6 +3,8 @@ package queue
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 
@@ -16,19 +18,24 @@ type wakes struct {
 	msgs  chan *nats.Msg // the server's copies of events; one that does not fit is a wake-up lost
 
 	mu    sync.Mutex
-	calls map[string]func() // by the pattern that is subscribed to
+	calls map[string]map[*watch]struct{} // by the pattern that is subscribed to
 }
+
+// watch is one watcher. An account may have two for a moment: the last one leaves
+// while the next one comes.
+type watch struct{ wake func() }
 
 func newWakes(nc *nats.Conn, n names) *wakes {
-	return &wakes{nc: nc, names: n, msgs: make(chan *nats.Msg, maxPendingWakes), calls: map[string]func(){}}
+	return &wakes{nc: nc, names: n, msgs: make(chan *nats.Msg, maxPendingWakes), calls: map[string]map[*watch]struct{}{}}
 }
 
-// Watch implements [worker.Queue]. One watcher an account is served at a time. After a
-// reconnection wake is called once: events may have been missed.
+// Watch implements [worker.Queue]. After a reconnection wake is called once: events may
+// have been missed.
 func (q *Queue) Watch(ctx context.Context, wcID string, wake func()) (stop func(), err error) {
 	w := q.wakes
 	pattern := q.names.accountEvents(wcID)
-	w.set(pattern, wake)
+	one := &watch{wake}
+	w.add(pattern, one)
 	sub, err := q.nc.ChanSubscribe(pattern, w.msgs)
 	if err == nil {
 		ctx, cancel := context.WithTimeout(ctx, dialTimeout)
@@ -38,23 +45,31 @@ func (q *Queue) Watch(ctx context.Context, wcID string, wake func()) (stop func(
 		}
 	}
 	if err != nil {
-		w.set(pattern, nil)
+		w.remove(pattern, one)
 		return nil, fmt.Errorf("watch account: %w", err)
 	}
 	return func() {
-		w.set(pattern, nil)
+		w.remove(pattern, one)
 		_ = sub.Unsubscribe() // fails when the connection is closed
 	}, nil
 }
 
-func (w *wakes) set(pattern string, wake func()) {
+func (w *wakes) add(pattern string, one *watch) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if wake == nil {
-		delete(w.calls, pattern)
-		return
+	if w.calls[pattern] == nil {
+		w.calls[pattern] = map[*watch]struct{}{}
 	}
-	w.calls[pattern] = wake
+	w.calls[pattern][one] = struct{}{}
+}
+
+func (w *wakes) remove(pattern string, one *watch) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.calls[pattern], one)
+	if len(w.calls[pattern]) == 0 {
+		delete(w.calls, pattern)
+	}
 }
 
 func (w *wakes) run(ctx context.Context) {
@@ -77,21 +92,18 @@ func (w *wakes) run(ctx context.Context) {
 
 func (w *wakes) wake(pattern string) {
 	w.mu.Lock()
-	wake := w.calls[pattern]
+	calls := slices.Collect(maps.Keys(w.calls[pattern]))
 	w.mu.Unlock()
-	if wake != nil {
-		wake()
+	for _, one := range calls {
+		one.wake()
 	}
 }
 
 func (w *wakes) wakeAll() {
 	w.mu.Lock()
-	all := make([]func(), 0, len(w.calls))
-	for _, wake := range w.calls {
-		all = append(all, wake)
-	}
+	patterns := slices.Collect(maps.Keys(w.calls))
 	w.mu.Unlock()
-	for _, wake := range all {
-		wake()
+	for _, pattern := range patterns {
+		w.wake(pattern)
 	}
 }

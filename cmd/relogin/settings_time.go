@@ -61,7 +61,7 @@ func formatDuration(d time.Duration) string {
 
 // moment is a time, or how far it is from now: in the future, or in the past where sign
 // is -1.
-func moment(p *time.Time, sign time.Duration) value {
+func moment(p *time.Time, sign int) value {
 	return newValue("duration|time", func(s string) error {
 		t, err := parseMoment(s, sign)
 		if err == nil {
@@ -71,7 +71,7 @@ func moment(p *time.Time, sign time.Duration) value {
 	})
 }
 
-func parseMoment(s string, sign time.Duration) (time.Time, error) {
+func parseMoment(s string, sign int) (time.Time, error) {
 	if t, err := time.Parse(time.RFC3339, s); err == nil {
 		return t, nil
 	}
@@ -79,5 +79,8 @@ func parseMoment(s string, sign time.Duration) (time.Time, error) {
 	if err != nil || d < 0 {
 		return time.Time{}, errors.New("want a duration such as 90s, 5m or 7d, or a time such as 2026-01-31T15:04:05Z")
 	}
-	return time.Now().Add(sign * d), nil
+	if sign < 0 {
+		d = -d
+	}
+	return time.Now().Add(d), nil
 }

@@ -43,25 +43,31 @@ func startQueue(t *testing.T) (environ []string) {
 }
 
 func answer(ctx context.Context, q *queue.Queue, lane worker.Lane) {
+	var running sync.WaitGroup
+	defer running.Wait()
 	for ctx.Err() == nil {
 		taken, _, err := q.Take(ctx, lane, 100, time.Second)
 		if err != nil {
 			continue
 		}
 		for _, d := range taken {
-			j, err := worker.DecodeJob(d.Data, d.ContentType)
-			if err != nil {
-				panic(err)
-			}
-			e := &worker.Event{ID: j.EventID(), JobID: j.ID, WcID: j.WcID, Tenant: j.Tenant, Labels: j.Labels, Worker: string(lane)}
-			e.Result = worker.Result{Outcome: worker.Succeeded, Login: &worker.Login{WcID: j.WcID, Token: "SECRET"}, FinishedAt: time.Now()}
-			if o := worker.Outcome(j.WcID); slices.Contains(worker.Outcomes(), o) {
-				e.Result = worker.Result{Outcome: o, Message: "no", FinishedAt: time.Now()}
-			}
-			if q.Publish(ctx, e) == nil {
-				d.Ack()
-			}
+			running.Go(func() { end(ctx, q, d) })
 		}
+	}
+}
+
+func end(ctx context.Context, q *queue.Queue, d *worker.Delivery) {
+	j, err := worker.DecodeJob(d.Data, d.ContentType)
+	if err != nil {
+		panic(err)
+	}
+	e := &worker.Event{ID: j.EventID(), JobID: j.ID, WcID: j.WcID, Tenant: j.Tenant, Labels: j.Labels, Worker: string(d.Lane)}
+	e.Result = worker.Result{Outcome: worker.Succeeded, Login: &worker.Login{WcID: j.WcID, Token: "SECRET"}, FinishedAt: time.Now()}
+	if o := worker.Outcome(j.WcID); slices.Contains(worker.Outcomes(), o) {
+		e.Result = worker.Result{Outcome: o, Message: "no", FinishedAt: time.Now()}
+	}
+	if q.Publish(ctx, e) == nil {
+		d.Ack()
 	}
 }
 
@@ -90,7 +96,7 @@ func TestSubmit(t *testing.T) {
 		"many":             {many.String(), []string{"--file", "-"}, exitDone, "10000 of 10000 jobs published", 1},
 		"many wait":        {many.String() + "failed\n", []string{"--file", "-", "--wait"}, exitFailed, "10001 jobs: 10000 succeeded, 1 failed", 2},
 		"same job twice":   {"wcId,id\ntwin,1\ntwin,1\n", []string{"--file", "-", "--wait"}, exitDone, "succeeded", 1},
-		"no such namspace": {many.String(), []string{"--file", "-", "--namespace", "nope"}, exitFailed, "0 of 10000 jobs published", 1},
+		"no such namespace": {many.String(), []string{"--file", "-", "--namespace", "nope"}, exitFailed, "0 of 10000 jobs published", 1},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

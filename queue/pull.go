@@ -1,0 +1,141 @@
+package queue
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/relogin/relogin/worker"
+)
+
+const (
+	longestSilence = 5 * time.Second // of the server, while a request waits: it says that it is there
+	drainTimeout   = 2 * time.Second
+	statusRoom     = 16 // for what arrives beside the jobs
+)
+
+// errOthersWait is returned for a request that the server does not let wait, because
+// what is there goes to requests that came before it.
+var errOthersWait = errors.New("other requests wait for what is there")
+
+// request is the body of a pull request. With NoWait the server answers it as soon as
+// there is a job, with as many as there are; without, it waits for Batch of them.
+type request struct {
+	Batch     int           `json:"batch"`
+	Expires   time.Duration `json:"expires"`
+	Heartbeat time.Duration `json:"idle_heartbeat"`
+	NoWait    bool          `json:"no_wait,omitempty"`
+}
+
+// pull sends the request and calls job for each message that answers it. It returns nil
+// when the server has ended the request, and when ctx ended: the jobs that were on their
+// way then have come, too. It is used instead of the library's Fetch because that one
+// drops these, so that they wait for AckWait; leaves a subscription behind with every
+// request that can't be sent; and takes an empty job with a header Status for its own.
+func (q *Queue) pull(ctx context.Context, lane worker.Lane, r request, job func(*nats.Msg)) error {
+	r.Heartbeat = min(longestSilence, r.Expires/2)
+	body, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	lost := q.nc.StatusChanged(nats.RECONNECTING, nats.CLOSED)
+	defer q.nc.RemoveStatusListener(lost)
+	inbox, msgs := q.nc.NewInbox(), make(chan *nats.Msg, r.Batch+statusRoom)
+	sub, err := q.nc.ChanSubscribe(inbox, msgs)
+	if err != nil {
+		return err
+	}
+	subject := fmt.Sprintf("$JS.API.CONSUMER.MSG.NEXT.%s.%s", q.names.jobs(), lane)
+	if err := q.nc.PublishRequest(subject, inbox, body); err != nil {
+		_ = sub.Unsubscribe() // err says it
+		return err
+	}
+	open, err := answers(ctx, r, msgs, lost, job)
+	if !open {
+		_ = sub.Unsubscribe() // fails when the connection is closed
+		return err
+	}
+	drain(sub)
+	for {
+		select {
+		case msg := <-msgs:
+			if isJob(msg) {
+				job(msg)
+			}
+		default:
+			return err
+		}
+	}
+}
+
+// answers reads what answers the request, until that is answered or can't be any more.
+// It tells whether the request is still open, so that there may be more.
+func answers(ctx context.Context, r request, msgs <-chan *nats.Msg, lost <-chan nats.Status, job func(*nats.Msg)) (open bool, err error) {
+	allowed := 2*r.Heartbeat + time.Second
+	silence := time.NewTimer(allowed)
+	defer silence.Stop()
+	for got := 0; got < r.Batch; {
+		select {
+		case msg := <-msgs:
+			silence.Reset(allowed)
+			if isJob(msg) {
+				job(msg)
+				got++
+			} else if ended, err := status(msg); ended {
+				return false, err
+			}
+		case <-silence.C:
+			return true, jetstream.ErrNoHeartbeat
+		case <-lost:
+			return true, nats.ErrDisconnected
+		case <-ctx.Done():
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+func isJob(msg *nats.Msg) bool { return strings.HasPrefix(msg.Reply, "$JS.ACK.") }
+
+// status reads what the server says of a request: whether it ended it, and how.
+func status(msg *nats.Msg) (ended bool, err error) {
+	text := msg.Header.Get("Description")
+	switch code := msg.Header.Get("Status"); code {
+	case "100": // the server is there
+		return false, nil
+	case "404":
+		return true, nil
+	case "408":
+		if strings.EqualFold(text, "Requests Pending") {
+			return true, errOthersWait
+		}
+		return true, nil
+	case "503":
+		return true, fmt.Errorf("%w: is the consumer there? relogin setup creates it", nats.ErrNoResponders)
+	default:
+		return true, fmt.Errorf("the server answered %s %s", code, text)
+	}
+}
+
+// drain ends the subscription, and blocks until nothing more can come on it.
+func drain(sub *nats.Subscription) {
+	drained := make(chan struct{})
+	once := sync.OnceFunc(func() { close(drained) })
+	sub.SetClosedHandler(func(string) { once() })
+	if err := sub.Drain(); err != nil {
+		return // the connection is closed
+	}
+	timeout := time.NewTimer(drainTimeout)
+	defer timeout.Stop()
+	select {
+	case <-drained:
+	case <-timeout.C: // the connection is lost
+	}
+}
