@@ -22,7 +22,6 @@ const (
 	maxSubject = 4000 // bytes; the server's limit of a protocol line is 4096
 	lookBatch  = 256
 
-	clockSkew = time.Minute // between the servers that store jobs and events
 )
 
 // Publish implements [worker.Queue]. Acknowledgements are pipelined: a slow one holds
@@ -89,7 +88,7 @@ func headerValue(s string) string {
 
 // Published implements [worker.Queue]. It reads the headers of the account's events.
 func (q *Queue) Published(ctx context.Context, wcID, eventID string, since time.Time) (found bool, err error) {
-	since = since.Add(-clockSkew)
+	since = since.Add(-q.config.DuplicateWindow / 2)
 	consumer, err := q.events.CreateConsumer(ctx, jetstream.ConsumerConfig{
 		FilterSubject: q.names.accountEvents(wcID), AckPolicy: jetstream.AckNonePolicy, HeadersOnly: true,
 		DeliverPolicy: jetstream.DeliverByStartTimePolicy, OptStartTime: &since,

@@ -155,13 +155,13 @@ func TestTakeAndSettle(t *testing.T) {
 		t.Errorf("took %+v, %v", d, err)
 	}
 	taken, backlog, err := q.Take(t.Context(), worker.Normal, 4, time.Second)
-	if err != nil || len(taken) != 4 || backlog != 6 {
+	if err != nil || len(taken) != 4 || backlog > 6 { // the server may not have counted the last ones yet
 		t.Fatalf("took %d, %d left: %v", len(taken), backlog, err)
 	}
-	lanes, err := q.Backlog(t.Context())
-	if err != nil || lanes[worker.Normal] != 10 || lanes[worker.Urgent] != 1 {
-		t.Errorf("backlog %v, %v", lanes, err)
-	}
+	eventually(t, "the backlog to be counted", func() bool {
+		lanes, err := q.Backlog(t.Context())
+		return err == nil && lanes[worker.Normal] == 10 && lanes[worker.Urgent] == 1
+	})
 	d.Ack()
 	d.Ack() // settles once
 	taken[0].Ack()

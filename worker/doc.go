@@ -30,7 +30,7 @@
 //
 // The lock's token is the only fence: messages may be delivered twice, and be
 // acknowledged by whoever was late. Every delivery of a job agrees on its result,
-// since the first one stored is the one that counts. An event is stored twice only if
-// two deliveries publish it more than a minute apart; so whoever decided longer ago
-// than that, or may not be the first, looks into the stream before it publishes.
+// since the first one stored is the one that counts. The queue stores an event once,
+// however often it is published within a window; so whoever decided long ago, or may
+// not be the first, looks into the stream before it publishes.
 package worker

@@ -47,12 +47,12 @@ type Settler interface {
 // Queue is where jobs come from and events go. Package queue implements it on NATS
 // JetStream.
 type Queue interface {
-	// Take returns between one and n deliveries of a lane, and how many more the
-	// lane holds. It blocks until there is one, at most for wait (the server
+	// Take returns between one and n deliveries of a lane, and about how many more
+	// the lane holds. It blocks until there is one, at most for wait (the server
 	// forgets the request then); then it returns none, and no error.
 	Take(ctx context.Context, lane Lane, n int, wait time.Duration) (taken []*Delivery, backlog int, err error)
 	// Publish stores the event, and returns once the server has acknowledged it.
-	// Publishing the same event again within a minute is harmless. It returns an
+	// Publishing the same event again soon is harmless: see [Options].Freshness. It returns an
 	// error wrapping [ErrTooLarge] for an event that the server can't take.
 	Publish(ctx context.Context, e *Event) error
 	// Published tells whether the event of that id is in the stream, looking at

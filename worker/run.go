@@ -14,9 +14,9 @@ const (
 	reconcileTimeout = 10 * time.Second       // for one
 	leaseSlack       = 250 * time.Millisecond // spreads those who wait for a lease's end
 	settleTimeout    = 5 * time.Second        // for one try to store an event, or to let go of an account
-	freshness        = time.Minute            // how long a decision may be old before the stream is asked whether its event is there
 	reviewEvery      = time.Second            // of refused credentials
-	takeWait         = 30 * time.Second       // of a request for jobs
+	takeWait         = 30 * time.Second       // of a request for a job
+	takeMoreWait     = time.Second            // of one for many, which keeps their slots
 	takeAtOnce       = 256                    // jobs
 )
 
@@ -33,6 +33,7 @@ type Options struct {
 	ConfirmTimeout time.Duration // how long a prompt can live at the gateway, at most
 	Cooldown       time.Duration // after failed; 0 is off
 	ShutdownGrace  time.Duration // for open confirmations when Run's context ends
+	Freshness      time.Duration // how old a result may be before the stream is asked whether its event is there; less than the queue tells repeated events by
 
 	Protect func(*Login) // hides a login's secrets before anybody stores them; nil leaves them
 	Logger  *slog.Logger
@@ -105,7 +106,7 @@ func (w *Worker) pull(ctx, calls context.Context, lane Lane) {
 		if err != nil {
 			return
 		}
-		taken, backlog, err := w.queue.Take(ctx, lane, n, w.takeWait())
+		taken, backlog, err := w.queue.Take(ctx, lane, n, w.takeWait(n))
 		w.slots.release(lane, n-len(taken))
 		for _, d := range taken {
 			w.jobs.Go(func() { w.handle(calls, d) })
@@ -125,10 +126,10 @@ func (w *Worker) pull(ctx, calls context.Context, lane Lane) {
 	}
 }
 
-// takeWait is short when both lanes must share one slot.
-func (w *Worker) takeWait() time.Duration {
-	if w.Concurrency == 1 {
-		return takeWait / 100
+// takeWait is short for requests that keep slots from the other lane.
+func (w *Worker) takeWait(n int) time.Duration {
+	if n > 1 || w.Concurrency == 1 {
+		return takeMoreWait
 	}
 	return takeWait
 }

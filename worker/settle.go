@@ -96,7 +96,7 @@ func (t *task) announce(ctx context.Context, r Result) error {
 	event := t.event(r)
 	check := t.known || t.d.Attempts > 1
 	publish := func() error {
-		if check || sinceBothClocks(t.decided) > freshness {
+		if check || sinceBothClocks(t.decided) > t.w.Freshness {
 			if published, err := t.published(ctx); published || err != nil {
 				return err
 			}

@@ -51,7 +51,7 @@ func newStage() *stage {
 	s.publish = func(*Event) error { return nil }
 	s.Worker = New(s, s, s, Options{
 		Pod: "pod", Concurrency: 8, MaxParked: 3, MaxDeliveries: 5,
-		SendWindow: 2 * time.Second, ConfirmTimeout: 5 * time.Minute, Cooldown: time.Minute, ShutdownGrace: time.Minute,
+		SendWindow: 2 * time.Second, ConfirmTimeout: 5 * time.Minute, Cooldown: time.Minute, ShutdownGrace: time.Minute, Freshness: time.Minute,
 		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), Metrics: NewMetrics(prometheus.NewRegistry()),
 	})
 	return s

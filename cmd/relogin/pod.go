@@ -70,7 +70,9 @@ func (p *pod) connect(ctx context.Context) (err error) {
 	if p.cache, err = p.openCache(ctx); err != nil {
 		return err
 	}
-	p.worker = worker.New(p.queue, p.cache, p.gateway, p.workerOptions())
+	options := p.workerOptions()
+	options.Freshness = config.DuplicateWindow / 2
+	p.worker = worker.New(p.queue, p.cache, p.gateway, options)
 	p.registry.MustRegister(podCollector{p})
 	p.connected.Store(true)
 	p.watchFiles(ctx)

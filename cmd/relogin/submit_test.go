@@ -86,16 +86,16 @@ func TestSubmit(t *testing.T) {
 		want   string // in standard output
 		lines  int    // of standard output
 	}{
-		"few":              {"", []string{"a", "b"}, exitDone, "published  a", 2},
-		"json":             {"", []string{"a", "--id", "1", "-o", "json"}, exitDone, `{"id":"1","wcId":"a","lane":"normal","sequence":`, 1},
-		"wait":             {"", []string{"a", "b", "--wait"}, exitDone, "succeeded", 2},
-		"wait json":        {"", []string{"a", "--wait", "-o", "json", "--urgent", "--label", "k=v"}, exitDone, `"labels":{"k":"v"}`, 1},
-		"urgent":           {"", []string{"a", "--wait", "-o", "json", "--urgent"}, exitDone, `"worker":"urgent"`, 1},
-		"declined":         {"", []string{"a", "failed", "--wait"}, exitFailed, "failed", 2},
-		"file":             {"wcId,id\na,7\nthrottled,8\n", []string{"--file", "-", "--wait"}, exitFailed, "throttled", 2},
-		"many":             {many.String(), []string{"--file", "-"}, exitDone, "10000 of 10000 jobs published", 1},
-		"many wait":        {many.String() + "failed\n", []string{"--file", "-", "--wait"}, exitFailed, "10001 jobs: 10000 succeeded, 1 failed", 2},
-		"same job twice":   {"wcId,id\ntwin,1\ntwin,1\n", []string{"--file", "-", "--wait"}, exitDone, "succeeded", 1},
+		"few":               {"", []string{"a", "b"}, exitDone, "published  a", 2},
+		"json":              {"", []string{"a", "--id", "1", "-o", "json"}, exitDone, `{"id":"1","wcId":"a","lane":"normal","sequence":`, 1},
+		"wait":              {"", []string{"a", "b", "--wait"}, exitDone, "succeeded", 2},
+		"wait json":         {"", []string{"a", "--wait", "-o", "json", "--urgent", "--label", "k=v"}, exitDone, `"labels":{"k":"v"}`, 1},
+		"urgent":            {"", []string{"a", "--wait", "-o", "json", "--urgent"}, exitDone, `"worker":"urgent"`, 1},
+		"declined":          {"", []string{"a", "failed", "--wait"}, exitFailed, "failed", 2},
+		"file":              {"wcId,id\na,7\nthrottled,8\n", []string{"--file", "-", "--wait"}, exitFailed, "throttled", 2},
+		"many":              {many.String(), []string{"--file", "-"}, exitDone, "10000 of 10000 jobs published", 1},
+		"many wait":         {many.String() + "failed\n", []string{"--file", "-", "--wait"}, exitFailed, "10001 jobs: 10000 succeeded, 1 failed", 2},
+		"same job twice":    {"wcId,id\ntwin,1\ntwin,1\n", []string{"--file", "-", "--wait"}, exitDone, "succeeded", 1},
 		"no such namespace": {many.String(), []string{"--file", "-", "--namespace", "nope"}, exitFailed, "0 of 10000 jobs published", 1},
 	}
 	for name, test := range tests {
