@@ -43,6 +43,7 @@ type setting struct {
 
 func newSetting(t *testing.T, options gatewaytest.Options) *setting {
 	t.Helper()
+	redisURL := servers.RealRedis(t) // workers refuse one that does not tell its replication id
 	gw := gatewaytest.NewServer(options)
 	t.Cleanup(gw.Close)
 	s := &setting{t: t, gateway: gw, byJob: map[string][]*worker.Event{}, more: make(chan struct{})}
@@ -54,7 +55,7 @@ func newSetting(t *testing.T, options gatewaytest.Options) *setting {
 	}, fmt.Sprintf("%x", time.Now().UnixNano()))
 	natsURL := servers.NATS(t)
 	s.env = append(os.Environ(),
-		"RELOGIN_NATS_URL="+natsURL, "RELOGIN_REDIS_URL="+servers.Redis(t),
+		"RELOGIN_NATS_URL="+natsURL, "RELOGIN_REDIS_URL="+redisURL,
 		"RELOGIN_GATEWAY_URL="+gw.URL, "RELOGIN_NAMESPACE="+s.name,
 		"RELOGIN_CONFIRM_TIMEOUT=20s", "RELOGIN_MIN_CONFIRM_TIME=1s", "RELOGIN_ACK_WAIT=3s", "RELOGIN_COOLDOWN=0s")
 	nc, err := nats.Connect(natsURL)
