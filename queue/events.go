@@ -21,7 +21,6 @@ const (
 
 	maxSubject = 4000 // bytes; the server's limit of a protocol line is 4096
 	lookBatch  = 256
-
 )
 
 // Publish implements [worker.Queue]. Acknowledgements are pipelined: a slow one holds

@@ -6,13 +6,15 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"github.com/relogin/relogin/test/servers"
 )
 
 // binary is the relogin that the tests run.
 var binary string
 
 func TestMain(m *testing.M) {
-	os.Exit(func() int {
+	servers.Exit(func() int {
 		dir, err := os.MkdirTemp("", "relogin-test")
 		if err != nil {
 			panic(err)

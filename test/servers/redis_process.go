@@ -1,0 +1,173 @@
+package servers
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/network"
+	"github.com/testcontainers/testcontainers-go"
+	"github.com/testcontainers/testcontainers-go/wait"
+)
+
+// redisProcess is a running server; stop kills it, waits, and may be called again.
+type redisProcess struct {
+	addr string
+	stop func()
+}
+
+// runRedis starts redis-server; port 0 is any. A shell holds it, and kills it when its
+// input ends: so it doesn't outlive this process, however that one dies.
+func runRedis(dir string, port int, args []string) (p *redisProcess, err error) {
+	path, err := exec.LookPath("redis-server")
+	if err != nil {
+		return nil, err
+	}
+	if port == 0 {
+		if port, err = pickPort(); err != nil {
+			return nil, err
+		}
+	}
+	var file []string // a configuration file comes first; of options the last counts
+	if len(args) > 0 && !strings.HasPrefix(args[0], "--") {
+		file, args = args[:1], args[1:]
+	}
+	holder := exec.Command("sh", slices.Concat([]string{"-c", `"$@" & cat >/dev/null; kill -9 $!; wait`, "sh", path}, file,
+		[]string{"--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", dir, "--save", "", "--appendonly", "no",
+			"--daemonize", "no", "--loglevel", "warning"}, args)...)
+	holder.Dir = dir
+	input, err := holder.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := holder.Start(); err != nil {
+		return nil, err
+	}
+	p = &redisProcess{addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port))}
+	p.stop = sync.OnceFunc(func() { _ = input.Close(); _ = holder.Wait() })
+	if err := awaitRedis(p.addr); err != nil {
+		p.stop()
+		return nil, err
+	}
+	return p, nil
+}
+
+// runRedisContainer starts a container; port 0 is any.
+func runRedisContainer(port int, args []string) (*redisProcess, error) {
+	if err := pingDocker(); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), imageTimeout)
+	defer cancel()
+	bound := func(host *container.HostConfig) {
+		if port != 0 {
+			host.PortBindings = network.PortMap{network.MustParsePort("6379/tcp"): {{HostPort: strconv.Itoa(port)}}}
+		}
+	}
+	server, err := testcontainers.Run(ctx, cmp.Or(os.Getenv("RELOGIN_TEST_REDIS_IMAGE"), "redis:7-alpine"),
+		testcontainers.WithExposedPorts("6379/tcp"), testcontainers.WithHostConfigModifier(bound), testcontainers.WithCmd(args...),
+		testcontainers.WithWaitStrategy(wait.ForListeningPort("6379/tcp").SkipInternalCheck()))
+	stop := func() { _ = testcontainers.TerminateContainer(server, testcontainers.StopTimeout(0)) }
+	var addr string
+	if err == nil {
+		addr, err = server.Endpoint(ctx, "")
+	}
+	if err == nil {
+		err = awaitRedis(addr)
+	}
+	if err != nil {
+		stop()
+		return nil, fmt.Errorf("run redis container: %w", err)
+	}
+	return &redisProcess{addr: addr, stop: sync.OnceFunc(stop)}, nil
+}
+
+// pingDocker returns an error unless a daemon answers quickly.
+func pingDocker() error {
+	ctx, cancel := context.WithTimeout(context.Background(), dockerTimeout)
+	defer cancel()
+	provider, err := testcontainers.NewDockerProvider()
+	if err == nil {
+		err = provider.Health(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("ask docker: %w", err)
+	}
+	return nil
+}
+
+// awaitRedis blocks until the server at addr answers, be it that it wants a password.
+func awaitRedis(addr string) (err error) {
+	for until := time.Now().Add(startTimeout); time.Now().Before(until); time.Sleep(10 * time.Millisecond) {
+		if err = pingRedis(addr); err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+func pingRedis(addr string) error {
+	conn, err := net.DialTimeout("tcp", addr, time.Second)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(time.Second))
+	if _, err := io.WriteString(conn, "PING\r\n"); err != nil {
+		return err
+	}
+	line, err := bufio.NewReader(conn).ReadString('\n')
+	if err == nil && !strings.HasPrefix(line, "+PONG") && !strings.HasPrefix(line, "-NOAUTH") {
+		err = errors.New(strings.TrimSpace(line))
+	}
+	return err
+}
+
+func freePort(tb testing.TB) int {
+	tb.Helper()
+	port, err := pickPort()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return port
+}
+
+// pickPort returns a port that is free, with the one 10000 above it, which a Cluster's
+// nodes use, in range.
+func pickPort() (int, error) {
+	for {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return 0, err
+		}
+		port := l.Addr().(*net.TCPAddr).Port
+		if err := l.Close(); err != nil {
+			return 0, err
+		}
+		if port+10000 < 1<<16 {
+			return port, nil
+		}
+	}
+}
+
+// skip skips the test; with CI=true it fails instead.
+func skip(tb testing.TB, format string, args ...any) {
+	tb.Helper()
+	if os.Getenv("CI") == "true" {
+		tb.Fatalf(format, args...)
+	}
+	tb.Skipf(format, args...)
+}
