@@ -7,7 +7,7 @@ import (
 	"os/exec"
 	"testing"
 
-	"github.com/redis/go-redis"
+	"github.com/redis/go-redis/v9"
 )
 
 // RedisServer is a server of one test's own.
