@@ -1,0 +1,97 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+)
+
+func TestSlotsKeepAnEighthForEachLane(t *testing.T) {
+	s := newSlots(16)
+	if n, _ := s.acquire(t.Context(), Normal, 100); n != 14 {
+		t.Errorf("normal got %d of 16", n)
+	}
+	if s.tryAcquire(Normal) {
+		t.Error("normal got a slot that is kept for urgent")
+	}
+	if n, _ := s.acquire(t.Context(), Urgent, 100); n != 2 {
+		t.Errorf("urgent got %d of the 2 that are left", n)
+	}
+	s.release(Normal, 14)
+	if n, _ := s.acquire(t.Context(), Urgent, 100); n != 12 {
+		t.Errorf("urgent got %d, want all but the 2 kept for normal", n)
+	}
+}
+
+func TestOneSlotServesBothLanes(t *testing.T) {
+	s := newSlots(1)
+	for _, lane := range []Lane{Normal, Urgent, Normal} {
+		if n, _ := s.acquire(t.Context(), lane, 5); n != 1 {
+			t.Fatalf("%s got %d", lane, n)
+		}
+		s.release(lane, 1)
+	}
+}
+
+func TestSlotsGoToWhoWaitsFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSlots(2)
+		first, _ := s.acquire(t.Context(), Normal, 2) // one is kept for urgent
+		got := make(chan Lane, 3)
+		for _, lane := range []Lane{Normal, Normal} {
+			go func() {
+				if _, err := s.acquire(t.Context(), lane, 1); err == nil {
+					got <- lane
+				}
+			}()
+			synctest.Wait()
+		}
+		// A lane at its bound holds up no other.
+		if n, _ := s.acquire(t.Context(), Urgent, 1); n != 1 {
+			t.Fatal("urgent waits behind normal")
+		}
+		s.release(Normal, first)
+		synctest.Wait()
+		if len(got) != 1 {
+			t.Fatalf("%d were served by one slot", len(got))
+		}
+		s.release(Normal, 1)
+		synctest.Wait()
+		if len(got) != 2 {
+			t.Fatalf("%d were served by two slots", len(got))
+		}
+	})
+}
+
+// Whoever gives up leaves no slot behind, though it was granted one at that moment.
+func TestSlotsOfWhoGivesUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSlots(1)
+		if !s.tryAcquire(Normal) {
+			t.Fatal("no slot")
+		}
+		ctx, cancel := context.WithCancelCause(t.Context())
+		stop := errors.New("stop")
+		failed := make(chan error, 1)
+		go func() {
+			_, err := s.acquire(ctx, Urgent, 1)
+			failed <- err
+		}()
+		synctest.Wait()
+		cancel(stop)
+		if err := <-failed; !errors.Is(err, stop) {
+			t.Errorf("error %v", err)
+		}
+		// Granted and given up at once.
+		w := &slotWait{lane: Urgent, want: 1, granted: make(chan int, 1)}
+		s.mu.Lock()
+		s.waiting = append(s.waiting, w)
+		s.mu.Unlock()
+		s.release(Normal, 1)
+		s.abandon(w)
+		if s.used[Urgent] != 0 || s.used[Normal] != 0 || len(s.waiting) != 0 {
+			t.Errorf("left: %v, %d waiting", s.used, len(s.waiting))
+		}
+	})
+}
