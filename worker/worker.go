@@ -225,7 +225,7 @@ func healthy(err error) bool {
 // of this one, has open.
 func (t *task) await(ctx context.Context, answer Answer) (*Conclusion, error) {
 	wait := answer.Wait + jitter(leaseSlack)
-	if answer.Own {
+	if answer.Own && (t.ambiguity != nil || t.d.Attempts > 1) { // else the call is under way elsewhere
 		if end, err := t.reconcile(ctx, answer); end != nil || err != nil {
 			return end, err
 		}

@@ -259,6 +259,17 @@ func TestAmbiguousIsReconciled(t *testing.T) {
 	}
 }
 
+// The same id published twice: the first one's call is under way, and what the list
+// shows may be a login from before it.
+func TestDuplicateLeavesALivePromptAlone(t *testing.T) {
+	own := Answer{State: Held, Own: true, Token: "T", Wait: time.Minute}
+	run(t, func(s *stage, _ *Delivery) {
+		s.begin = answers(own, own, Answer{State: Done, Result: &Result{Outcome: Succeeded, FinishedAt: noon}})
+		s.online = func() (*Login, error) { return &Login{WcID: "a", WID: "old"}, nil }
+		time.AfterFunc(time.Second, func() { s.wakeUp("a") })
+	}, plain, "begin:held begin:held begin:done finish:succeeded published? publish:succeeded ack shrink unwatch")
+}
+
 func TestInDoubtNeverPromptsAgain(t *testing.T) {
 	run(t, func(s *stage, d *Delivery) {
 		d.Attempts = 2
