@@ -95,13 +95,14 @@ func (t *task) announce(ctx context.Context, r Result) error {
 	}
 	event := t.event(r)
 	check := t.known || t.d.Attempts > 1
+	tried := false // else it was another delivery that published it, and reported it
 	publish := func() error {
 		if check || sinceBothClocks(t.decided) > t.w.Freshness {
 			if published, err := t.published(ctx); published || err != nil {
 				return err
 			}
 		}
-		check = true
+		check, tried = true, true
 		ctx, cancel := context.WithTimeout(ctx, settleTimeout)
 		defer cancel()
 		return t.w.queue.Publish(ctx, event)
@@ -122,7 +123,7 @@ func (t *task) announce(ctx context.Context, r Result) error {
 		t.dead = err
 	case err != nil:
 		return handBack{}
-	default:
+	case tried:
 		t.report(ctx, event)
 	}
 	return nil

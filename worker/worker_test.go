@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
 // stage is a pipeline among fakes; history is what they were asked, in order.
@@ -367,6 +368,16 @@ func TestEndsWithoutAPrompt(t *testing.T) {
 
 func TestRedeliveryWhoseEventIsStored(t *testing.T) {
 	run(t, func(s *stage, d *Delivery) { d.Attempts, s.published = 2, true }, plain, "begin:granted published? release ack")
+}
+
+func TestEventOfAnotherDeliveryIsNotCounted(t *testing.T) {
+	s := run(t, func(s *stage, _ *Delivery) {
+		s.published = true
+		s.begin = answers(Answer{State: Done, Result: &Result{Outcome: Failed, FinishedAt: noon}})
+	}, plain, "begin:done finish:failed published? ack shrink")
+	if n := testutil.ToFloat64(s.metrics.jobs.WithLabelValues(string(Failed))); n != 0 {
+		t.Errorf("counted %v times", n)
+	}
 }
 
 func TestInvalidGoesToTheDeadStreamAndIsTold(t *testing.T) {
