@@ -48,6 +48,10 @@ func keyError(key string, err error) error {
 	if err == nil {
 		return nil
 	}
+	var wrong *json.UnmarshalTypeError
+	if errors.As(err, &wrong) {
+		err = fmt.Errorf("want %s, got a JSON %s", wrong.Type, wrong.Value)
+	}
 	return fmt.Errorf("%w: %s: %w", ErrInvalidJob, key, err)
 }
 
