@@ -21,7 +21,8 @@ func TestMain(m *testing.M) {
 		}
 		defer os.RemoveAll(dir)
 		binary = filepath.Join(dir, "relogin")
-		if out, err := exec.Command("go", "build", "-o", binary, "../cmd/relogin").CombinedOutput(); err != nil {
+		args := append([]string{"build", "-o", binary}, buildFlags...)
+		if out, err := exec.Command("go", append(args, "../cmd/relogin")...).CombinedOutput(); err != nil {
 			fmt.Fprintf(os.Stderr, "build relogin: %v\n%s", err, out)
 			return 1
 		}

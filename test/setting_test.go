@@ -245,6 +245,11 @@ func start(t *testing.T, env []string, args ...string) *process {
 	go func() { _ = p.cmd.Wait(); close(p.done) }()
 	t.Cleanup(func() {
 		p.kill()
+		for _, defect := range []string{"DATA RACE", "this is a defect in relogin"} {
+			if strings.Contains(p.out.String(), defect) {
+				t.Errorf("relogin %s: %s", strings.Join(args, " "), defect)
+			}
+		}
 		if t.Failed() {
 			t.Logf("relogin %s:\n%s", strings.Join(args, " "), tail(p.out.String(), 4000))
 		}
