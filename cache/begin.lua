@@ -1,5 +1,5 @@
 -- Asks whether a job may prompt its account: see the state table in doc.go.
--- Nothing is written unless the answer is held or granted, or the token's former grant is void.
+-- Nothing is written unless the answer is held or granted, or an unused grant is void.
 local lockKey, jobKey, lastKey, coolKey, promptsKey, waitingKey = unpack(KEYS)
 local token, job, tenant, pod = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local storedAt, deadline = ARGV[5], tonumber(ARGV[6])
@@ -13,7 +13,7 @@ local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
 
 local function int(n) return string.format('%.0f', n) end
 
--- The order of the fields is that of parseAnswer in begin.go.
+-- The order of the fields is that of parseAnswer in codec.go.
 local function answer(state, a)
   a = a or {}
   return {state, int(now), a.token or '', a.own and '1' or '', a.by or '', a.pod or '',
@@ -40,17 +40,17 @@ local function readLock()
 end
 
 local function readLast()
-  local f = redis.call('HMGET', lastKey, 'token', 'job', 'tenant', 'at', 'result')
-  return f[1] and f[3] == tenant and {token = f[1], job = f[2], at = tonumber(f[4]), result = f[5]}
+  local f = redis.call('HMGET', lastKey, 'token', 'job', 'at', 'result')
+  return f[1] and {token = f[1], job = f[2], at = tonumber(f[3]), result = f[4]}
 end
 
 -- What the asking process was granted before and did not use.
 local lock = readLock()
-if kind == 'open' and rest == token then
+if kind == 'open' and voids(token, rest) then
   redis.call('DEL', jobKey)
   kind = nil
 end
-if lock and lock.token == token then
+if lock and voids(token, lock.token) then
   if lock.prompted then redis.call('LREM', promptsKey, -1, lock.prompted) end
   redis.call('DEL', lockKey)
   lock = nil

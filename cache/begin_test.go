@@ -38,6 +38,18 @@ func TestBegin(t *testing.T) {
 				f.tb.Fatalf("got %+v, %+v", got, got.Result)
 			}
 		},
+		"own attempts, and late ones": func(f *fixture) {
+			f.mustBegin(f.ask("j", "\x00#a#1"), worker.Granted)
+			f.mustBegin(f.ask("j", "\x00#a#2"), worker.Granted)
+			if got := f.mustBegin(f.ask("j", "\x00#a#1"), worker.Held); got.Token != "\x00#a#2" || !got.Own {
+				f.tb.Fatalf("a late ask got %+v", got)
+			}
+			f.mustRelease(f.ask("j", "\x00#a#1")) // a late one
+			f.mustRelease(f.ask("j", "b#9"))
+			f.mustBegin(f.ask("other", "o#1"), worker.Held)
+			f.mustRelease(f.ask("j", "\x00#a#10"))
+			f.mustBegin(f.ask("other", "o#1"), worker.Granted)
+		},
 		"own attempt, asked again with the same token": func(f *fixture) {
 			f.mustBegin(f.ask("j", "a"), worker.Granted)
 			f.mustBegin(f.ask("j", "a"), worker.Granted)

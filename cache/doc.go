@@ -14,7 +14,7 @@
 //	    done:<stored at>:<result>      has ended, msgpack; [Options.EventMaxAge]
 //	    1                              the mark: its event is stored; [Options.JobMemory]
 //	<ns>:{<account>}:waiting         somebody was answered Held; lease + 1 min
-//	<ns>:{<account>}:last            hash token, job, tenant, at, result: the last confirmation; lease
+//	<ns>:{<account>}:last:<tenant>   hash token, job, at, result: the tenant's last confirmation; lease
 //	<ns>:{<account>}:cool            why no prompt is allowed; expires with the cool-down
 //	<ns>:{<account>}:prompts         list of the times of the last prompts; 24 h
 //	<ns>:{<account>}:excused:<job>   deliveries that do not count; [Options.EventMaxAge]
@@ -26,8 +26,8 @@
 //
 // # What Begin answers
 //
-// A lock, or an open record, with the ask's own Token was granted to this
-// process and not used: it is void, together with its entry among the prompts, and the
+// A lock, or an open record, with the ask's own Token or an earlier one of the same
+// attempts was granted to this process and not used: it is void, together with its entry among the prompts, and the
 // rows below see neither. The first row that fits is the answer.
 //
 //	record    lock                       otherwise                         answer
@@ -49,9 +49,10 @@
 // is then the tap that answers everybody. The time compared is the server's own on both
 // sides; after a failover to a server whose clock lags, the worst is one more prompt.
 //
-// An ask that Redis executes late, after its caller gave it up and asked again, renews
-// the lease of its own token, or finds the job ended. One that executes after everything
-// was released leaves a lock that nobody uses, until its lease ends.
+// A token is <attempts>#<number>; the next ask of the same attempts has the next number.
+// An ask or a release that Redis executes late, after its caller gave it up and asked
+// again, finds a later number and changes nothing but who waits. One that executes after
+// everything was released leaves a lock that nobody uses, until its lease ends.
 //
 // # What Finish does
 //

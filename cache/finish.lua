@@ -1,8 +1,8 @@
 -- Remembers how a job ended: see the state table in doc.go.
 local lockKey, jobKey, lastKey, coolKey, waitingKey = unpack(KEYS)
-local token, job, tenant, keepLock = ARGV[1], ARGV[2], ARGV[3], ARGV[4] == '1'
-local cooldown, reason, storedAt, result = tonumber(ARGV[5]), ARGV[6], ARGV[7], ARGV[8]
-local lease, keep, shareLate = ARGV[9], ARGV[10], ARGV[11] == '1'
+local token, job, keepLock = ARGV[1], ARGV[2], ARGV[3] == '1'
+local cooldown, reason, storedAt, result = tonumber(ARGV[4]), ARGV[5], ARGV[6], ARGV[7]
+local lease, keep, shareLate = ARGV[8], ARGV[9], ARGV[10] == '1'
 
 local record = redis.call('GET', jobKey)
 if record == '1' then
@@ -28,7 +28,7 @@ local function writeLast()
   local clock = redis.call('TIME')
   local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
   redis.call('DEL', lastKey)
-  redis.call('HSET', lastKey, 'token', token, 'job', job, 'tenant', tenant,
+  redis.call('HSET', lastKey, 'token', token, 'job', job,
     'at', string.format('%.0f', now), 'result', result)
   redis.call('PEXPIRE', lastKey, lease)
 end
@@ -38,7 +38,8 @@ local waiting = redis.call('EXISTS', waitingKey) == 1
 if holder == token then
   if waiting or keepLock then writeLast() end
   if not keepLock then redis.call('DEL', lockKey) end
-  return {'stored', ''}
+  -- Without a record another delivery may have ended the job, and its mark expired.
+  return {record and 'stored' or 'lost', ''}
 end
 if not holder and waiting and shareLate and redis.call('EXISTS', lastKey) == 0 then
   writeLast()

@@ -110,14 +110,29 @@ func TestFinish(t *testing.T) {
 			end.Keep, end.Cooldown = true, time.Minute
 			f.mustFinish(end, nil)
 			k := f.Client.keys("wxid_1")
-			f.wantKeys(k.job("j"), k.lock(), k.last(), k.cool())
+			f.wantKeys(k.job("j"), k.lock(), k.last("t"), k.cool())
 			f.dropLock()
 			f.mustBegin(f.ask("next", "n"), worker.Cooling)
+		},
+		"another tenant's turn in between": func(f *fixture) {
+			f.mustBegin(f.ask("j", "a"), worker.Granted)
+			f.mustBegin(f.ask("late", "l"), worker.Held)
+			other := f.ask("x", "o")
+			other.Tenant = "u"
+			f.mustBegin(other, worker.Held)
+			f.mustFinish(f.end("j", "a", worker.Succeeded), nil)
+			f.mustBegin(other, worker.Granted)
+			end := f.end("x", "o", worker.Succeeded)
+			end.Tenant = "u"
+			f.mustFinish(end, nil)
+			if got := f.mustBegin(f.ask("late", "l"), worker.Shared); got.By != "j" {
+				f.tb.Fatalf("shared with %q", got.By)
+			}
 		},
 		"the record is gone": func(f *fixture) {
 			f.mustBegin(f.ask("j", "a"), worker.Granted)
 			f.raw.Del(f.tb.Context(), f.Client.keys("wxid_1").job("j"))
-			f.mustFinish(f.end("j", "a", worker.Succeeded), nil)
+			f.mustFinish(f.end("j", "a", worker.Succeeded), worker.ErrLeaseLost)
 			f.wantKeys(f.Client.keys("wxid_1").job("j"))
 		},
 		"no times": func(f *fixture) {
@@ -224,24 +239,27 @@ func TestReserve(t *testing.T) {
 		}{{0.5, 1, 2 * time.Second}, {1, 1, time.Second}, {5, 5, 200 * time.Millisecond}} {
 			f := open(t, url, func(o *Options) { o.GatewayRate = c.rate })
 			for i := range c.burst {
-				if wait, err := f.Reserve(t.Context(), "t"); err != nil || wait != 0 {
+				if wait, taken, err := f.Reserve(t.Context(), "t", 0); err != nil || wait != 0 || !taken {
 					t.Fatalf("rate %v, place %d: %v, %v", c.rate, i, wait, err)
 				}
 			}
 			for i := range 3 {
 				want := c.then * time.Duration(i+1)
-				wait, err := f.Reserve(t.Context(), "t")
-				if err != nil || wait > want || wait < want-200*time.Millisecond {
+				if _, taken, err := f.Reserve(t.Context(), "t", 0); err != nil || taken {
+					t.Fatalf("rate %v: a place that is too far ahead was taken: %v", c.rate, err)
+				}
+				wait, taken, err := f.Reserve(t.Context(), "t", time.Minute)
+				if err != nil || !taken || wait > want || wait < want-200*time.Millisecond {
 					t.Fatalf("rate %v, place %d after the burst: %v, %v; want %v", c.rate, i, wait, err, want)
 				}
 			}
-			if wait, err := f.Reserve(t.Context(), "another"); err != nil || wait != 0 {
+			if wait, _, err := f.Reserve(t.Context(), "another", 0); err != nil || wait != 0 {
 				t.Fatalf("another tenant: %v, %v", wait, err)
 			}
 		}
 		f := open(t, url)
 		sent := f.Stats().Commands
-		if wait, err := f.Reserve(t.Context(), "t"); wait != 0 || err != nil || f.Stats().Commands != sent {
+		if wait, _, err := f.Reserve(t.Context(), "t", 0); wait != 0 || err != nil || f.Stats().Commands != sent {
 			t.Fatalf("without a rate: %v, %v", wait, err)
 		}
 	})

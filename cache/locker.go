@@ -18,17 +18,17 @@ func (c *Client) keys(wcID string) keys {
 	return keys{c.opts.Namespace + ":{" + worker.AccountToken(wcID) + "}:"}
 }
 
-func (k keys) lock() string             { return k.prefix + "lock" }
-func (k keys) last() string             { return k.prefix + "last" }
-func (k keys) cool() string             { return k.prefix + "cool" }
-func (k keys) prompts() string          { return k.prefix + "prompts" }
-func (k keys) waiting() string          { return k.prefix + "waiting" }
-func (k keys) job(id string) string     { return k.prefix + "job:" + id }
-func (k keys) excused(id string) string { return k.prefix + "excused:" + id }
+func (k keys) lock() string              { return k.prefix + "lock" }
+func (k keys) last(tenant string) string { return k.prefix + "last:" + tenant }
+func (k keys) cool() string              { return k.prefix + "cool" }
+func (k keys) prompts() string           { return k.prefix + "prompts" }
+func (k keys) waiting() string           { return k.prefix + "waiting" }
+func (k keys) job(id string) string      { return k.prefix + "job:" + id }
+func (k keys) excused(id string) string  { return k.prefix + "excused:" + id }
 
 // Begin asks whether the job may prompt its account now: see the package's table.
-// Asking again with the same token says that its grant was not used; the lease then
-// starts anew. While the server is not trusted
+// Asking again, with the next token of the same attempts, says that the former grant was
+// not used; the lease then starts anew. While the server is not trusted
 // ([Trust]) the answer is Suspended, and Redis is not asked.
 func (c *Client) Begin(ctx context.Context, a worker.Ask) (worker.Answer, error) {
 	if wait := c.trusted.wait(); wait > 0 {
@@ -55,7 +55,7 @@ func (c *Client) suspended(wait time.Duration) worker.Answer {
 func (c *Client) begin(ctx context.Context, a worker.Ask) (worker.Answer, error) {
 	k := c.keys(a.WcID)
 	reply, err := c.run(ctx, beginScript,
-		[]string{k.lock(), k.job(a.JobID), k.last(), k.cool(), k.prompts(), k.waiting()},
+		[]string{k.lock(), k.job(a.JobID), k.last(a.Tenant), k.cool(), k.prompts(), k.waiting()},
 		a.Token, a.JobID, a.Tenant, a.Pod, unixMilli(a.StoredAt), deadline(a.Deadline),
 		millis(c.lease), millis(c.opts.MinConfirmTime), millis(c.opts.EventMaxAge), c.opts.DailyPrompts)
 	if err != nil {
@@ -73,8 +73,8 @@ func (c *Client) Finish(ctx context.Context, end worker.Conclusion) (worker.Resu
 	}
 	k := c.keys(end.WcID)
 	reply, err := c.run(ctx, finishScript,
-		[]string{k.lock(), k.job(end.JobID), k.last(), k.cool(), k.waiting()},
-		end.Token, end.JobID, end.Tenant, end.Keep, millis(end.Cooldown), coolReason(end.Result), unixMilli(end.StoredAt),
+		[]string{k.lock(), k.job(end.JobID), k.last(end.Tenant), k.cool(), k.waiting()},
+		end.Token, end.JobID, end.Keep, millis(end.Cooldown), coolReason(end.Result), unixMilli(end.StoredAt),
 		result, millis(c.lease), millis(c.opts.EventMaxAge), end.Result.Outcome != worker.Unknown)
 	if err != nil {
 		return worker.Result{}, fmt.Errorf("finish job: %w", err)
@@ -112,7 +112,7 @@ func coolReason(r worker.Result) string {
 	return "the account's last confirmation ended with " + string(r.Outcome)
 }
 
-// Release undoes the grant of a.Token: its lock, the job's record and its entry among
+// Release undoes the grant of a.Token and of earlier ones of the same attempts: its lock, the job's record and its entry among
 // the prompts. It returns nil when there is nothing to undo.
 func (c *Client) Release(ctx context.Context, a worker.Ask) error {
 	k := c.keys(a.WcID)
@@ -156,23 +156,24 @@ func (c *Client) Excused(ctx context.Context, wcID, jobID string) (int, error) {
 	return n, nil
 }
 
-// Reserve takes the tenant's next place under [Options.GatewayRate], and returns how
-// long to wait for it: 0, and no round trip, where no rate is set. As many places as
-// one second has, at least one, are free at once. A place can't be given back.
-func (c *Client) Reserve(ctx context.Context, tenant string) (time.Duration, error) {
+// Reserve takes the tenant's next place under [Options.GatewayRate], unless it is
+// further ahead than that, and returns how long to wait for it, and whether it was taken:
+// 0, true and no round trip where no rate is set. As many places as one second has, at
+// least one, are free at once. A place can't be given back.
+func (c *Client) Reserve(ctx context.Context, tenant string, ahead time.Duration) (time.Duration, bool, error) {
 	if c.opts.GatewayRate == 0 {
-		return 0, nil
+		return 0, true, nil
 	}
 	interval := 1e6 / c.opts.GatewayRate
 	reply, err := c.run(ctx, reserveScript, []string{c.opts.Namespace + ":rate:" + tenant},
-		strconv.FormatFloat(interval, 'f', -1, 64), strconv.FormatFloat(max(1e6, interval), 'f', -1, 64))
+		strconv.FormatFloat(interval, 'f', -1, 64), strconv.FormatFloat(max(1e6, interval), 'f', -1, 64), ahead.Microseconds())
 	if err != nil {
-		return 0, fmt.Errorf("reserve place: %w", err)
+		return 0, false, fmt.Errorf("reserve place: %w", err)
 	}
 	text, _ := reply.(string)
 	micros, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
-		return 0, fmt.Errorf("reserve place: unexpected reply %v", reply)
+		return 0, false, fmt.Errorf("reserve place: unexpected reply %v", reply)
 	}
-	return time.Duration(micros) * time.Microsecond, nil
+	return time.Duration(max(micros, -micros)) * time.Microsecond, micros >= 0, nil
 }

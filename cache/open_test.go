@@ -107,7 +107,7 @@ func TestPermissions(t *testing.T) {
 		n, err := f.Excused(t.Context(), "wxid_1", "k")
 		return n == 1 && err == nil
 	})
-	if _, err := f.Reserve(t.Context(), "t"); err != nil {
+	if _, _, err := f.Reserve(t.Context(), "t", time.Second); err != nil {
 		t.Error(err)
 	}
 	if s := f.Stats(); s.Failed != 0 {

@@ -16,6 +16,9 @@ func newScript(source string) *script {
 	return &script{source: source, hash: hex.EncodeToString(sum[:])}
 }
 
+//go:embed token.lua
+var tokenSource string
+
 //go:embed begin.lua
 var beginSource string
 
@@ -35,9 +38,9 @@ var excuseSource string
 var reserveSource string
 
 var (
-	beginScript   = newScript(beginSource)
+	beginScript   = newScript(tokenSource + beginSource)
 	finishScript  = newScript(finishSource)
-	releaseScript = newScript(releaseSource)
+	releaseScript = newScript(tokenSource + releaseSource)
 	shrinkScript  = newScript(shrinkSource)
 	excuseScript  = newScript(excuseSource)
 	reserveScript = newScript(reserveSource)

@@ -33,7 +33,7 @@ func (q *Queue) Publish(ctx context.Context, e *worker.Event) error {
 	future, err := q.js.PublishMsgAsync(msg)
 	switch {
 	case errors.Is(err, nats.ErrMaxPayload):
-		return fmt.Errorf("publish event: %w: %d bytes", worker.ErrTooLarge, len(msg.Data))
+		return fmt.Errorf("publish event: %w: %d bytes", worker.ErrUnsendable, len(msg.Data))
 	case err != nil:
 		return fmt.Errorf("publish event: %w", err)
 	}
@@ -50,11 +50,11 @@ func (q *Queue) Publish(ctx context.Context, e *worker.Event) error {
 func (q *Queue) message(e *worker.Event) (*nats.Msg, error) {
 	subject := q.names.eventSubject(e.Outcome, e.WcID)
 	if len(subject) > maxSubject {
-		return nil, fmt.Errorf("%w: a subject of %d bytes", worker.ErrTooLarge, len(subject))
+		return nil, fmt.Errorf("%w: a subject of %d bytes", worker.ErrUnsendable, len(subject))
 	}
 	data, err := e.Encode(q.config.EventEncoding)
-	if err != nil {
-		return nil, err
+	if err != nil { // it would not get better
+		return nil, fmt.Errorf("%w: %w", worker.ErrUnsendable, err)
 	}
 	media := q.config.EventEncoding.ContentType()
 	header := nats.Header{

@@ -268,10 +268,10 @@ func TestTooLarge(t *testing.T) {
 	q := open(t, nc, config())
 	e := event("a", "1", worker.Succeeded)
 	e.Login.Data = strings.Repeat("x", 2<<20)
-	if err := q.Publish(t.Context(), e); !errors.Is(err, worker.ErrTooLarge) {
+	if err := q.Publish(t.Context(), e); !errors.Is(err, worker.ErrUnsendable) {
 		t.Errorf("large body: %v", err)
 	}
-	if err := q.Publish(t.Context(), event(strings.Repeat("ä", 2000), "2", worker.Invalid)); !errors.Is(err, worker.ErrTooLarge) {
+	if err := q.Publish(t.Context(), event(strings.Repeat("ä", 2000), "2", worker.Invalid)); !errors.Is(err, worker.ErrUnsendable) {
 		t.Errorf("long account: %v", err)
 	}
 }

@@ -12,7 +12,7 @@ const (
 	breakerThreshold = 10              // failures in a row
 	breakerDelay     = 5 * time.Second // between two trials; each may cost a job its answer
 	breakerJitter    = 0.2             // of it, so that pods do not try at once
-	aliveAfter       = 2 * time.Second // a trial held open for so long shows that the gateway works
+	aliveAfter       = 2 * time.Second // a trial whose request is held open for so long shows that the gateway works
 )
 
 // breakers keeps a circuit breaker for each gateway. One that is open stops calls to
@@ -65,22 +65,31 @@ func (bs *breakers) newBreaker(address string) breaker {
 		Build()}
 }
 
-// call runs one call to the gateway; healthy tells what its error says of the
-// gateway. It returns false, and does not run the call, when the breaker is open.
-func (b breaker) call(do func() error, healthy func(error) bool) (ran bool) {
+// call runs one call to the gateway; do calls sent when the request goes out, and healthy
+// tells what its error says of the gateway. It returns false, and does not run the call,
+// when the breaker is open. A call that panics counts as a failure.
+func (b breaker) call(do func(sent func()) error, healthy func(error) bool) (ran bool) {
 	if !b.TryAcquirePermit() {
 		return false
 	}
-	record := sync.OnceFunc(b.RecordSuccess)
-	if b.IsHalfOpen() {
-		trial := time.AfterFunc(aliveAfter, record)
-		defer trial.Stop()
-	}
-	if err := do(); healthy(err) {
-		record()
-	} else {
-		b.RecordFailure()
-	}
+	trial, works := b.IsHalfOpen(), false
+	succeed := sync.OnceFunc(b.RecordSuccess)
+	var alive *time.Timer
+	defer func() {
+		if alive != nil {
+			alive.Stop()
+		}
+		if works {
+			succeed()
+		} else {
+			b.RecordFailure()
+		}
+	}()
+	works = healthy(do(func() {
+		if trial {
+			alive = time.AfterFunc(aliveAfter, succeed)
+		}
+	}))
 	return true
 }
 

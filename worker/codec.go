@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // isJSON tells the encoding as the contract does: the content type, or the first byte.
@@ -49,6 +50,17 @@ func DecodeJob(data []byte, contentType string) (*Job, error) {
 		j.Tenant = defaultTenant
 	}
 	return j, err
+}
+
+// sane refuses a time that no RFC 3339 string can hold: the zero time is returned then.
+func sane(t time.Time, err error) (time.Time, error) {
+	if year := t.UTC().Year(); err == nil && (year < 1 || year > 9999) {
+		err = fmt.Errorf("the year %d: Unix times are in milliseconds", year)
+	}
+	if err != nil {
+		return time.Time{}, err
+	}
+	return t, nil
 }
 
 // Encode returns the job's bytes; what is zero is left out. It does not check the job.

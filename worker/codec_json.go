@@ -72,7 +72,8 @@ func (t *jsonTime) UnmarshalJSON(data []byte) error {
 		return err
 	case json.Number:
 		ms, err := v.Int64()
-		*t = jsonTime(time.UnixMilli(ms))
+		parsed, err := sane(time.UnixMilli(ms), err)
+		*t = jsonTime(parsed)
 		return err
 	}
 	return fmt.Errorf("want an RFC 3339 string or Unix milliseconds, got %T", v)

@@ -130,7 +130,9 @@ func isMsgpackInt(c byte) bool {
 	return msgpcode.IsFixedNum(c) || c >= msgpcode.Uint8 && c <= msgpcode.Int64
 }
 
-func msgpackTime(d *msgpack.Decoder) (time.Time, error) {
+func msgpackTime(d *msgpack.Decoder) (time.Time, error) { return sane(rawMsgpackTime(d)) }
+
+func rawMsgpackTime(d *msgpack.Decoder) (time.Time, error) {
 	c, err := d.PeekCode()
 	switch {
 	case err != nil:

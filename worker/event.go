@@ -30,7 +30,7 @@ func Outcomes() []Outcome {
 }
 
 // Login is what the gateway says of an account that is logged in. Token and Data are
-// credentials: they belong into the event and nowhere else.
+// credentials: they belong into the event, and until that is stored into the job's record.
 type Login struct {
 	WcID     string `msgpack:"wcId" json:"wcId"`
 	WID      string `msgpack:"wId" json:"wId"`

@@ -107,6 +107,9 @@ func TestDecodeJobRefuses(t *testing.T) {
 		"map of 4 billion":       {[]byte{0xdf, 0xff, 0xff, 0xff, 0xff}, "cut off", ""},
 		"string of 4 GiB":        {[]byte{0x81, 0xdb, 0xff, 0xff, 0xff, 0xff, 'x'}, "cut off", ""},
 		"nested deep":            {append([]byte{0x81, 0xa1, 'x'}, bytes.Repeat([]byte{0x91}, 60000)...), "nested", ""},
+		"JSON, microseconds":     {[]byte(`{"wcId":"a","requestedAt":1763936000000000}`), "milliseconds", "a"},
+		"msgpack, microseconds":  {pack(t, map[string]any{"wcId": "a", "deadline": int64(1763936000000000)}), "milliseconds", "a"},
+		"msgpack, year 60000":    {pack(t, map[string]any{"wcId": "a", "deadline": time.Unix(1763936000000, 0)}), "milliseconds", "a"},
 		"numeric key":            {[]byte{0x81, 0x01, 0x01}, "key", ""},
 	}
 	for name, test := range tests {

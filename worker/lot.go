@@ -49,6 +49,9 @@ func (l *lot) join(wcID string) *waiter {
 	default:
 		return nil
 	}
+	if at.err != nil {
+		return nil
+	}
 	return l.place(wcID, at)
 }
 

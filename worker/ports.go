@@ -53,7 +53,7 @@ type Queue interface {
 	Take(ctx context.Context, lane Lane, n int, wait time.Duration) (taken []*Delivery, backlog int, err error)
 	// Publish stores the event, and returns once the server has acknowledged it.
 	// Publishing the same event again soon is harmless: see [Options].Freshness. It returns an
-	// error wrapping [ErrTooLarge] for an event that the server can't take.
+	// error wrapping [ErrUnsendable] for an event that no try will store.
 	Publish(ctx context.Context, e *Event) error
 	// Published tells whether the event of that id is in the stream, looking at
 	// the account's events stored since that time.
@@ -68,8 +68,9 @@ type Queue interface {
 	Bury(ctx context.Context, d *Delivery, reason string) error
 }
 
-// ErrTooLarge is returned by a [Queue] for an event that is too large for the server.
-var ErrTooLarge = errors.New("too large for the server")
+// ErrUnsendable is returned by a [Queue] for an event that can't be encoded, or is too
+// large for the server.
+var ErrUnsendable = errors.New("the event can't be sent")
 
 // State is what a job finds when it asks for its account.
 type State string
@@ -91,7 +92,7 @@ const (
 type Ask struct {
 	WcID, JobID, Tenant string
 
-	Token    string // names the attempt; unique, never the job's id. Asking with it again says that its grant was not used
+	Token    string // <attempts>#<number>, unique, never the job's id. A later number of the same attempts says that former grants were not used
 	Pod      string
 	StoredAt time.Time // when the job was stored
 	Deadline time.Time // zero: none
@@ -106,7 +107,7 @@ type Answer struct {
 	By      string        // Held: the holder's job; Shared: the job whose confirmation it was
 	Pod     string        // Held: the holder's pod
 	Wait    time.Duration // Held: how long the lease still runs; Suspended: how long until trusted
-	Result  *Result       // Done, Shared; Held: the lock's own result when it is known already
+	Result  *Result       // Done, Shared
 	Since   time.Time     // Done: when the job was first stored
 	RetryAt time.Time     // Cooling
 	Reason  string        // Cooling: which rule, for people
@@ -148,8 +149,9 @@ type Locker interface {
 	// Excused returns how many deliveries of the job were excused.
 	Excused(ctx context.Context, wcID, jobID string) (int, error)
 	// Reserve takes the tenant's next place under the prompt rate that all pods
-	// share, and returns how long to wait for it.
-	Reserve(ctx context.Context, tenant string) (time.Duration, error)
+	// share, unless it is further ahead than that, and returns how long to wait for
+	// it, and whether it was taken.
+	Reserve(ctx context.Context, tenant string, ahead time.Duration) (wait time.Duration, taken bool, err error)
 }
 
 // Errors of a [Locker].

@@ -18,6 +18,8 @@ const (
 	takeWait         = 30 * time.Second       // of a request for a job
 	takeMoreWait     = time.Second            // of one for many, which keeps their slots
 	takeAtOnce       = 256                    // jobs
+	normalAhead      = time.Second            // a place under the rate is taken no earlier, so that urgent jobs
+	urgentAhead      = 10 * time.Second       // find one before those that wait for theirs
 )
 
 // errGrace is the cause of a call that the end of the shutdown grace cut off.
@@ -126,9 +128,9 @@ func (w *Worker) pull(ctx, calls context.Context, lane Lane) {
 	}
 }
 
-// takeWait is short for requests that keep slots from the other lane.
+// takeWait is short for requests that keep slots from those who have work for them.
 func (w *Worker) takeWait(n int) time.Duration {
-	if n > 1 || w.Concurrency == 1 {
+	if n > 1 || w.Concurrency < 16 {
 		return takeMoreWait
 	}
 	return takeWait

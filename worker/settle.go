@@ -25,6 +25,7 @@ func (t *task) finish(ctx context.Context, end *Conclusion) error {
 		switch {
 		case errors.Is(err, ErrLeaseLost):
 			t.leaseLost(ctx, end)
+			t.known = true
 			return r, nil
 		case errors.Is(err, ErrSuperseded), errors.Is(err, ErrEnded):
 			return r, backoff.Permanent(err)
@@ -76,7 +77,7 @@ func (t *task) settle(ctx context.Context, end *Conclusion, err error) {
 	case t.dead != nil:
 		t.d.Term()
 		t.log(ctx, slog.LevelWarn, "job moved to the dead stream: see its reason, and publish it again when it is mended", "reason", t.dead)
-	case errors.Is(err, ErrEnded), errors.Is(err, ErrSuperseded):
+	case errors.Is(err, ErrEnded):
 		t.d.Ack()
 		t.log(ctx, slog.LevelDebug, "job left the queue without an event of its own", "why", err)
 	case err != nil:
@@ -94,7 +95,7 @@ func (t *task) announce(ctx context.Context, r Result) error {
 		return nil // nobody to tell it of
 	}
 	event := t.event(r)
-	check := t.known || t.d.Attempts > 1
+	check := t.known || t.used == "" && t.late() || t.d.Attempts > 1
 	tried := false // else it was another delivery that published it, and reported it
 	publish := func() error {
 		if check || sinceBothClocks(t.decided) > t.w.Freshness {
@@ -109,17 +110,17 @@ func (t *task) announce(ctx context.Context, r Result) error {
 	}
 	err := t.insist(ctx, "storing the event failed: trying again; see that NATS works", func() error {
 		err := publish()
-		if errors.Is(err, ErrTooLarge) && event.shorten() {
+		if errors.Is(err, ErrUnsendable) && event.shorten() {
 			err = publish()
 		}
-		if errors.Is(err, ErrTooLarge) {
+		if errors.Is(err, ErrUnsendable) {
 			return backoff.Permanent(err)
 		}
 		return err
 	})
 	switch {
-	case errors.Is(err, ErrTooLarge):
-		t.log(ctx, slog.LevelError, "the event is too large for the server: the job goes to the dead stream", "error", err)
+	case errors.Is(err, ErrUnsendable):
+		t.log(ctx, slog.LevelError, "the event can't be sent: the job goes to the dead stream", "error", err)
 		t.dead = err
 	case err != nil:
 		return handBack{}

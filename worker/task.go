@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strconv"
 	"strings"
 	"time"
 
@@ -22,10 +23,12 @@ type task struct {
 	known     bool      // its event may be stored already
 	since     time.Time // then not before this
 
-	token string    // of the attempt under way, "" when none is
-	used  string    // of the attempt that reached the gateway
-	asked time.Time // before the last begin was sent
-	now   time.Time // what the store's clock said to it
+	attempts string    // names those that did not reach the gateway, "" when there was none
+	asks     int       // of them
+	token    string    // of the last one, "" when it left nothing to let go of
+	used     string    // of the attempt that reached the gateway
+	asked    time.Time // before the last begin was sent
+	now      time.Time // what the store's clock said to it
 
 	access    Access
 	ambiguity error           // why the answer to this job's own prompt is not known
@@ -44,9 +47,8 @@ type task struct {
 }
 
 func (w *Worker) newTask(d *Delivery) *task {
-	job, err := d.Job()
 	return &task{
-		w: w, d: d, job: job, dead: err,
+		w: w, d: d, job: &Job{},
 		exhausted: d.Attempts > w.MaxDeliveries,
 		since:     d.StoredAt, startedAt: time.Now(), taken: time.Now(),
 		slot: true, retries: newBackOff(firstRetry), looks: newBackOff(time.Second),
@@ -69,12 +71,21 @@ func (t *task) leave() {
 	t.freeSlot()
 }
 
-// ask asks with the token of the attempt under way.
-func (t *task) ask() Ask {
-	if t.token == "" {
+// nextAsk asks with a token that makes void what earlier ones may have been granted.
+func (t *task) nextAsk() Ask {
+	if t.attempts == "" {
 		id := uuid.New()
-		t.token = string(id[:])
+		t.attempts, t.asks = string(id[:]), 0
 	}
+	t.asks++
+	t.token = t.attempts + "#" + strconv.Itoa(t.asks)
+	return t.ask()
+}
+
+// spend notes that the token has reached the gateway: the next ask is about a new attempt.
+func (t *task) spend() { t.token, t.attempts, t.reserved = "", "", false }
+
+func (t *task) ask() Ask {
 	return Ask{
 		WcID: t.job.WcID, JobID: t.job.ID, Tenant: t.job.Tenant,
 		Token: t.token, Pod: t.w.Pod,
@@ -90,7 +101,7 @@ func (t *task) release(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 	defer cancel()
 	if err := t.w.locker.Release(ctx, t.ask()); err != nil {
-		// The next attempt has the same token, and makes up for it.
+		// The next ask makes up for it.
 		t.log(ctx, slog.LevelWarn, "letting go of the account failed: it stays locked until the job asks again or its lease ends", "error", err)
 		return
 	}
@@ -166,7 +177,7 @@ func (t *task) giveUp(ctx context.Context, answer Answer) (*Conclusion, error) {
 	t.dead, t.known = errExhausted, true
 	end, err := t.conclude(Result{Outcome: Unknown, Message: errExhausted.Error()})
 	if answer.Own || answer.State == InDoubt {
-		end.Token, end.Keep = answer.Token, true
+		end.Token, end.Keep, end.Result.Prompted = answer.Token, true, true
 	}
 	return end, err
 }
@@ -188,6 +199,12 @@ func (t *task) listed(ctx context.Context) (*Login, error) {
 	}
 	t.w.protect(login)
 	return login, nil
+}
+
+// late tells whether another delivery may have ended the job meanwhile, so that nothing
+// but its event tells: a mark is kept for more than Freshness.
+func (t *task) late() bool {
+	return t.d.Attempts > 1 || sinceBothClocks(t.taken) > t.w.Freshness
 }
 
 // published tells whether the job's event is in the stream already.

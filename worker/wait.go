@@ -82,14 +82,20 @@ func (t *task) rate(ctx context.Context) (func(context.Context) (*Conclusion, er
 	if t.reserved {
 		return nil, nil
 	}
-	d, err := t.w.locker.Reserve(ctx, t.job.Tenant)
+	ahead := normalAhead
+	if t.d.Lane == Urgent {
+		ahead = urgentAhead
+	}
+	d, taken, err := t.w.locker.Reserve(ctx, t.job.Tenant, ahead)
 	switch {
 	case err != nil:
 		t.log(ctx, slog.LevelWarn, "asking for the tenant's turn failed: trying again; see that Redis works", "error", err)
 		return t.pauseFor(t.retries.NextBackOff()), nil
+	case !taken:
+		return t.pauseFor(t.retries.NextBackOff()), nil
 	case d > 0:
-		t.reserved = true
-		return t.pauseFor(d), nil
+		t.reserved = true // the slot is kept: a place that is not used is lost
+		return func(context.Context) (*Conclusion, error) { return nil, t.hold(d) }, nil
 	}
 	return nil, nil
 }
@@ -128,7 +134,7 @@ func (t *task) park() bool {
 		t.w.parked.Add(-1)
 		return false
 	}
-	t.parked = true
+	t.parked, t.reserved = true, false
 	t.w.metrics.parked.Inc()
 	t.freeSlot()
 	return true

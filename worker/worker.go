@@ -14,6 +14,7 @@ func (w *Worker) handle(ctx context.Context, d *Delivery) {
 	t := w.newTask(d)
 	defer t.leave()
 	defer t.survive(ctx)
+	t.job, t.dead = d.Job()
 	for {
 		end, err := t.pursue(ctx)
 		if err == nil {
@@ -58,6 +59,7 @@ func (t *task) step(ctx context.Context, answer Answer) (*Conclusion, error) {
 	case Shared:
 		return t.share(answer)
 	case InDoubt:
+		t.known = true // a delivery that knew more may have published it without storing it
 		return t.resolveDoubt(ctx, answer)
 	case Cooling:
 		return t.conclude(Result{Outcome: Throttled, Message: answer.Reason, RetryAfter: answer.RetryAt})
@@ -89,10 +91,10 @@ func (t *task) begin(ctx context.Context) (answer Answer, err error) {
 			return Answer{}, handBack{}
 		}
 		t.asked = time.Now()
-		answer, err = t.w.locker.Begin(ctx, t.ask())
+		answer, err = t.w.locker.Begin(ctx, t.nextAsk())
 		if err == nil {
 			t.now = answer.Now
-			if answer.State != Granted {
+			if answer.State != Granted && answer.State != Suspended {
 				t.token = ""
 			}
 			return answer, nil
@@ -136,7 +138,7 @@ func (t *task) obstacle(ctx context.Context) (wait func(context.Context) (*Concl
 	if !t.takeSlot() {
 		return t.awaitSlot, nil
 	}
-	if t.d.Attempts > 1 {
+	if t.late() {
 		if published, err := t.published(ctx); err != nil {
 			t.log(ctx, slog.LevelWarn, "looking for the job's event failed: trying again; see that NATS works", "error", err)
 			return t.pauseFor(t.retries.NextBackOff()), nil
@@ -151,8 +153,8 @@ func (t *task) obstacle(ctx context.Context) (wait func(context.Context) (*Concl
 func (t *task) confirm(ctx context.Context) (*Conclusion, error) {
 	var reply Reply
 	var err error
-	ran := t.w.breakers.at(t.access.Address).call(func() error {
-		reply, err = t.call(ctx)
+	ran := t.w.breakers.at(t.access.Address).call(func(sent func()) error {
+		reply, err = t.call(ctx, sent)
 		return err
 	}, healthy)
 	switch {
@@ -160,12 +162,12 @@ func (t *task) confirm(ctx context.Context) (*Conclusion, error) {
 		t.release(ctx)
 		return t.pauseFor(t.retries.NextBackOff())(ctx)
 	case err == nil:
-		t.token = ""
+		t.spend()
 		return t.answered(reply)
 	case errors.Is(err, errSlow):
 		t.release(ctx)
-		t.log(ctx, slog.LevelWarn, "the request was not sent in time: asking again", "sendWindow", t.w.SendWindow)
-		return nil, nil
+		t.log(ctx, slog.LevelWarn, "the request was not sent in time: trying again later", "sendWindow", t.w.SendWindow)
+		return t.pauseFor(t.retries.NextBackOff())(ctx)
 	case errors.Is(err, ErrUnknownTenant):
 		t.release(ctx)
 		return t.reject(err)
@@ -178,7 +180,7 @@ func (t *task) confirm(ctx context.Context) (*Conclusion, error) {
 		t.log(ctx, slog.LevelWarn, "the gateway did not start the confirmation: trying again later", "error", err)
 		return t.pauseFor(t.retries.NextBackOff())(ctx)
 	}
-	t.token, t.reserved = "", false // it was used: a prompt may be open
+	t.spend() // a prompt may be open
 	if ctx.Err() != nil {
 		t.log(ctx, slog.LevelWarn, "the call was cut off: the account stays locked until its lease ends", "error", err)
 		return nil, handBack{}
@@ -188,8 +190,8 @@ func (t *task) confirm(ctx context.Context) (*Conclusion, error) {
 	return nil, nil
 }
 
-// call is the one place where a prompt is made.
-func (t *task) call(ctx context.Context) (Reply, error) {
+// call is the one place where a prompt is made. It calls sent when the request goes out.
+func (t *task) call(ctx context.Context, sent func()) (Reply, error) {
 	w := t.w
 	ctx, cancel := context.WithDeadline(ctx, t.asked.Add(w.SendWindow+w.ConfirmTimeout))
 	defer cancel()
@@ -203,6 +205,7 @@ func (t *task) call(ctx context.Context) (Reply, error) {
 			return errSlow
 		}
 		t.used = t.token
+		sent()
 		return nil
 	})
 }
@@ -248,7 +251,8 @@ func (t *task) await(ctx context.Context, answer Answer) (*Conclusion, error) {
 // share takes over the outcome of the confirmation that this job was found waiting for.
 func (t *task) share(answer Answer) (*Conclusion, error) {
 	r := *answer.Result
-	r.SharedWith, r.Prompted, r.StartedAt = answer.By, false, t.clock()
+	r.SharedWith, r.Prompted = answer.By, false
+	r.StartedAt, r.FinishedAt = t.startedAt, t.clock()
 	return t.conclude(r)
 }
 

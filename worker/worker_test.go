@@ -31,6 +31,7 @@ type stage struct {
 	login      func(context.Context, *Job, func() error) (Reply, error)
 	online     func() (*Login, error)
 	publish    func(*Event) error
+	reserve    func() time.Duration
 	published  bool
 	excused    int
 	changed    atomic.Bool // the credential
@@ -83,11 +84,18 @@ func (s *stage) Finish(_ context.Context, c Conclusion) (Result, error) {
 	s.mu.Unlock()
 	return s.finish(c)
 }
-func (s *stage) Release(context.Context, Ask) error                     { s.note("release"); return nil }
-func (s *stage) Shrink(string, string)                                  { s.note("shrink") }
-func (s *stage) Excuse(string, string)                                  { s.note("excuse") }
-func (s *stage) Excused(context.Context, string, string) (int, error)   { return s.excused, nil }
-func (s *stage) Reserve(context.Context, string) (time.Duration, error) { return 0, nil }
+func (s *stage) Release(context.Context, Ask) error                   { s.note("release"); return nil }
+func (s *stage) Shrink(string, string)                                { s.note("shrink") }
+func (s *stage) Excuse(string, string)                                { s.note("excuse") }
+func (s *stage) Excused(context.Context, string, string) (int, error) { return s.excused, nil }
+
+func (s *stage) Reserve(_ context.Context, _ string, ahead time.Duration) (time.Duration, bool, error) {
+	if s.reserve == nil {
+		return 0, true, nil
+	}
+	wait := s.reserve()
+	return wait, wait <= ahead, nil
+}
 
 func (s *stage) Take(ctx context.Context, lane Lane, n int, wait time.Duration) ([]*Delivery, int, error) {
 	var jobs chan *Delivery
@@ -227,7 +235,7 @@ func TestHeldParksAndShares(t *testing.T) {
 func TestHeldWakesAtTheLeasesEnd(t *testing.T) {
 	run(t, func(s *stage, _ *Delivery) {
 		s.begin = answers(Answer{State: Held, Wait: time.Minute}, Answer{State: Held, Wait: time.Minute}, Answer{State: Granted})
-	}, plain, "begin:held begin:held begin:granted login finish:succeeded publish:succeeded ack shrink unwatch")
+	}, plain, "begin:held begin:held begin:granted published? login finish:succeeded publish:succeeded ack shrink unwatch")
 }
 
 func TestAmbiguousWithoutAListIsUnknownAtOnce(t *testing.T) {
@@ -332,7 +340,7 @@ func TestRefusedWaitsForTheCredential(t *testing.T) {
 			s.changed.Store(true)
 			s.review()
 		})
-	}, plain, "begin:granted login release begin:granted release begin:granted login finish:succeeded publish:succeeded ack shrink")
+	}, plain, "begin:granted login release begin:granted release begin:granted published? login finish:succeeded publish:succeeded ack shrink")
 }
 
 func TestRefusedUntilTheDeadlineIsUnauthorized(t *testing.T) {
@@ -380,12 +388,40 @@ func TestEventOfAnotherDeliveryIsNotCounted(t *testing.T) {
 	}
 }
 
+// Paused for so long that another delivery has ended the job, and its mark is gone.
+func TestFirstDeliveryThatWasPaused(t *testing.T) {
+	run(t, func(s *stage, _ *Delivery) {
+		s.published = true
+		begin := s.begin
+		s.begin = func(a Ask) (Answer, error) {
+			time.Sleep(time.Hour)
+			return begin(a)
+		}
+	}, plain, "begin:granted published? release ack")
+	run(t, func(s *stage, _ *Delivery) {
+		s.published = true
+		s.finish = func(c Conclusion) (Result, error) { return c.Result, ErrLeaseLost }
+	}, plain, "begin:granted login finish:succeeded published? ack shrink")
+}
+
 func TestInvalidGoesToTheDeadStreamAndIsTold(t *testing.T) {
 	run(t, nil, `{"wcId":"a","type":"x"}`, "finish:invalid publish:invalid bury term")
 	run(t, nil, `nonsense`, "bury term")
 	run(t, func(s *stage, _ *Delivery) {
 		s.finish = func(c Conclusion) (Result, error) { return c.Result, ErrSuperseded }
 	}, `{"wcId":"a","id":"open","type":"x"}`, "finish:invalid bury term")
+}
+
+// A place that is far ahead is not taken, and a near one is waited for with the slot.
+func TestRate(t *testing.T) {
+	places := []time.Duration{time.Hour, 500 * time.Millisecond}
+	run(t, func(s *stage, _ *Delivery) {
+		s.reserve = func() time.Duration {
+			place := places[0]
+			places = places[1:]
+			return place
+		}
+	}, plain, "begin:granted release begin:granted release begin:granted login finish:succeeded publish:succeeded ack shrink")
 }
 
 func TestUnknownTenant(t *testing.T) {
@@ -442,8 +478,9 @@ func TestBeginInsists(t *testing.T) {
 			return Answer{State: Granted, Now: time.Now()}, nil
 		}
 	}, plain, "begin:lost begin:lost begin:granted login finish:succeeded publish:succeeded ack shrink")
-	if tokens[0] != tokens[1] || tokens[1] != tokens[2] {
-		t.Error("an attempt that may have been granted must be made again with its token")
+	first, _ := strings.CutSuffix(tokens[0], "#1")
+	if tokens[1] != first+"#2" || tokens[2] != first+"#3" {
+		t.Errorf("an ask must make void what the former may have been granted: %q", tokens)
 	}
 }
 
