@@ -122,6 +122,9 @@ func (d *dev) fitSettings(dir string) error {
 
 func (d *dev) introduce() {
 	fmt.Fprintf(d.stdout, "NATS     %s\nRedis    %s (embedded)\nGateway  %s\n", d.servers.natsURL(), d.servers.redisURL(), d.s.Gateway.URL)
+	if !d.simulate {
+		fmt.Fprintf(d.stdout, "The embedded Redis forgets at the end whose phone is asking: wait %v before you start again.\n", d.s.Pipeline.ConfirmTimeout)
+	}
 	if !d.s.Once {
 		fmt.Fprintf(d.stdout, `
 From another terminal:

@@ -34,7 +34,7 @@ type pod struct {
 	connected atomic.Bool // the fields above are set
 	running   sync.WaitGroup
 	stop      context.CancelFunc
-	untrusted bool // Redis needs no quarantine: it dies with this process
+	untrusted bool // Redis has no quarantine: it lives and dies with this process
 }
 
 func newPod(s *workerSettings, log *slog.Logger) *pod {
