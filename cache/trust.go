@@ -122,6 +122,9 @@ func (q *quarantine) admit(ctx context.Context, id string, now time.Time) error 
 	wait := min(from.Sub(now), q.lease)
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if q.known[id] { // by another connection, just now
+		return nil
+	}
 	q.known[id] = true
 	if wait > 0 {
 		q.until.Store(max(q.until.Load(), int64(time.Since(q.start)+wait)))

@@ -67,8 +67,9 @@ func (bs *breakers) newBreaker(address string) breaker {
 
 // call runs one call to the gateway; do calls sent when the request goes out, and healthy
 // tells what its error says of the gateway. It returns false, and does not run the call,
-// when the breaker is open. A call that panics counts as a failure.
-func (b breaker) call(do func(sent func()) error, healthy func(error) bool) (ran bool) {
+// when the breaker is open. A call that panics counts as a failure. Of one job only the
+// first try counts, but for a trial: an account that always fails shows nothing of others.
+func (b breaker) call(do func(sent func()) error, healthy func(error) bool, first bool) (ran bool) {
 	if !b.TryAcquirePermit() {
 		return false
 	}
@@ -79,9 +80,10 @@ func (b breaker) call(do func(sent func()) error, healthy func(error) bool) (ran
 		if alive != nil {
 			alive.Stop()
 		}
-		if works {
+		switch {
+		case works:
 			succeed()
-		} else {
+		case trial || first:
 			b.RecordFailure()
 		}
 	}()

@@ -54,8 +54,8 @@ func DecodeJob(data []byte, contentType string) (*Job, error) {
 
 // sane refuses a time that no RFC 3339 string can hold: the zero time is returned then.
 func sane(t time.Time, err error) (time.Time, error) {
-	if year := t.UTC().Year(); err == nil && (year < 1 || year > 9999) {
-		err = fmt.Errorf("the year %d: Unix times are in milliseconds", year)
+	if year := t.UTC().Year(); err == nil && (year < 1 || year > 9999 || t.IsZero()) {
+		err = fmt.Errorf("a time in the year %d: Unix times are in milliseconds", year)
 	}
 	if err != nil {
 		return time.Time{}, err

@@ -67,7 +67,7 @@ func (t *jsonTime) UnmarshalJSON(data []byte) error {
 	}
 	switch v := v.(type) {
 	case string:
-		parsed, err := parseTime(v)
+		parsed, err := sane(parseTime(v))
 		*t = jsonTime(parsed)
 		return err
 	case json.Number:

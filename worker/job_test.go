@@ -109,6 +109,7 @@ func TestDecodeJobRefuses(t *testing.T) {
 		"nested deep":            {append([]byte{0x81, 0xa1, 'x'}, bytes.Repeat([]byte{0x91}, 60000)...), "nested", ""},
 		"JSON, microseconds":     {[]byte(`{"wcId":"a","requestedAt":1763936000000000}`), "milliseconds", "a"},
 		"msgpack, microseconds":  {pack(t, map[string]any{"wcId": "a", "deadline": int64(1763936000000000)}), "milliseconds", "a"},
+		"year 1":                 {[]byte(`{"wcId":"a","deadline":"0001-01-01T00:00:00Z"}`), "year 1", "a"},
 		"msgpack, year 60000":    {pack(t, map[string]any{"wcId": "a", "deadline": time.Unix(1763936000000, 0)}), "milliseconds", "a"},
 		"numeric key":            {[]byte{0x81, 0x01, 0x01}, "key", ""},
 	}

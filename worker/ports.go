@@ -176,8 +176,8 @@ type Gateway interface {
 	SecondLogin(ctx context.Context, j *Job, mayStart func() error) (Reply, error)
 	// Online returns the account's login from the list of who is online, nil when
 	// it is not listed, or [ErrNoList] when there is no list to ask. It shows no
-	// prompt. Answers may be a few seconds old.
-	Online(ctx context.Context, tenant, wcID string) (*Login, error)
+	// prompt. The list may be a few seconds old, but was asked for after that time.
+	Online(ctx context.Context, tenant, wcID string, after time.Time) (*Login, error)
 	// Access returns where and as whom the tenant's calls are made. It returns
 	// [ErrUnknownTenant] for a tenant that is not configured, and does not block.
 	Access(tenant string) (Access, error)

@@ -32,7 +32,9 @@ type task struct {
 
 	access    Access
 	ambiguity error           // why the answer to this job's own prompt is not known
-	retries   backoff.BackOff // between tries
+	doubtedAt time.Time       // when that came up: the prompt was made before
+	tries     int             // calls to the gateway
+	retries   backoff.BackOff // between them
 	looks     backoff.BackOff // between looks at the online list
 	reserved  bool            // its turn under the tenant's rate has come
 
@@ -50,7 +52,7 @@ func (w *Worker) newTask(d *Delivery) *task {
 	return &task{
 		w: w, d: d, job: &Job{},
 		exhausted: d.Attempts > w.MaxDeliveries,
-		since:     d.StoredAt, startedAt: time.Now(), taken: time.Now(),
+		since:     d.StoredAt, startedAt: time.Now(), taken: time.Now(), doubtedAt: time.Now(),
 		slot: true, retries: newBackOff(firstRetry), looks: newBackOff(time.Second),
 	}
 }
@@ -189,7 +191,7 @@ var errExhausted = errors.New("delivered too often without coming to an end")
 func (t *task) listed(ctx context.Context) (*Login, error) {
 	ctx, cancel := context.WithTimeout(ctx, reconcileTimeout)
 	defer cancel()
-	login, err := t.w.gateway.Online(ctx, t.job.Tenant, t.job.WcID)
+	login, err := t.w.gateway.Online(ctx, t.job.Tenant, t.job.WcID, t.doubtedAt)
 	if login == nil || err != nil {
 		return nil, err
 	}

@@ -156,7 +156,8 @@ func (t *task) confirm(ctx context.Context) (*Conclusion, error) {
 	ran := t.w.breakers.at(t.access.Address).call(func(sent func()) error {
 		reply, err = t.call(ctx, sent)
 		return err
-	}, healthy)
+	}, healthy, t.tries == 0)
+	t.tries++
 	switch {
 	case !ran:
 		t.release(ctx)
@@ -185,7 +186,7 @@ func (t *task) confirm(ctx context.Context) (*Conclusion, error) {
 		t.log(ctx, slog.LevelWarn, "the call was cut off: the account stays locked until its lease ends", "error", err)
 		return nil, handBack{}
 	}
-	t.ambiguity = err
+	t.ambiguity, t.doubtedAt = err, time.Now()
 	t.log(ctx, slog.LevelWarn, "the gateway's answer is not known: the account stays locked until its lease ends", "error", err)
 	return nil, nil
 }

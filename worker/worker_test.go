@@ -131,8 +131,8 @@ func (s *stage) Bury(context.Context, *Delivery, string) error   { s.note("bury"
 func (s *stage) Access(string) (Access, error) {
 	return Access{"http://gw", fmt.Sprint(s.changed.Load())}, s.access
 }
-func (s *stage) Addresses() []string                                    { return []string{"http://gw"} }
-func (s *stage) Online(context.Context, string, string) (*Login, error) { return s.online() }
+func (s *stage) Addresses() []string                                               { return []string{"http://gw"} }
+func (s *stage) Online(context.Context, string, string, time.Time) (*Login, error) { return s.online() }
 
 func (s *stage) Watch(_ context.Context, wcID string, wake func()) (func(), error) {
 	s.mu.Lock()

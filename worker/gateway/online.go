@@ -19,11 +19,11 @@ const (
 	maxList     = 64 << 20         // bytes
 )
 
-// Online implements [worker.Gateway]. A tenant's list is at most five seconds old, and
-// callers at the same time share one request. With [ReconcileAuto] a 404 switches the
+// Online implements [worker.Gateway]. A tenant's list is at most five seconds old and was
+// asked for after that time, and callers at the same time share one request. With [ReconcileAuto] a 404 switches the
 // list off for the tenant until its address or credential changes. A refused
 // credential is [worker.ErrRefused].
-func (c *Client) Online(ctx context.Context, tenant, wcID string) (*worker.Login, error) {
+func (c *Client) Online(ctx context.Context, tenant, wcID string, after time.Time) (*worker.Login, error) {
 	t, err := c.tenant(tenant)
 	if err != nil {
 		return nil, err
@@ -31,7 +31,7 @@ func (c *Client) Online(ctx context.Context, tenant, wcID string) (*worker.Login
 	if c.options.Reconcile == ReconcileOff || t.noList.Load() {
 		return nil, worker.ErrNoList
 	}
-	list, err := t.online.get(ctx, func(ctx context.Context) (map[string]string, error) {
+	list, err := t.online.get(ctx, after, func(ctx context.Context) (map[string]string, error) {
 		return c.fetchList(ctx, t)
 	})
 	if err != nil {
@@ -151,20 +151,22 @@ type onlineList struct {
 }
 
 type listAnswer struct {
-	at   time.Time
+	at   time.Time // when it was asked for
 	list map[string]string
 	err  error
 }
 
 func newOnlineList() onlineList { return onlineList{turn: make(chan struct{}, 1)} }
 
-func (a *listAnswer) fresh() bool { return a != nil && a.err == nil && time.Since(a.at) < listAge }
+func (a *listAnswer) fresh(after time.Time) bool {
+	return a != nil && a.err == nil && a.at.After(after) && time.Since(a.at) < listAge
+}
 
 // get returns the last list, or what fetch returns. One caller fetches, those who come
 // meanwhile wait for its answer; when its own context ends, the next one fetches.
-func (l *onlineList) get(ctx context.Context, fetch func(context.Context) (map[string]string, error)) (map[string]string, error) {
+func (l *onlineList) get(ctx context.Context, after time.Time, fetch func(context.Context) (map[string]string, error)) (map[string]string, error) {
 	before := l.last.Load()
-	if before.fresh() {
+	if before.fresh(after) {
 		return before.list, nil
 	}
 	select {
@@ -173,12 +175,13 @@ func (l *onlineList) get(ctx context.Context, fetch func(context.Context) (map[s
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
-	if now := l.last.Load(); now != before {
+	if now := l.last.Load(); now != before && now.at.After(after) {
 		return now.list, now.err
 	}
+	asked := time.Now()
 	list, err := fetch(ctx)
 	if err == nil || ctx.Err() == nil {
-		l.last.Store(&listAnswer{time.Now(), list, err})
+		l.last.Store(&listAnswer{asked, list, err})
 	}
 	return list, err
 }

@@ -27,18 +27,18 @@ func TestOnline(t *testing.T) {
 	if _, err := c.SecondLogin(t.Context(), job("a"), always); err != nil {
 		t.Fatal(err)
 	}
-	got, err := c.Online(t.Context(), "default", "a")
+	got, err := c.Online(t.Context(), "default", "a", time.Time{})
 	if want := (worker.Login{WcID: "a", WID: gw.Account("a").WID}); err != nil || got == nil || *got != want {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)
 	}
-	if got, err := c.Online(t.Context(), "default", "b"); err != nil || got != nil {
+	if got, err := c.Online(t.Context(), "default", "b", time.Time{}); err != nil || got != nil {
 		t.Errorf("not online: %+v, %v", got, err)
 	}
-	if _, err := c.Online(t.Context(), "nobody", "a"); !errors.Is(err, worker.ErrUnknownTenant) {
+	if _, err := c.Online(t.Context(), "nobody", "a", time.Time{}); !errors.Is(err, worker.ErrUnknownTenant) {
 		t.Errorf("unknown tenant: %v", err)
 	}
 	wrong := newClient(t, Options{URL: gw.URL})
-	if _, err := wrong.Online(t.Context(), "default", "a"); !errors.Is(err, worker.ErrRefused) {
+	if _, err := wrong.Online(t.Context(), "default", "a", time.Time{}); !errors.Is(err, worker.ErrRefused) {
 		t.Errorf("wrong credential: %v", err)
 	}
 }
@@ -64,7 +64,7 @@ func TestReconcileModes(t *testing.T) {
 			var log bytes.Buffer
 			c := newClient(t, Options{URL: s.URL, Reconcile: tt.mode, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 			for range 2 {
-				if _, err := c.Online(t.Context(), "default", "a"); err == nil || errors.Is(err, worker.ErrNoList) != tt.noList {
+				if _, err := c.Online(t.Context(), "default", "a", time.Time{}); err == nil || errors.Is(err, worker.ErrNoList) != tt.noList {
 					t.Errorf("got %v", err)
 				}
 			}
@@ -112,7 +112,7 @@ func TestOnlineListIsShared(t *testing.T) {
 		list := newOnlineList()
 		var fetches atomic.Int64
 		get := func(ctx context.Context) (map[string]string, error) {
-			return list.get(ctx, func(ctx context.Context) (map[string]string, error) {
+			return list.get(ctx, time.Time{}, func(ctx context.Context) (map[string]string, error) {
 				n := fetches.Add(1)
 				select {
 				case <-time.After(time.Second):
@@ -139,7 +139,7 @@ func TestOnlineListIsShared(t *testing.T) {
 			})
 		}
 		calls.Wait()
-		time.Sleep(listAge - time.Nanosecond)
+		time.Sleep(listAge - time.Second - time.Nanosecond) // it counts from when the list was asked for
 		if got, _ := get(t.Context()); got["n"] != "2" {
 			t.Errorf("got %v within the list's age", got)
 		}
@@ -156,7 +156,7 @@ func TestOnlineListErrorsAreNotKept(t *testing.T) {
 		down := errors.New("down")
 		fetches := 0
 		get := func() error {
-			_, err := list.get(t.Context(), func(context.Context) (map[string]string, error) {
+			_, err := list.get(t.Context(), time.Time{}, func(context.Context) (map[string]string, error) {
 				fetches++
 				time.Sleep(time.Second)
 				return nil, down
@@ -179,4 +179,33 @@ func TestOnlineListErrorsAreNotKept(t *testing.T) {
 			t.Errorf("%d fetches: the error was kept", fetches)
 		}
 	})
+}
+
+// What was asked for before a prompt says nothing of it.
+func TestOnlineIsYoungerThanAsked(t *testing.T) {
+	gw := gatewaytest.NewServer(gatewaytest.Options{})
+	defer gw.Close()
+	c, err := New(Options{URL: gw.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	job := &worker.Job{WcID: "a", Tenant: "default", Type: 2}
+	if _, err := c.SecondLogin(t.Context(), job, func() error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	first, err := c.Online(t.Context(), "default", "a", time.Time{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.SecondLogin(t.Context(), job, func() error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	prompted := time.Now()
+	if cached, err := c.Online(t.Context(), "default", "a", time.Time{}); err != nil || cached.WID != first.WID {
+		t.Errorf("the list was not kept: %v, %v", cached, err)
+	}
+	if got, err := c.Online(t.Context(), "default", "a", prompted); err != nil || got.WID == first.WID {
+		t.Errorf("a list from before the prompt was shown: %v, %v", got, err)
+	}
 }

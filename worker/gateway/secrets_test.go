@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/relogin/relogin/worker/gateway/gatewaytest"
 )
@@ -30,7 +31,7 @@ func TestErrorsShowNoSecrets(t *testing.T) {
 			c := newClient(t, Options{URL: s.URL, Authorization: secret, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 			_, err := c.SecondLogin(t.Context(), job("a"), always)
 			checkClass(t, err, ErrAmbiguous)
-			_, err = c.Online(t.Context(), "default", "a")
+			_, err = c.Online(t.Context(), "default", "a", time.Time{})
 			if shown := fmt.Sprint(err, log.String()); strings.Contains(shown, secret) || strings.Contains(shown, "FAKE-") {
 				t.Errorf("a secret is in %q", shown)
 			}
