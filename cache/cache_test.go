@@ -120,7 +120,7 @@ func (f *fixture) mustFinish(c worker.Conclusion, want error) worker.Result {
 
 func (f *fixture) mustRelease(a worker.Ask) {
 	f.tb.Helper()
-	if err := f.Release(f.tb.Context(), a); err != nil {
+	if _, err := f.Release(f.tb.Context(), a); err != nil {
 		f.tb.Fatal(err)
 	}
 }

@@ -130,7 +130,8 @@ func (c *Client) rehearse(ctx context.Context) error {
 	if _, err := c.begin(ctx, a); err != nil {
 		return err
 	}
-	return c.Release(ctx, a)
+	_, err := c.Release(ctx, a)
+	return err
 }
 
 // hopeless tells errors that waiting does not cure.

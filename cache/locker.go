@@ -40,7 +40,7 @@ func (c *Client) Begin(ctx context.Context, a worker.Ask) (worker.Answer, error)
 	}
 	// The very connection that brought the answer may have been to a new server.
 	if wait := c.trusted.wait(); wait > 0 && answer.State == worker.Granted {
-		if err := c.Release(ctx, a); err != nil {
+		if _, err := c.Release(ctx, a); err != nil {
 			return worker.Answer{}, err
 		}
 		return c.suspended(wait), nil
@@ -114,12 +114,13 @@ func coolReason(r worker.Result) string {
 
 // Release undoes the grant of a.Token and of earlier ones of the same attempts: its lock, the job's record and its entry among
 // the prompts. It returns nil when there is nothing to undo.
-func (c *Client) Release(ctx context.Context, a worker.Ask) error {
+func (c *Client) Release(ctx context.Context, a worker.Ask) (waited bool, err error) {
 	k := c.keys(a.WcID)
-	if _, err := c.run(ctx, releaseScript, []string{k.lock(), k.job(a.JobID), k.prompts()}, a.Token); err != nil {
-		return fmt.Errorf("release account: %w", err)
+	reply, err := c.run(ctx, releaseScript, []string{k.lock(), k.job(a.JobID), k.prompts(), k.waiting()}, a.Token)
+	if err != nil {
+		return false, fmt.Errorf("release account: %w", err)
 	}
-	return nil
+	return reply == int64(1), nil
 }
 
 // Shrink reduces the job's record to a mark. It does not block: it may come too late

@@ -12,6 +12,9 @@
 //	RELOGIN_DEAD    relogin.dead.<lane>                           what could not be processed, kept 30 days unless set
 //	RELOGIN_REDIS   a bucket: from when on the grants of each Redis server process count
 //
+// Workers tell each other on relogin.account.freed.<account>, which no stream keeps, that
+// an account's lock was let go of without an event.
+//
 // RELOGIN_JOBS has two durable consumers, urgent and normal. <account> is
 // [worker.AccountToken].
 //

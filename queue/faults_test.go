@@ -64,12 +64,12 @@ func TestFollowFromNowAcrossARestart(t *testing.T) {
 func TestWatchersOverlap(t *testing.T) {
 	nc := connect(t, servers.NATS(t))
 	q := open(t, nc, config())
-	leave, err := q.Watch(t.Context(), "a", func() {})
+	leave, err := q.Watch(t.Context(), "a", func() {}, func() {})
 	if err != nil {
 		t.Fatal(err)
 	}
 	woken := make(chan struct{}, 10)
-	stop, err := q.Watch(t.Context(), "a", func() { woken <- struct{}{} })
+	stop, err := q.Watch(t.Context(), "a", func() { woken <- struct{}{} }, func() {})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -327,8 +327,8 @@ func TestWatch(t *testing.T) {
 	s := servers.StartNATS(t, nil)
 	nc := connect(t, s.URL())
 	q := open(t, nc, config())
-	woken := make(chan struct{}, 10)
-	stop, err := q.Watch(t.Context(), "a.b", func() { woken <- struct{}{} })
+	woken, freed := make(chan struct{}, 10), make(chan struct{}, 10)
+	stop, err := q.Watch(t.Context(), "a.b", func() { woken <- struct{}{} }, func() { freed <- struct{}{} })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -340,6 +340,9 @@ func TestWatch(t *testing.T) {
 		}
 	}
 	<-woken
+	q.Freed("other")
+	q.Freed("a.b")
+	<-freed
 	s.Stop()
 	s.Start()
 	<-woken // events may have been missed
@@ -348,7 +351,7 @@ func TestWatch(t *testing.T) {
 	if err := q.Publish(t.Context(), event("a.b", "4", worker.Failed)); err != nil {
 		t.Fatal(err)
 	}
-	if len(woken) != 0 {
+	if len(woken) != 0 || len(freed) != 0 {
 		t.Errorf("%d wake-ups too many", len(woken))
 	}
 }

@@ -50,6 +50,13 @@ func (n names) eventSubject(outcome worker.Outcome, wcID string) string {
 	return string(n) + ".events." + string(outcome) + "." + worker.AccountToken(wcID)
 }
 
+// account matches all that is said of the account: its events, and that it was freed.
+func (n names) account(wcID string) string       { return n.accountToken(worker.AccountToken(wcID)) }
+func (n names) accountToken(token string) string { return string(n) + ".*.*." + token }
+
+// freed is where pods tell each other that an account's lock was let go of; no stream has it.
+func (n names) freed(token string) string { return string(n) + ".account.freed." + token }
+
 // accountEvents matches the account's events of every outcome.
 func (n names) accountEvents(wcID string) string { return n.eventSubject("*", wcID) }
 

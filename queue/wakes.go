@@ -9,6 +9,8 @@ import (
 	"sync"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/relogin/relogin/worker"
 )
 
 // wakes calls those who watch an account. One goroutine serves all subscriptions.
@@ -23,18 +25,18 @@ type wakes struct {
 
 // watch is one watcher. An account may have two for a moment: the last one leaves
 // while the next one comes.
-type watch struct{ wake func() }
+type watch struct{ ended, freed func() }
 
 func newWakes(nc *nats.Conn, n names) *wakes {
 	return &wakes{nc: nc, names: n, msgs: make(chan *nats.Msg, maxPendingWakes), calls: map[string]map[*watch]struct{}{}}
 }
 
-// Watch implements [worker.Queue]. After a reconnection wake is called once: events may
+// Watch implements [worker.Queue]. After a reconnection ended is called once: events may
 // have been missed.
-func (q *Queue) Watch(ctx context.Context, wcID string, wake func()) (stop func(), err error) {
+func (q *Queue) Watch(ctx context.Context, wcID string, ended, freed func()) (stop func(), err error) {
 	w := q.wakes
-	pattern := q.names.accountEvents(wcID)
-	one := &watch{wake}
+	pattern := q.names.account(wcID)
+	one := &watch{ended, freed}
 	w.add(pattern, one)
 	sub, err := q.nc.ChanSubscribe(pattern, w.msgs)
 	if err == nil {
@@ -52,6 +54,11 @@ func (q *Queue) Watch(ctx context.Context, wcID string, wake func()) (stop func(
 		w.remove(pattern, one)
 		_ = sub.Unsubscribe() // fails when the connection is closed
 	}, nil
+}
+
+// Freed implements [worker.Queue].
+func (q *Queue) Freed(wcID string) {
+	_ = q.nc.Publish(q.names.freed(worker.AccountToken(wcID)), nil) // lost without a connection: a lease ends too
 }
 
 func (w *wakes) add(pattern string, one *watch) {
@@ -78,10 +85,7 @@ func (w *wakes) run(ctx context.Context) {
 	for {
 		select {
 		case msg := <-w.msgs:
-			if msg.Header.Get(cePrompted) == "true" {
-				account := msg.Subject[strings.LastIndexByte(msg.Subject, '.')+1:]
-				w.wake(string(w.names) + ".events.*." + account)
-			}
+			w.read(msg)
 		case <-connected:
 			w.wakeAll()
 		case <-ctx.Done():
@@ -90,12 +94,24 @@ func (w *wakes) run(ctx context.Context) {
 	}
 }
 
-func (w *wakes) wake(pattern string) {
+// read calls those whom the message is for.
+func (w *wakes) read(msg *nats.Msg) {
+	account := msg.Subject[strings.LastIndexByte(msg.Subject, '.')+1:]
+	call := func(one *watch) { one.ended() }
+	if msg.Subject == w.names.freed(account) {
+		call = func(one *watch) { one.freed() }
+	} else if msg.Header.Get(cePrompted) != "true" {
+		return
+	}
+	w.each(w.names.accountToken(account), call)
+}
+
+func (w *wakes) each(pattern string, call func(*watch)) {
 	w.mu.Lock()
-	calls := slices.Collect(maps.Keys(w.calls[pattern]))
+	watches := slices.Collect(maps.Keys(w.calls[pattern]))
 	w.mu.Unlock()
-	for _, one := range calls {
-		one.wake()
+	for _, one := range watches {
+		call(one)
 	}
 }
 
@@ -104,6 +120,6 @@ func (w *wakes) wakeAll() {
 	patterns := slices.Collect(maps.Keys(w.calls))
 	w.mu.Unlock()
 	for _, pattern := range patterns {
-		w.wake(pattern)
+		w.each(pattern, func(one *watch) { one.ended() })
 	}
 }

@@ -2,6 +2,7 @@ package test
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,6 +22,9 @@ func TestMain(m *testing.M) {
 		}
 		defer os.RemoveAll(dir)
 		binary = filepath.Join(dir, "relogin")
+		if err := readSources(); err != nil {
+			panic(err)
+		}
 		args := append([]string{"build", "-o", binary}, buildFlags...)
 		if out, err := exec.Command("go", append(args, "../cmd/relogin")...).CombinedOutput(); err != nil {
 			fmt.Fprintf(os.Stderr, "build relogin: %v\n%s", err, out)
@@ -28,4 +32,21 @@ func TestMain(m *testing.M) {
 		}
 		return m.Run()
 	}())
+}
+
+// readSources looks at what the binary is built from, so that go test does not take an
+// old result for the binary's: it keeps track of the files that the tests look at.
+func readSources() error {
+	for _, dir := range []string{"../cmd", "../worker", "../queue", "../cache"} {
+		err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+			if err == nil {
+				_, err = os.Stat(path)
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }

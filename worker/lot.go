@@ -9,7 +9,7 @@ import (
 // account, without a slot and without asking Redis. One subscription to the account's
 // events serves all of its jobs in the pod.
 type lot struct {
-	watch func(ctx context.Context, wcID string, wake func()) (stop func(), err error)
+	watch func(ctx context.Context, wcID string, ended, freed func()) (stop func(), err error)
 
 	mu       sync.Mutex
 	accounts map[string]*watched
@@ -68,7 +68,7 @@ func (l *lot) enter(ctx context.Context, wcID string) (*waiter, error) {
 	l.mu.Unlock()
 
 	if !ok {
-		stop, err := l.watch(ctx, wcID, func() { l.wake(wcID) })
+		stop, err := l.watch(ctx, wcID, func() { l.wake(wcID) }, func() { l.wakeOne(wcID) })
 		l.mu.Lock()
 		at.stop, at.err = stop, err
 		close(at.ready)
@@ -94,7 +94,28 @@ func (l *lot) place(wcID string, at *watched) *waiter {
 	return w
 }
 
-// wake wakes the account's jobs in this pod: its lock was let go of.
+// wakeOne wakes one of the account's jobs in this pod: its lock was let go of, and only
+// one of them can get it.
+func (l *lot) wakeOne(wcID string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if at := l.accounts[wcID]; at != nil {
+		at.wakeOne()
+	}
+}
+
+// wakeOne is called with the lot's lock held. It passes over those that are awake.
+func (at *watched) wakeOne() {
+	for w := range at.waiters {
+		select {
+		case w.woke <- struct{}{}:
+			return
+		default:
+		}
+	}
+}
+
+// wake wakes all of the account's jobs in this pod: a confirmation has ended.
 func (l *lot) wake(wcID string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -110,11 +131,13 @@ func (l *lot) wake(wcID string) {
 	}
 }
 
-// leave gives the place back; the last one ends the subscription.
+// leave gives the place back; the last one ends the subscription. The next one is woken:
+// it may be this one that was woken for a free account, and had no use for it.
 func (w *waiter) leave() {
 	l := w.lot
 	l.mu.Lock()
 	delete(w.at.waiters, w)
+	w.at.wakeOne()
 	last := len(w.at.waiters) == 0
 	if last && l.accounts[w.wcID] == w.at {
 		delete(l.accounts, w.wcID)

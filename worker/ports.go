@@ -61,9 +61,13 @@ type Queue interface {
 	// LastWID returns the wId of the account's last succeeded event, "" where the
 	// stream holds none.
 	LastWID(ctx context.Context, wcID string) (string, error)
-	// Watch calls wake after each event of a job that prompted the account, from
-	// when Watch returns until stop is called. wake must not block.
-	Watch(ctx context.Context, wcID string, wake func()) (stop func(), err error)
+	// Watch calls ended after each event of a job that prompted the account, and
+	// freed after each call of Freed for it, in any pod, from when Watch returns
+	// until stop is called. Neither must block.
+	Watch(ctx context.Context, wcID string, ended, freed func()) (stop func(), err error)
+	// Freed tells those who watch the account that its lock was let go of without
+	// an event. It does not block, and may be lost.
+	Freed(wcID string)
 	// Bury stores the delivery's bytes, untouched, with the reason in the dead stream.
 	Bury(ctx context.Context, d *Delivery, reason string) error
 }
@@ -137,9 +141,9 @@ type Locker interface {
 	// stored although the lock was no longer ours. [ErrEnded] says that the job's
 	// event is stored.
 	Finish(ctx context.Context, c Conclusion) (Result, error)
-	// Release undoes a grant that was not used. It returns nil when there is
-	// nothing left to undo.
-	Release(ctx context.Context, a Ask) error
+	// Release undoes a grant that was not used, and tells whether other jobs may
+	// wait for the account. It returns no error when there is nothing left to undo.
+	Release(ctx context.Context, a Ask) (waited bool, err error)
 	// Shrink reduces the job's record to a mark once its event is stored and its
 	// message settled. It does not block, and may be lost.
 	Shrink(wcID, jobID string)

@@ -102,13 +102,16 @@ func (t *task) release(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 	defer cancel()
-	if err := t.w.locker.Release(ctx, t.ask()); err != nil {
+	waited, err := t.w.locker.Release(ctx, t.ask())
+	if err != nil {
 		// The next ask makes up for it.
 		t.log(ctx, slog.LevelWarn, "letting go of the account failed: it stays locked until the job asks again or its lease ends", "error", err)
 		return
 	}
 	t.token = ""
-	t.w.lot.wake(t.job.WcID)
+	if waited {
+		t.w.queue.Freed(t.job.WcID)
+	}
 }
 
 // conclude returns how the job ends without a prompt of its own.

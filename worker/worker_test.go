@@ -33,6 +33,7 @@ type stage struct {
 	publish    func(*Event) error
 	reserve    func() time.Duration
 	published  bool
+	waited     bool
 	excused    int
 	changed    atomic.Bool // the credential
 	access     error
@@ -84,7 +85,8 @@ func (s *stage) Finish(_ context.Context, c Conclusion) (Result, error) {
 	s.mu.Unlock()
 	return s.finish(c)
 }
-func (s *stage) Release(context.Context, Ask) error                   { s.note("release"); return nil }
+func (s *stage) Release(context.Context, Ask) (bool, error)           { s.note("release"); return s.waited, nil }
+func (s *stage) Freed(string)                                         { s.note("freed") }
 func (s *stage) Shrink(string, string)                                { s.note("shrink") }
 func (s *stage) Excuse(string, string)                                { s.note("excuse") }
 func (s *stage) Excused(context.Context, string, string) (int, error) { return s.excused, nil }
@@ -134,10 +136,10 @@ func (s *stage) Access(string) (Access, error) {
 func (s *stage) Addresses() []string                                               { return []string{"http://gw"} }
 func (s *stage) Online(context.Context, string, string, time.Time) (*Login, error) { return s.online() }
 
-func (s *stage) Watch(_ context.Context, wcID string, wake func()) (func(), error) {
+func (s *stage) Watch(_ context.Context, wcID string, wake, freed func()) (func(), error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.wakes[wcID] = wake
+	s.wakes[wcID], s.wakes["freed "+wcID] = wake, freed
 	return func() { s.note("unwatch") }, nil
 }
 
@@ -232,6 +234,14 @@ func TestHeldParksAndShares(t *testing.T) {
 	}
 }
 
+// Another pod let go of the account without an event.
+func TestHeldWakesWhenFreed(t *testing.T) {
+	run(t, func(s *stage, _ *Delivery) {
+		s.begin = answers(Answer{State: Held, Wait: time.Hour}, Answer{State: Held, Wait: time.Hour}, Answer{State: Granted})
+		time.AfterFunc(time.Second, func() { s.wakeUp("freed a") })
+	}, plain, "begin:held begin:held begin:granted login finish:succeeded publish:succeeded ack shrink unwatch")
+}
+
 func TestHeldWakesAtTheLeasesEnd(t *testing.T) {
 	run(t, func(s *stage, _ *Delivery) {
 		s.begin = answers(Answer{State: Held, Wait: time.Minute}, Answer{State: Held, Wait: time.Minute}, Answer{State: Granted})
@@ -289,6 +299,7 @@ func TestInDoubtNeverPromptsAgain(t *testing.T) {
 func TestNotStartedLetsGoAndTriesAgain(t *testing.T) {
 	tries := 0
 	run(t, func(s *stage, _ *Delivery) {
+		s.waited = true
 		ok := s.login
 		s.login = func(ctx context.Context, j *Job, mayStart func() error) (Reply, error) {
 			if tries++; tries < 3 {
@@ -296,7 +307,7 @@ func TestNotStartedLetsGoAndTriesAgain(t *testing.T) {
 			}
 			return ok(ctx, j, mayStart)
 		}
-	}, plain, "begin:granted login release begin:granted login release begin:granted login finish:succeeded publish:succeeded ack shrink")
+	}, plain, "begin:granted login release freed begin:granted login release freed begin:granted login finish:succeeded publish:succeeded ack shrink")
 }
 
 // mayStart said yes, and the connection broke before a byte was written.
