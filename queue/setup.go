@@ -34,7 +34,8 @@ var ErrMismatch = errors.New("it was created differently")
 
 var lanes = []worker.Lane{worker.Urgent, worker.Normal}
 
-var namespacePattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,32}$`)
+// NamespacePattern is what a namespace may be.
+var NamespacePattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,32}$`)
 
 // names are the streams and subjects of a namespace.
 type names string
@@ -62,7 +63,7 @@ func (n names) accountEvents(wcID string) string { return n.eventSubject("*", wc
 
 // newNames checks the namespace: letters, digits, "_" and "-", at most 32.
 func newNames(namespace string) (names, error) {
-	if !namespacePattern.MatchString(namespace) {
+	if !NamespacePattern.MatchString(namespace) {
 		return "", fmt.Errorf("namespace %q: want 1 to 32 of A-Z a-z 0-9 _ -", namespace)
 	}
 	return names(namespace), nil

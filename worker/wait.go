@@ -9,31 +9,27 @@ import (
 )
 
 // wait is how a job waits: without a slot, in the bounded number of those that may.
-// It returns nil after d or when one of the channels is ready, and a handBack when
-// the worker stops or too many wait.
-func (t *task) wait(d time.Duration, woken ...<-chan struct{}) error {
+// It returns nil after d or when woken (nil: never) is ready, and a handBack when the
+// worker stops or too many wait.
+func (t *task) wait(d time.Duration, woken <-chan struct{}) error {
 	if !t.park() {
 		return handBack{after: min(max(d, time.Second), time.Minute) + jitter(5*time.Second)}
 	}
-	return t.rest(d, woken...)
+	return t.rest(d, woken)
 }
 
 // hold waits with the slot kept: what is waited for holds up every job, so that
 // taking more of them would be wrong.
-func (t *task) hold(d time.Duration) error { return t.rest(d) }
+func (t *task) hold(d time.Duration) error { return t.rest(d, nil) }
 
-func (t *task) rest(d time.Duration, woken ...<-chan struct{}) error {
+func (t *task) rest(d time.Duration, woken <-chan struct{}) error {
 	started := time.Now()
 	defer func() { t.elsewhere += time.Since(started) }()
 	timer := time.NewTimer(d)
 	defer timer.Stop()
-	var first <-chan struct{}
-	if len(woken) > 0 {
-		first = woken[0]
-	}
 	select {
 	case <-timer.C:
-	case <-first:
+	case <-woken:
 	case <-t.w.stopping:
 		return handBack{}
 	}
@@ -42,7 +38,7 @@ func (t *task) rest(d time.Duration, woken ...<-chan struct{}) error {
 
 // pauseFor returns a wait before the job asks again.
 func (t *task) pauseFor(d time.Duration) func(context.Context) (*Conclusion, error) {
-	return func(context.Context) (*Conclusion, error) { return nil, t.wait(min(d, t.left())) }
+	return func(context.Context) (*Conclusion, error) { return nil, t.wait(min(d, t.left()), nil) }
 }
 
 // awaitSlot waits for a place among the pod's confirmations: the job was parked, and

@@ -9,10 +9,7 @@ import (
 	"github.com/relogin/relogin/worker"
 )
 
-var (
-	namespacePattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,32}$`)
-	inboxPattern     = regexp.MustCompile(`^[^\s.*>]+(\.[^\s.*>]+)*$`)
-)
+var inboxPattern = regexp.MustCompile(`^[^\s.*>]+(\.[^\s.*>]+)*$`)
 
 // natsSettings say how to reach NATS, and where everything is there.
 type natsSettings struct {
@@ -34,7 +31,7 @@ func (n *natsSettings) declare(s *settings) {
 		"prefix of the subjects that replies come to, where permissions want one")
 	s.add("nats-context", text(&o.Context), "",
 		"a context of the nats command line; it stands in for --nats-url, and what else is set here goes before it")
-	s.add("namespace", matching(&n.Namespace, "name", namespacePattern, "1 to 32 of A-Z a-z 0-9 _ -"), "relogin",
+	s.add("namespace", matching(&n.Namespace, "name", queue.NamespacePattern, "1 to 32 of A-Z a-z 0-9 _ -"), "relogin",
 		"prefix of subjects, streams (in upper case) and Redis keys")
 }
 
