@@ -1,10 +1,10 @@
 -- Asks whether a job may prompt its account: see the state table in doc.go.
 -- Nothing is written unless the answer is held or granted, or an unused grant is void.
-local lockKey, jobKey, lastKey, coolKey, promptsKey, waitingKey = unpack(KEYS)
+local lockKey, jobKey, lastKey, coolKey, promptsKey, waitingKey, markKey = unpack(KEYS)
 local token, job, tenant, pod = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local storedAt, deadline = ARGV[5], tonumber(ARGV[6])
 local lease, minConfirm, keep = tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9]
-local dailyPrompts = tonumber(ARGV[10])
+local dailyPrompts, mark = tonumber(ARGV[10]), ARGV[11]
 local waitFor = lease + 60000
 local day = 86400000
 
@@ -18,6 +18,10 @@ local function answer(state, a)
   a = a or {}
   return {state, int(now), a.token or '', a.own and '1' or '', a.by or '', a.pod or '',
     int(a.wait or 0), a.result or '', a.since or '0', int(a.retry or 0), a.reason or ''}
+end
+
+if markKey and redis.call('GET', markKey) ~= mark then
+  return answer('forgotten')
 end
 
 -- The job's own record.

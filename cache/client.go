@@ -21,6 +21,7 @@ type Client struct {
 	lease   time.Duration
 	redis   redis.UniversalClient
 	trusted *quarantine
+	mark    *mark // nil: a loss of keys is not noticed
 	stats   counters
 
 	calls   chan *call    // somebody waits for the reply
@@ -53,6 +54,9 @@ func Open(ctx context.Context, o Options) (*Client, error) {
 		universal.OnConnect = c.trusted.onConnect
 	}
 	c.redis = redis.NewUniversalClient(universal)
+	if _, cluster := c.redis.(*redis.ClusterClient); o.Trust != nil && !cluster {
+		c.mark = newMark(c.redis, o.Namespace, c.trusted)
+	}
 	c.close = sync.OnceValue(c.shut)
 	for range flushers {
 		c.running.Go(func() { c.flush(c.calls) })
@@ -97,6 +101,9 @@ func (c *Client) ready(ctx context.Context) error {
 	var last error // before ctx ended: the reason
 	for {
 		err := c.Ping(ctx)
+		if err == nil && c.mark != nil {
+			err = c.recall(ctx, "")
+		}
 		if err == nil {
 			err = c.rehearse(ctx)
 		}
@@ -127,7 +134,7 @@ func (c *Client) ready(ctx context.Context) error {
 // and what they use are permitted.
 func (c *Client) rehearse(ctx context.Context) error {
 	a := worker.Ask{JobID: c.opts.Pod, Token: uuid.NewString(), Pod: c.opts.Pod}
-	if _, err := c.begin(ctx, a); err != nil {
+	if _, err := c.begin(ctx, a, c.mark.name()); err != nil {
 		return err
 	}
 	_, err := c.Release(ctx, a)
@@ -138,7 +145,7 @@ func (c *Client) rehearse(ctx context.Context) error {
 func hopeless(err error) bool {
 	var certificate *tls.CertificateVerificationError
 	var notTLS tls.RecordHeaderError
-	if errors.As(err, &certificate) || errors.As(err, &notTLS) || errors.Is(err, errNoID) {
+	if errors.As(err, &certificate) || errors.As(err, &notTLS) || errors.Is(err, errNoID) || errors.Is(err, errEvicts) {
 		return true
 	}
 	var refusal redis.Error

@@ -18,6 +18,7 @@
 //	<ns>:{<account>}:cool            why no prompt is allowed; expires with the cool-down
 //	<ns>:{<account>}:prompts         list of the times of the last prompts; 24 h
 //	<ns>:{<account>}:excused:<job>   deliveries that do not count; [Options.EventMaxAge]
+//	<ns>:mark                        names what the server remembers; has no end
 //	<ns>:rate:<tenant>               when the tenant's next place is free, in µs
 //
 // Times are Unix milliseconds of the Redis server's clock, the only one that is asked;
@@ -75,10 +76,14 @@
 // # Servers that lost data
 //
 // A lock may be gone whose prompt is still open when Redis was restarted, wiped or failed
-// over: see [Trust]. What this can't see is a FLUSHALL, an eviction (run Redis with
-// maxmemory-policy noeviction), a clock of the server that jumps ahead by more than the
-// lease's margin, and a master that was cut off and goes on answering the pods on its
-// side (set min-replicas-to-write).
+// over: see [Trust]. <ns>:mark goes with the other keys when somebody flushes them; only
+// a Cluster has none. A server that may evict keys is refused. A replica that was
+// promoted waits 15 s longer, for the pods that still ask the master which was cut off:
+// set min-replicas-to-write 1 and leave min-replicas-max-lag at 10 s. A master that has no
+// replica for repl-backlog-ttl changes its replication id, and waits a lease without need.
+// What can't be seen is the loss of single keys, a clock of the server that jumps ahead by more
+// than the lease's margin, and a server that REPLICAOF, typed by hand, made a replica and
+// a master again within the minute that a connection lives; Sentinel cuts connections then.
 //
 // # Permissions
 //

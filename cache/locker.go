@@ -34,7 +34,13 @@ func (c *Client) Begin(ctx context.Context, a worker.Ask) (worker.Answer, error)
 	if wait := c.trusted.wait(); wait > 0 {
 		return c.suspended(wait), nil
 	}
-	answer, err := c.begin(ctx, a)
+	mark := c.mark.name()
+	answer, err := c.begin(ctx, a, mark)
+	if err == nil && answer.State == forgotten {
+		if err = c.recall(ctx, mark); err == nil {
+			return c.Begin(ctx, a)
+		}
+	}
 	if err != nil {
 		return worker.Answer{}, fmt.Errorf("begin job: %w", err)
 	}
@@ -52,12 +58,18 @@ func (c *Client) suspended(wait time.Duration) worker.Answer {
 	return worker.Answer{State: worker.Suspended, Now: c.trusted.now(), Wait: wait}
 }
 
-func (c *Client) begin(ctx context.Context, a worker.Ask) (worker.Answer, error) {
+// forgotten is the state of an ask whose mark is not the server's.
+const forgotten worker.State = "forgotten"
+
+func (c *Client) begin(ctx context.Context, a worker.Ask, mark string) (worker.Answer, error) {
 	k := c.keys(a.WcID)
-	reply, err := c.run(ctx, beginScript,
-		[]string{k.lock(), k.job(a.JobID), k.last(a.Tenant), k.cool(), k.prompts(), k.waiting()},
+	names := []string{k.lock(), k.job(a.JobID), k.last(a.Tenant), k.cool(), k.prompts(), k.waiting()}
+	if mark != "" {
+		names = append(names, c.mark.key)
+	}
+	reply, err := c.run(ctx, beginScript, names,
 		a.Token, a.JobID, a.Tenant, a.Pod, unixMilli(a.StoredAt), deadline(a.Deadline),
-		millis(c.lease), millis(c.opts.MinConfirmTime), millis(c.opts.EventMaxAge), c.opts.DailyPrompts)
+		millis(c.lease), millis(c.opts.MinConfirmTime), millis(c.opts.EventMaxAge), c.opts.DailyPrompts, mark)
 	if err != nil {
 		return worker.Answer{}, err
 	}

@@ -35,8 +35,10 @@ type Options struct {
 	GatewayRate    float64       // prompts a second of a tenant, over all pods; 0: no limit
 	Timeout        time.Duration // of one pipeline; default 3 s
 
-	Trust  Trust        // nil: every server process is trusted
+	Trust  Trust        // nil: every server is trusted
 	Logger *slog.Logger // default slog.Default()
+
+	cutOff time.Duration // less in tests
 }
 
 // poolSize is the connections to one server: more than there are flushers, and few
@@ -51,6 +53,7 @@ func (o *Options) check() error {
 	o.EventMaxAge = cmp.Or(o.EventMaxAge, 7*24*time.Hour)
 	o.Timeout = cmp.Or(o.Timeout, 3*time.Second)
 	o.Logger = cmp.Or(o.Logger, slog.Default())
+	o.cutOff = cmp.Or(o.cutOff, cutOff)
 	var errs []error
 	refuse := func(wrong bool, format string, args ...any) {
 		if wrong {

@@ -16,10 +16,10 @@ import (
 // TestCluster begins and finishes accounts in slots of all three nodes.
 func TestCluster(t *testing.T) {
 	addrs := servers.StartRedisCluster(t)
-	var trust memory
+	var trust ledger
 	f := open(t, "redis://"+strings.Join(addrs[:2], ","), trusting(&trust), func(o *Options) { o.ConfirmTimeout = time.Second })
 	// The first node's id counts at once, the others' a lease later.
-	eventually(t, "trusted", func() bool { return len(trust.ids()) == 3 && f.Stats().SuspendedFor == 0 || f.touch() })
+	eventually(t, "trusted", func() bool { return trust.names(process) == 3 && f.Stats().SuspendedFor == 0 || f.touch() })
 	var all sync.WaitGroup
 	for i := range 300 {
 		all.Go(func() {
@@ -69,16 +69,6 @@ func (f *fixture) touch() bool {
 	return false
 }
 
-func (m *memory) ids() []string {
-	m.Lock()
-	defer m.Unlock()
-	var ids []string
-	for id := range m.from {
-		ids = append(ids, id)
-	}
-	return ids
-}
-
 // TestSentinel kills the master: its replica, promoted, is a new server, and grants a
 // lease after a pod saw it.
 func TestSentinel(t *testing.T) {
@@ -93,7 +83,7 @@ func TestSentinel(t *testing.T) {
 	eventually(t, "replica known to the sentinel", func() bool {
 		return strings.Contains(servers.Ask(t, sentinel.Addr, "INFO", "sentinel"), "slaves=1")
 	})
-	var trust memory
+	var trust ledger
 	f := open(t, sentinel.URL(), trusting(&trust), func(o *Options) { o.SentinelMaster = "main" })
 	f.mustBegin(f.ask("j", "a"), worker.Granted)
 	f.mustFinish(f.end("j", "a", worker.Succeeded), nil)
@@ -103,7 +93,7 @@ func TestSentinel(t *testing.T) {
 	master.Kill()
 	f.begunAgain(f.ask("k", "b"), time.Now())
 	f.mustBegin(f.ask("j", "c"), worker.Done)
-	if n := len(trust.ids()); n != 2 {
+	if n := trust.names(process); n != 2 {
 		t.Errorf("%d servers were seen", n)
 	}
 }
@@ -116,7 +106,7 @@ func TestReplica(t *testing.T) {
 	replica := servers.StartRedis(t, "--replicaof", host, port)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
-	_, err := Open(ctx, Options{URL: replica.URL(), Trust: &memory{}, SendWindow: 1, ConfirmTimeout: 1})
+	_, err := Open(ctx, Options{URL: replica.URL(), Trust: &ledger{}, SendWindow: 1, ConfirmTimeout: 1})
 	if !errors.Is(err, errReplica) {
 		t.Fatalf("error %v", err)
 	}

@@ -15,40 +15,53 @@ import (
 )
 
 // Trust remembers, outside of Redis and for all pods, from when on the grants of each
-// server process count. A server that was restarted, wiped or failed over may have
-// forgotten a lock whose prompt is still open: its process has a new replication id,
-// and until one lease has passed since the first pod saw it, nobody may begin.
+// server count. One that was restarted, wiped or failed over may have forgotten a lock
+// whose prompt is still open, and until one lease has passed since the first pod saw
+// that, nobody may begin. Two names tell: the process's replication id, which is new
+// with each start and each promotion, and the mark, a key that goes when the others do.
 //
-// CountsFrom returns the time, on the clock of the server process id, from which its
-// grants count. It stores a time long past for the very first id of a deployment, now +
-// lease for any other id that it does not know, and returns what is stored otherwise; two pods
-// that ask for the same id at once are told the same. now is that server's clock. The
-// call may block until ctx ends; after an error nothing is granted.
+// CountsFrom returns the time, on the server's clock, from which the grants of what is
+// named so count. It stores a time long past for the very first name of a kind, now +
+// wait for any other name that it does not know, and returns what is stored otherwise;
+// two pods that ask for the same name at once are told the same. now is the server's
+// clock. The call may block until ctx ends; after an error nothing is granted.
 //
 // So only readings of one server's clock are compared, and pods turn the difference
 // into a wait on their own monotonic clock. A server clock that is set back makes the
 // wait longer; one that is set forward makes it shorter by as much, as it does a lease.
 type Trust interface {
-	CountsFrom(ctx context.Context, id string, now time.Time, lease time.Duration) (time.Time, error)
+	CountsFrom(ctx context.Context, kind, name string, now time.Time, wait time.Duration) (time.Time, error)
 }
+
+// The kinds of names.
+const (
+	process = "process" // a replication id
+	memory  = "memory"  // a mark
+)
+
+// cutOff is for how long a master that was cut off may still grant to the pods on its
+// side after a replica was promoted: min-replicas-max-lag, which is 10 s by default and
+// looked at once a second, and some to spare.
+const cutOff = 15 * time.Second
 
 // quarantine is how long this process must not begin, because of a server that it
 // connected to. In a Cluster one such server holds up the accounts of all.
 type quarantine struct {
 	trust  Trust // nil: nothing is ever suspended
 	lease  time.Duration
+	cutOff time.Duration
 	logger *slog.Logger
 	start  time.Time    // with its monotonic reading, the zero of until
 	until  atomic.Int64 // nanoseconds after start
 	lead   atomic.Int64 // nanoseconds by which the server's clock is ahead of ours
 
 	mu    sync.Mutex
-	known map[string]bool // ids whose wait is in until
+	known map[string]bool // names whose wait is in until
 }
 
 func newQuarantine(o *Options) *quarantine {
 	return &quarantine{
-		trust: o.Trust, lease: o.lease(), logger: o.Logger,
+		trust: o.Trust, lease: o.lease(), cutOff: o.cutOff, logger: o.Logger,
 		start: time.Now(), known: make(map[string]bool),
 	}
 }
@@ -92,44 +105,51 @@ func (q *quarantine) examine(ctx context.Context, cn *redis.Conn) error {
 		return errReplica
 	case id == "":
 		return errNoID
+	case info["maxmemory_policy"] != "noeviction" && info["maxmemory"] != "0":
+		return errEvicts
 	}
 	now, err := cn.Time(ctx).Result()
 	if err != nil {
 		return err
 	}
 	q.lead.Store(int64(time.Until(now)))
-	return q.admit(ctx, id, now)
+	wait := q.lease
+	if promoted := info["master_replid2"]; strings.Trim(promoted, "0") != "" {
+		wait += q.cutOff
+	}
+	return q.admit(ctx, process, id, now, wait)
 }
 
 // Errors of a server that is not one to lock on.
 var (
 	errReplica = errors.New("it is a replica")
 	errNoID    = errors.New("it tells no master_replid by INFO")
+	errEvicts  = errors.New("it may evict locks: set maxmemory-policy to noeviction")
 )
 
-// admit raises until to when the server's grants count, once for each id.
-func (q *quarantine) admit(ctx context.Context, id string, now time.Time) error {
+// admit raises until to when the server's grants count, once for each name.
+func (q *quarantine) admit(ctx context.Context, kind, name string, now time.Time, wait time.Duration) error {
 	q.mu.Lock()
-	known := q.known[id]
+	known := q.known[name]
 	q.mu.Unlock()
 	if known {
 		return nil
 	}
-	from, err := q.trust.CountsFrom(ctx, id, now, q.lease)
+	from, err := q.trust.CountsFrom(ctx, kind, name, now, wait)
 	if err != nil {
-		return fmt.Errorf("ask whether %s is trusted: %w", id, err)
+		return fmt.Errorf("ask whether %s %s is trusted: %w", kind, name, err)
 	}
-	wait := min(from.Sub(now), q.lease)
+	wait = min(from.Sub(now), wait)
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.known[id] { // by another connection, just now
+	if q.known[name] { // by another connection, just now
 		return nil
 	}
-	q.known[id] = true
+	q.known[name] = true
 	if wait > 0 {
 		q.until.Store(max(q.until.Load(), int64(time.Since(q.start)+wait)))
-		q.logger.WarnContext(ctx, "redis is a server process that may have lost locks: no confirmation starts for now",
-			"server", id, "for", wait.Round(time.Millisecond))
+		q.logger.WarnContext(ctx, "redis was restarted, wiped or failed over and may have lost locks: no confirmation starts for now",
+			kind, name, "for", wait.Round(time.Millisecond))
 	}
 	return nil
 }

@@ -12,33 +12,42 @@ import (
 	"github.com/relogin/relogin/worker"
 )
 
-// memory is a [Trust] for one test: the first id counts at once.
-type memory struct {
+// ledger is a [Trust] for one test: the first name of a kind counts at once.
+type ledger struct {
 	sync.Mutex
-	from  map[string]time.Time
-	asked int
-	fail  error
+	from map[string]map[string]time.Time // by kind and name
+	fail error
 }
 
-func (m *memory) CountsFrom(_ context.Context, id string, now time.Time, lease time.Duration) (time.Time, error) {
-	m.Lock()
-	defer m.Unlock()
-	m.asked++
-	if m.fail != nil {
-		return time.Time{}, m.fail
+func (l *ledger) CountsFrom(_ context.Context, kind, name string, now time.Time, wait time.Duration) (time.Time, error) {
+	l.Lock()
+	defer l.Unlock()
+	if l.fail != nil {
+		return time.Time{}, l.fail
 	}
-	if m.from == nil {
-		m.from = map[string]time.Time{id: now}
-	} else if _, known := m.from[id]; !known {
-		m.from[id] = now.Add(lease)
+	if l.from == nil {
+		l.from = map[string]map[string]time.Time{}
 	}
-	return m.from[id], nil
+	names := l.from[kind]
+	if names == nil {
+		l.from[kind] = map[string]time.Time{name: now}
+	} else if _, known := names[name]; !known {
+		names[name] = now.Add(wait)
+	}
+	return l.from[kind][name], nil
+}
+
+// names returns how many of the kind are known.
+func (l *ledger) names(kind string) int {
+	l.Lock()
+	defer l.Unlock()
+	return len(l.from[kind])
 }
 
 func trusting(trust Trust) func(*Options) {
 	return func(o *Options) {
 		shortLease(o)
-		o.Trust, o.Timeout = trust, time.Second
+		o.Trust, o.Timeout, o.cutOff = trust, time.Second, time.Millisecond
 	}
 }
 
@@ -52,10 +61,10 @@ func TestRestart(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server := servers.StartRedis(t, args...)
-			var trust memory
+			var trust ledger
 			f := open(t, server.URL(), trusting(&trust))
 			f.mustBegin(f.ask("j", "a"), worker.Granted)
-			if n := len(trust.from); n != 1 || f.Stats().SuspendedFor != 0 {
+			if n := trust.names(process); n != 1 || f.Stats().SuspendedFor != 0 {
 				t.Fatalf("%d ids, suspended for %v", n, f.Stats().SuspendedFor)
 			}
 			server.Kill()
@@ -67,8 +76,8 @@ func TestRestart(t *testing.T) {
 			f.begunAgain(f.ask("k", "c"), restarted)
 
 			// Another pod learns of the same servers, and waits no longer.
-			second := open(t, server.URL(), trusting(&trust))
-			if n := len(trust.from); n != 2 || second.Stats().SuspendedFor != 0 {
+			second := open(t, server.URL(), trusting(&trust), func(o *Options) { o.Namespace = f.opts.Namespace })
+			if n := trust.names(process); n != 2 || second.Stats().SuspendedFor != 0 {
 				t.Fatalf("%d ids, suspended for %v", n, second.Stats().SuspendedFor)
 			}
 		})
@@ -88,7 +97,7 @@ func (f *fixture) begunAgain(a worker.Ask, since time.Time) {
 		switch answer.State {
 		case worker.Suspended:
 			suspended = true
-			if answer.Wait <= 0 || answer.Wait > f.Lease() {
+			if answer.Wait <= 0 || answer.Wait > f.Lease()+f.opts.cutOff {
 				f.tb.Fatalf("wait %v", answer.Wait)
 			}
 			// An ended job is concluded meanwhile.
@@ -109,14 +118,14 @@ func (f *fixture) begunAgain(a worker.Ask, since time.Time) {
 // its grant is undone.
 func TestGrantOnNewConnection(t *testing.T) {
 	server := servers.StartRedis(t)
-	trust := memory{from: map[string]time.Time{}}
+	var trust ledger
 	f := open(t, server.URL(), trusting(&trust))
 	f.trusted.until.Store(0) // as if the connections of Open had not been
 	f.trusted.known = map[string]bool{}
 	if err := f.raw.Do(t.Context(), "client", "kill", "type", "normal", "skipme", "no").Err(); err == nil {
 		t.Log("the client survived") // it may be told before it is killed
 	}
-	trust.from = map[string]time.Time{"another": {}}
+	trust.from[process] = map[string]time.Time{"another": {}}
 	eventually(t, "suspended", func() bool {
 		answer, err := f.Begin(t.Context(), f.ask("j", "a"))
 		if answer.State == worker.Granted {
@@ -124,12 +133,12 @@ func TestGrantOnNewConnection(t *testing.T) {
 		}
 		return err == nil && answer.State == worker.Suspended
 	})
-	f.wantKeys()
+	f.wantKeys(f.mark.key)
 }
 
 // TestTrustFails has the store of trusted ids out of reach: nothing is granted.
 func TestTrustFails(t *testing.T) {
-	trust := memory{fail: errors.New("no quorum")}
+	trust := ledger{fail: errors.New("no quorum")}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	o := Options{URL: servers.RealRedis(t), Namespace: servers.Namespace(t), Trust: &trust, SendWindow: 1, ConfirmTimeout: 1}
@@ -144,7 +153,7 @@ func TestTrustFails(t *testing.T) {
 
 // TestNoID has a server that can't be told from another: refused at once.
 func TestNoID(t *testing.T) {
-	o := Options{URL: servers.EmbeddedRedis(t), Trust: &memory{}, SendWindow: 1, ConfirmTimeout: 1}
+	o := Options{URL: servers.EmbeddedRedis(t), Trust: &ledger{}, SendWindow: 1, ConfirmTimeout: 1}
 	if _, err := Open(t.Context(), o); !errors.Is(err, errNoID) {
 		t.Fatalf("error %v", err)
 	}
@@ -158,18 +167,66 @@ func TestClockDifference(t *testing.T) {
 		"the clock went back": {time.Hour, 59 * time.Second, time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := Options{Trust: &memory{from: map[string]time.Time{"id": now.Add(c.from)}}}
+			o := Options{Trust: &ledger{from: map[string]map[string]time.Time{process: {"id": now.Add(c.from)}}}}
 			if err := o.check(); err == nil {
 				t.Fatal("options without windows")
 			}
 			q := newQuarantine(&o)
 			q.lease = time.Minute
-			if err := q.admit(t.Context(), "id", now); err != nil {
+			if err := q.admit(t.Context(), process, "id", now, q.lease); err != nil {
 				t.Fatal(err)
 			}
 			if wait := q.wait(); wait < c.min || wait > c.max {
 				t.Fatalf("wait %v", wait)
 			}
 		})
+	}
+}
+
+// TestFlush takes the keys from a server that goes on: the next grant is one lease after
+// somebody noticed, for every pod.
+func TestFlush(t *testing.T) {
+	server := servers.StartRedis(t)
+	var trust ledger
+	f := open(t, server.URL(), trusting(&trust))
+	second := open(t, server.URL(), trusting(&trust), func(o *Options) { o.Namespace = f.opts.Namespace })
+	f.mustBegin(f.ask("j", "a"), worker.Granted)
+	servers.Ask(t, server.Addr, "FLUSHALL")
+	flushed := time.Now()
+	second.mustBegin(f.ask("k", "b"), worker.Suspended)
+	f.mustBegin(f.ask("k", "c"), worker.Suspended)
+	f.begunAgain(f.ask("k", "d"), flushed)
+	second.mustBegin(second.ask("l", "e"), worker.Held)
+	if n := trust.names(memory); n != 2 {
+		t.Errorf("%d marks were seen", n)
+	}
+}
+
+// TestMarkOutOfReach has the store of trusted names fail after a flush.
+func TestMarkOutOfReach(t *testing.T) {
+	server := servers.StartRedis(t)
+	var trust ledger
+	f := open(t, server.URL(), trusting(&trust))
+	servers.Ask(t, server.Addr, "FLUSHALL")
+	trust.Lock()
+	trust.fail = errors.New("no quorum")
+	trust.Unlock()
+	for range 3 {
+		if answer, err := f.Begin(t.Context(), f.ask("j", "a")); !errors.Is(err, trust.fail) {
+			t.Fatalf("begun: %+v, %v", answer, err)
+		}
+	}
+	trust.Lock()
+	trust.fail = nil
+	trust.Unlock()
+	f.mustBegin(f.ask("j", "b"), worker.Suspended)
+}
+
+// TestEviction has a server that may evict locks: refused at once.
+func TestEviction(t *testing.T) {
+	server := servers.StartRedis(t, "--maxmemory", "100mb", "--maxmemory-policy", "volatile-lru")
+	o := Options{URL: server.URL(), Trust: &ledger{}, SendWindow: 1, ConfirmTimeout: 1}
+	if _, err := Open(t.Context(), o); !errors.Is(err, errEvicts) {
+		t.Fatalf("error %v", err)
 	}
 }

@@ -517,9 +517,12 @@ func TestTrust(t *testing.T) {
 		{"zero", now, time.Unix(0, 0)}, {"one", now, now.Add(time.Minute)}, {"one", later, now.Add(time.Minute)},
 		{"two", later, later.Add(time.Minute)}, {"zero", later, time.Unix(0, 0)},
 	} {
-		got, err := trust.CountsFrom(t.Context(), test.id, test.now, time.Minute)
+		got, err := trust.CountsFrom(t.Context(), "process", test.id, test.now, time.Minute)
 		if err != nil || !got.Equal(test.want) {
 			t.Errorf("%s at %v counts from %v, %v; want %v", test.id, test.now, got, err, test.want)
 		}
+	}
+	if got, err := trust.CountsFrom(t.Context(), "memory", "one", later, time.Minute); err != nil || got.Unix() != 0 {
+		t.Errorf("the first of another kind counts from %v, %v", got, err)
 	}
 }

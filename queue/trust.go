@@ -11,13 +11,10 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Trust remembers from when on the grants of each Redis server process count, in the
+// Trust remembers from when on the grants of each Redis server count, in the
 // JetStream bucket <NAMESPACE>_REDIS: outside of Redis, and the same for all pods.
 // It fulfils package cache's Trust.
 type Trust struct{ bucket jetstream.KeyValue }
-
-// firstKey holds the id of the deployment's first server process.
-const firstKey = "first"
 
 // OpenTrust returns the namespace's bucket, and creates it with that many replicas
 // where it is missing.
@@ -31,7 +28,7 @@ func OpenTrust(ctx context.Context, nc *nats.Conn, namespace string, replicas in
 	if errors.Is(err, jetstream.ErrBucketNotFound) {
 		bucket, err = js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
 			Bucket: name, Replicas: replicas,
-			Description: "from when on the grants of each Redis server process count",
+			Description: "from when on the grants of each Redis server count",
 		})
 	}
 	if err != nil {
@@ -40,25 +37,27 @@ func OpenTrust(ctx context.Context, nc *nats.Conn, namespace string, replicas in
 	return &Trust{bucket}, nil
 }
 
-// CountsFrom returns from when on, by its own clock, the grants of the server process
-// count. The first one of a deployment has always counted, any other one that is new
-// counts from now + lease. It blocks until the bucket has answered.
-func (t *Trust) CountsFrom(ctx context.Context, id string, now time.Time, lease time.Duration) (time.Time, error) {
-	first, err := t.settle(ctx, firstKey, id)
+// CountsFrom returns from when on, by the server's clock, the grants of what has that
+// name count. The first one of a kind has always counted, any other one that is new
+// counts from now + wait. It blocks until the bucket has answered. Kinds and names
+// consist of A-Z a-z 0-9 _ - alone.
+func (t *Trust) CountsFrom(ctx context.Context, kind, name string, now time.Time, wait time.Duration) (time.Time, error) {
+	first, err := t.settle(ctx, kind+".first", name)
 	if err != nil {
 		return time.Time{}, err
 	}
-	from := now.Add(lease)
-	if first == id {
+	from := now.Add(wait)
+	if first == name {
 		from = time.Unix(0, 0) // pods that start together read the clock one after the other
 	}
-	stored, err := t.settle(ctx, id, from.Format(time.RFC3339Nano))
+	key := kind + "." + name
+	stored, err := t.settle(ctx, key, from.Format(time.RFC3339Nano))
 	if err != nil {
 		return time.Time{}, err
 	}
 	from, err = time.Parse(time.RFC3339Nano, stored)
 	if err != nil {
-		return time.Time{}, fmt.Errorf("read %s in bucket %s: %w", id, t.bucket.Bucket(), err)
+		return time.Time{}, fmt.Errorf("read %s in bucket %s: %w", key, t.bucket.Bucket(), err)
 	}
 	return from, nil
 }
