@@ -18,6 +18,7 @@ func (t *task) finish(ctx context.Context, end *Conclusion) error {
 		return nil // nothing can be remembered of it
 	}
 	t.decided = time.Now()
+	failpoint("concluded")
 	ctx, cancel := afterwards(ctx)
 	defer cancel()
 	result, err := backoff.Retry(ctx, func() (Result, error) {
@@ -36,6 +37,7 @@ func (t *task) finish(ctx context.Context, end *Conclusion) error {
 	}, backoff.WithBackOff(newBackOff(firstRetry)), backoff.WithMaxElapsedTime(t.w.SendWindow+t.w.ConfirmTimeout))
 	switch {
 	case err == nil:
+		failpoint("stored")
 		t.known = t.known || !result.FinishedAt.Equal(end.Result.FinishedAt) // another delivery's
 		end.Result = result
 	case errors.Is(err, ErrSuperseded), errors.Is(err, ErrEnded):
@@ -62,6 +64,7 @@ func (t *task) settle(ctx context.Context, end *Conclusion, err error) {
 	defer cancel()
 	if err == nil {
 		err = t.announce(ctx, end.Result)
+		failpoint("published")
 	}
 	if t.dead != nil && !isHandBack(err) {
 		if buried := t.bury(ctx); buried != nil {
@@ -73,6 +76,7 @@ func (t *task) settle(ctx context.Context, end *Conclusion, err error) {
 	case errors.As(err, &back):
 		t.w.locker.Excuse(t.job.WcID, t.job.ID)
 		t.d.HandBack(back.after)
+		failpoint("handedBack")
 		t.log(ctx, slog.LevelDebug, "job handed back", "after", back.after)
 	case t.dead != nil:
 		t.d.Term()
@@ -85,6 +89,7 @@ func (t *task) settle(ctx context.Context, end *Conclusion, err error) {
 		t.log(ctx, slog.LevelError, "job handed back for a minute", "error", err)
 	default:
 		t.d.Ack()
+		failpoint("acked")
 		t.w.locker.Shrink(t.job.WcID, t.job.ID)
 	}
 }
@@ -141,6 +146,7 @@ func (t *task) bury(ctx context.Context) error {
 		return handBack{}
 	}
 	t.w.metrics.dead.Inc()
+	failpoint("buried")
 	return nil
 }
 

@@ -108,6 +108,7 @@ func (t *task) release(ctx context.Context) {
 		t.log(ctx, slog.LevelWarn, "letting go of the account failed: it stays locked until the job asks again or its lease ends", "error", err)
 		return
 	}
+	failpoint("released")
 	t.token = ""
 	if waited {
 		t.w.queue.Freed(t.job.WcID)

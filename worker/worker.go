@@ -14,6 +14,7 @@ func (w *Worker) handle(ctx context.Context, d *Delivery) {
 	t := w.newTask(d)
 	defer t.leave()
 	defer t.survive(ctx)
+	failpoint("taken")
 	t.job, t.dead = d.Job()
 	for {
 		end, err := t.pursue(ctx)
@@ -91,8 +92,10 @@ func (t *task) begin(ctx context.Context) (answer Answer, err error) {
 			return Answer{}, handBack{}
 		}
 		t.asked = time.Now()
+		failpoint("asking")
 		answer, err = t.w.locker.Begin(ctx, t.nextAsk())
 		if err == nil {
+			failpoint("asked")
 			t.now = answer.Now
 			if answer.State != Granted && answer.State != Suspended {
 				t.token = ""
@@ -201,12 +204,15 @@ func (t *task) call(ctx context.Context, sent func()) (Reply, error) {
 	t.startedAt = t.clock()
 	started := time.Now()
 	defer func() { t.elsewhere += time.Since(started) }()
+	failpoint("calling")
+	defer failpoint("answered")
 	return w.gateway.SecondLogin(ctx, t.job, func() error {
 		if sinceBothClocks(t.asked) > w.SendWindow {
 			return errSlow
 		}
 		t.used = t.token
 		sent()
+		failpoint("sending")
 		return nil
 	})
 }

@@ -50,6 +50,7 @@ func (g *Gateway) secondLogin(w http.ResponseWriter, r *http.Request) {
 	}
 	var ask struct {
 		WcID string `json:"wcId"`
+		AID  string `json:"aid"`
 	}
 	if err := json.Unmarshal(body, &ask); err != nil || ask.WcID == "" {
 		http.Error(w, "the body is no JSON object with a wcId", http.StatusBadRequest)
@@ -64,7 +65,7 @@ func (g *Gateway) secondLogin(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "busy", http.StatusServiceUnavailable)
 		return
 	}
-	p := g.open(ask.WcID, b)
+	p := g.open(ask.WcID, ask.AID, b)
 	if b.Fault != NoFault {
 		g.fail(w, r, b.Fault)
 		return
@@ -73,6 +74,7 @@ func (g *Gateway) secondLogin(w http.ResponseWriter, r *http.Request) {
 	case <-p.ended:
 		writeJSON(w, g.reply(ask.WcID, b, p))
 	case <-r.Context().Done():
+		g.hungUp(p)
 	case <-g.done:
 		panic(http.ErrAbortHandler)
 	}

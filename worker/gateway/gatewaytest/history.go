@@ -25,11 +25,23 @@ func (h *history) add(p Prompt) int {
 }
 
 func (h *history) end(n int, a Answer) {
-	if h.next-n > h.limit {
-		return // forgotten
+	if p := h.prompt(n); p != nil {
+		p.End, p.Answer = time.Now(), a
 	}
-	p := &h.ring[n%h.limit]
-	p.End, p.Answer = time.Now(), a
+}
+
+func (h *history) gone(n int) {
+	if p := h.prompt(n); p != nil {
+		p.Gone = time.Now()
+	}
+}
+
+// prompt returns nil when it is forgotten.
+func (h *history) prompt(n int) *Prompt {
+	if h.next-n > h.limit {
+		return nil
+	}
+	return &h.ring[n%h.limit]
 }
 
 func (h *history) all() []Prompt {

@@ -26,7 +26,9 @@ type Stats struct {
 // Prompt is one prompt, from its request to its answer.
 type Prompt struct {
 	WcID   string    `json:"wcId"`
+	AID    string    `json:"aid,omitempty"` // as the caller sent it
 	Start  time.Time `json:"start"`
+	Gone   time.Time `json:"gone,omitzero"`    // when the caller hung up; zero: it did not
 	End    time.Time `json:"end,omitzero"`     // zero: open
 	Answer Answer    `json:"answer,omitempty"` // empty: open
 }
@@ -68,12 +70,12 @@ func (g *Gateway) behaviour(wcID string) Behaviour {
 }
 
 // open makes the account's phone ask.
-func (g *Gateway) open(wcID string, b Behaviour) *openPrompt {
+func (g *Gateway) open(wcID, aid string, b Behaviour) *openPrompt {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	acc := g.account(wcID)
 	p := &openPrompt{account: acc, ended: make(chan struct{})}
-	p.number = g.history.add(Prompt{WcID: wcID, Start: time.Now()})
+	p.number = g.history.add(Prompt{WcID: wcID, AID: aid, Start: time.Now()})
 	acc.prompts = append(acc.prompts, p)
 	g.count(wcID, acc)
 	answer, after := g.reaction(b)
@@ -127,6 +129,13 @@ func (g *Gateway) reaction(b Behaviour) (Answer, time.Duration) {
 	default:
 		return b.Answer, after
 	}
+}
+
+// hungUp notes that nobody waits for the prompt's answer any more.
+func (g *Gateway) hungUp(p *openPrompt) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.history.gone(p.number)
 }
 
 // end ends the prompt, once. The lock is held.
