@@ -1,0 +1,192 @@
+//go:build linux
+
+package faults
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"text/tabwriter"
+	"time"
+
+	"github.com/redis/go-redis/v9/logging"
+
+	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/gateway/gatewaytest"
+)
+
+var (
+	length = flag.Duration("for", 20*time.Second, "how long faults are injected")
+	seed   = flag.Uint64("seed", 0, "of what happens when; 0: any")
+)
+
+// round is for how long one deployment is kept.
+const round = 3 * time.Minute
+
+// TestFaults injects faults into one deployment after the other, by turns with a single
+// Redis server and with a master, its replicas and sentinels, and checks each at its end.
+func TestFaults(t *testing.T) {
+	needRoot(t)
+	logging.Disable() // go-redis's own: connections are refused all the time
+	p, err := build(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if *seed == 0 {
+		*seed = uint64(time.Now().UnixNano())
+	}
+	t.Logf("go test ./test/faults -v -args -for %v -seed %d", *length, *seed)
+	random := rand.New(rand.NewPCG(*seed, 0))
+	injected, total := map[string]int{}, &verdict{outcomes: map[worker.Outcome]int{}}
+	decks := map[bool]*deck{}
+	start := time.Now()
+	for n := 0; time.Since(start) < *length && !t.Failed(); n++ {
+		sentinel := n%2 == 1
+		left := min(round, max(*length/2, time.Second), *length-time.Since(start))
+		t.Run(fmt.Sprintf("round %d", n+1), func(t *testing.T) {
+			if decks[sentinel] == nil {
+				decks[sentinel] = newDeck(random, deckOf(sentinel), injected)
+			}
+			w := newWorld(t, p, random, sentinel)
+			w.play(decks[sentinel], left)
+			w.judge(total)
+			w.noHeadOfLine()
+			if t.Failed() {
+				w.keepLogs()
+			}
+		})
+	}
+	fmt.Print(table(injected, total, time.Since(start)))
+}
+
+// needRoot skips the test of who may not mount a file system.
+func needRoot(t *testing.T) {
+	if os.Geteuid() == 0 {
+		return
+	}
+	if os.Getenv("CI") == "true" {
+		t.Fatal("needs root: one NATS server's disk gets full")
+	}
+	t.Skip("needs root: one NATS server's disk gets full")
+}
+
+// play has the workers under load and faults for so long, and ends when all is healed
+// and drained.
+func (w *world) play(d *deck, duration time.Duration) {
+	ctx, cancel := context.WithTimeout(w.t.Context(), duration)
+	defer cancel()
+	ready := func() bool {
+		return !slices.ContainsFunc(w.workers, func(p *process) bool { return !p.says("worker ready") })
+	}
+	if !eventually(time.Minute, ready) {
+		w.keepLogs()
+		w.t.Fatal("the workers do not come up")
+	}
+	var running sync.WaitGroup
+	running.Go(func() { w.load.run(ctx) })
+	running.Go(func() { w.load.people(ctx) })
+	d.play(ctx, w)
+	running.Wait()
+	w.load.hold(gatewaytest.Behaviour{})() // everybody confirms
+	if !w.drained() {
+		w.keepLogs()
+	}
+}
+
+// noHeadOfLine has one account's jobs wait, and sees others pass them.
+func (w *world) noHeadOfLine() {
+	w.gateway.Set("stuck", gatewaytest.Behaviour{Manual: true})
+	submit := func(id, account string) {
+		job := worker.Job{ID: id, WcID: account, AID: id}
+		data, err := job.Encode(worker.EncodingMsgpack)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		if _, err := w.js.Publish(w.t.Context(), namespace+".jobs.normal", data); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	ended := func(id string) bool {
+		return slices.ContainsFunc(w.events(), func(e stored) bool { return e.JobID == id })
+	}
+	for i := range 200 {
+		submit(fmt.Sprint("stuck-", i), "stuck")
+	}
+	if err := w.gateway.WaitOpen(w.t.Context(), "stuck"); err != nil {
+		w.t.Fatal(err)
+	}
+	submit("free", "free")
+	if !eventually(confirmTimeout, func() bool { return ended("free") }) || w.gateway.Account("stuck").Open != 1 {
+		w.t.Error("BLOCKED: a job waited for another account's person")
+	}
+	w.gateway.Answer("stuck", gatewaytest.Confirm)
+	if !eventually(time.Minute, func() bool { return ended("stuck-0") && ended("stuck-199") }) {
+		w.t.Error("LOST: jobs that shared one confirmation")
+	}
+	if n := w.gateway.Account("stuck").Prompts; n != 1 {
+		w.t.Errorf("TWICE: one tap should have answered all, and there were %d prompts", n)
+	}
+}
+
+// keepLogs leaves the end of every process's output where it can be read after a failure.
+func (w *world) keepLogs() {
+	dir, err := os.MkdirTemp("", "relogin-faults-")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, p := range slices.Concat(w.workers, w.nats, w.redis.processes()) {
+		if err := os.WriteFile(dir+"/"+p.name+".log", []byte(p.log.String()), 0o600); err != nil {
+			w.t.Error(err)
+		}
+	}
+	w.t.Errorf("not all as promised: the processes' logs are in %s", dir)
+}
+
+// table shows what was done, and what came of it.
+func table(injected map[string]int, v *verdict, took time.Duration) string {
+	var text strings.Builder
+	out := tabwriter.NewWriter(&text, 0, 4, 2, ' ', 0)
+	row := func(name string, value any) { fmt.Fprintf(out, "%s\t%v\n", name, value) }
+	var names []string
+	sum := 0
+	for name, n := range injected {
+		names = append(names, name)
+		sum += n
+	}
+	slices.Sort(names)
+	fmt.Fprintf(out, "\nfault\tinjected\n")
+	for _, name := range names {
+		row(name, injected[name])
+	}
+	fmt.Fprintf(out, "\n%v with %d workers, seed %d\t\n", took.Round(time.Second), workers, *seed)
+	row("deployments", v.rounds)
+	row("faults injected", sum)
+	row("jobs", v.jobs)
+	row("events", v.events)
+	row("prompts", v.prompts)
+	row("most prompts open at once for one account (must be 1)", v.mostOpen)
+	row("most events for one job (must be 1)", v.mostEvents)
+	row("jobs lost (must be 0)", v.lost)
+	row("jobs prompted twice (must be 0)", v.twice)
+	row("jobs prompted twice after Redis lost its data", v.twiceLost)
+	row("events that contradict (must be 0)", v.wrong)
+	row("shared", v.shared)
+	row("reconciled", v.reconciled)
+	for _, o := range worker.Outcomes() {
+		row(string(o), v.outcomes[o])
+	}
+	slices.Sort(v.takeovers)
+	if n := len(v.takeovers); n > 0 {
+		row("prompts whose worker was killed", n)
+		row("takeover p50", v.takeovers[n/2].Round(time.Millisecond))
+		row("takeover p99", v.takeovers[n*99/100].Round(time.Millisecond))
+	}
+	_ = out.Flush()
+	return text.String()
+}

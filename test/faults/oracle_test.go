@@ -1,0 +1,226 @@
+//go:build linux
+
+package faults
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/gateway/gatewaytest"
+)
+
+// drained waits until every job has its event and has left the queue.
+func (w *world) drained() bool {
+	count := func(stream string) (uint64, bool) {
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		defer cancel()
+		s, err := w.js.Stream(ctx, strings.ToUpper(namespace)+stream)
+		if err != nil {
+			return 0, false
+		}
+		return s.CachedInfo().State.Msgs, true
+	}
+	return eventually(3*time.Minute, func() bool {
+		left, ok := count("_JOBS")
+		events, known := count("_EVENTS")
+		jobs := w.load.stored()
+		return ok && known && left == 0 && events >= uint64(jobs)
+	})
+}
+
+// stored is an event as it is in the stream.
+type stored struct {
+	*worker.Event
+	at time.Time
+}
+
+// events reads the whole stream, message by message, with nothing of the product's but
+// the decoder.
+func (w *world) events() (all []stored) {
+	var stream jetstream.Stream
+	var err error
+	ok := eventually(time.Minute, func() bool {
+		stream, err = w.js.Stream(w.t.Context(), strings.ToUpper(namespace)+"_EVENTS")
+		return err == nil
+	})
+	if !ok {
+		w.t.Fatal(err)
+	}
+	for n := uint64(1); n <= stream.CachedInfo().State.LastSeq; n++ {
+		var msg *jetstream.RawStreamMsg
+		ok := eventually(20*time.Second, func() bool { msg, err = stream.GetMsg(w.t.Context(), n); return err == nil })
+		if !ok {
+			w.t.Fatalf("read event %d: %v", n, err)
+		}
+		e, err := worker.DecodeEvent(msg.Data, msg.Header.Get("Content-Type"))
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		if id := msg.Header.Get(nats.MsgIdHdr); id != e.ID {
+			w.t.Errorf("event %s was stored under the id %q", e.ID, id)
+		}
+		all = append(all, stored{e, msg.Time})
+	}
+	return all
+}
+
+// verdict is what the table shows of one run, or of several together.
+type verdict struct {
+	rounds, jobs, events, prompts, dead int
+	mostOpen, mostEvents                int // at once on one account; of one job
+	lost, twice                         int // jobs without an event; jobs prompted twice, and no data of Redis's was lost meanwhile
+	twiceLost                           int // jobs prompted twice, and it was
+	wrong                               int // events that contradict a job or another event
+	outcomes                            map[worker.Outcome]int
+	shared, reconciled                  int
+	takeovers                           []time.Duration
+}
+
+// judge checks the promises against what the gateway and the stream have recorded.
+func (w *world) judge(v *verdict) {
+	l := w.load
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	events, prompts := w.events(), w.gateway.Prompts()
+	v.rounds++
+	v.jobs += len(l.jobs)
+	v.dead += l.dead
+	v.events += len(events)
+	v.prompts += len(prompts)
+	v.mostOpen = max(v.mostOpen, w.mostOpen(prompts))
+	byJob := map[string][]stored{}
+	for _, e := range events {
+		byJob[e.JobID] = append(byJob[e.JobID], e)
+		v.outcomes[e.Outcome]++
+		if e.SharedWith != "" {
+			v.shared++
+		}
+		if e.Reconciled {
+			v.reconciled++
+		}
+	}
+	for id := range l.jobs {
+		if len(byJob[id]) == 0 {
+			v.lost++
+			w.t.Errorf("LOST: job %s of %s has no event", id, l.jobs[id].WcID)
+		}
+	}
+	for id, all := range byJob {
+		v.mostEvents = max(v.mostEvents, len(all))
+		if len(all) > 1 {
+			w.t.Errorf("TWICE: job %s has %d events: %+v", id, len(all), all)
+		}
+		if wrong := l.contradiction(all[0], byJob); wrong != "" {
+			v.wrong++
+			w.t.Errorf("WRONG: event of job %s: %s: %+v", id, wrong, all[0])
+		}
+	}
+	w.promptedTwice(prompts, v)
+	w.takeovers(prompts, byJob, v)
+}
+
+// mostOpen recomputes how many prompts were open at once on one account.
+func (w *world) mostOpen(prompts []gatewaytest.Prompt) (most int) {
+	byAccount := map[string][]gatewaytest.Prompt{}
+	for _, p := range prompts {
+		byAccount[p.WcID] = append(byAccount[p.WcID], p)
+	}
+	for account, all := range byAccount {
+		slices.SortFunc(all, func(a, b gatewaytest.Prompt) int { return a.Start.Compare(b.Start) })
+		for i, p := range all {
+			open := 1
+			for _, q := range all[:i] {
+				if q.End.IsZero() || q.End.After(p.Start) {
+					open++
+					w.t.Errorf("OVERLAP: %s was prompted for %s %s while its prompt for %s was open, %s to %s", account,
+						p.AID, p.Start.Format(stamp), q.AID, q.Start.Format(stamp), q.End.Format(stamp))
+				}
+			}
+			most = max(most, open)
+		}
+	}
+	if counted := w.gateway.Stats().MaxOpenPerAccount; counted != most {
+		w.t.Errorf("the gateway counted %d prompts open at once, its record shows %d", counted, most)
+	}
+	return most
+}
+
+const stamp = "15:04:05.000"
+
+// contradiction returns what an event says that cannot be, "" if nothing.
+func (l *load) contradiction(e stored, byJob map[string][]stored) string {
+	job, known := l.jobs[e.JobID]
+	switch {
+	case !known:
+		return "no such job was stored"
+	case e.WcID != job.WcID || e.Tenant != cmp.Or(job.Tenant, "default"):
+		return "its account or tenant is another"
+	case (e.Outcome == worker.Invalid) != l.invalid[e.JobID]:
+		return fmt.Sprintf("outcome %s", e.Outcome)
+	case e.Outcome == worker.Expired && job.Deadline.IsZero():
+		return "there was no deadline"
+	case e.Outcome == worker.Expired && e.at.Before(job.Deadline.Add(-1500*time.Millisecond)):
+		return "more than the minimal time was left"
+	case e.Prompted && e.SharedWith != "":
+		return "prompted and shared"
+	case e.Outcome == worker.Succeeded && (e.Login == nil || e.Login.WID == "" || e.Login.WcID != e.WcID):
+		return "a success without its login"
+	case e.SharedWith == "":
+		return ""
+	}
+	with := byJob[e.SharedWith]
+	switch {
+	case len(with) == 0:
+		return "shared with a job that has no event"
+	case with[0].WcID != e.WcID || with[0].Tenant != e.Tenant || !with[0].Prompted:
+		return fmt.Sprintf("shared with another's, or one that did not prompt: %+v", with[0])
+	case with[0].Outcome != e.Outcome:
+		return fmt.Sprintf("shared %s with %s", e.Outcome, with[0].Outcome)
+	}
+	return ""
+}
+
+// promptedTwice counts the jobs that made their phone ask more than once.
+func (w *world) promptedTwice(prompts []gatewaytest.Prompt, v *verdict) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	last := map[string]time.Time{}
+	for _, p := range prompts {
+		before, again := last[p.AID]
+		last[p.AID] = p.Start
+		if !again {
+			continue
+		}
+		// What was written shortly before a loss is gone; half a second is the fault's own.
+		forgotten := slices.ContainsFunc(w.losses, func(loss time.Time) bool {
+			return loss.After(before.Add(-lease)) && loss.Before(p.Start.Add(500*time.Millisecond))
+		})
+		if forgotten {
+			v.twiceLost++
+		} else {
+			v.twice++
+			w.t.Errorf("PROMPTED TWICE: job %s of %s, %s and %s", p.AID, p.WcID, before.Format(stamp), p.Start.Format(stamp))
+		}
+	}
+}
+
+// takeovers collects how long the jobs whose worker was killed took to end.
+func (w *world) takeovers(prompts []gatewaytest.Prompt, byJob map[string][]stored, v *verdict) {
+	for _, p := range prompts {
+		for _, process := range w.workers {
+			killed := slices.ContainsFunc(process.killed, func(at time.Time) bool { return p.Gone.Sub(at).Abs() < 300*time.Millisecond })
+			if events := byJob[p.AID]; killed && len(events) > 0 {
+				v.takeovers = append(v.takeovers, events[0].at.Sub(p.Gone))
+				break
+			}
+		}
+	}
+}

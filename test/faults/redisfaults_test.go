@@ -1,0 +1,148 @@
+//go:build linux
+
+package faults
+
+import (
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/relogin/relogin/worker/gateway/gatewaytest"
+)
+
+// redisFaults happen to a single server.
+func redisFaults() []fault {
+	restarted := func(name string, empty bool) fault {
+		return during(name, moment, 3*second, func(w *world) func() {
+			s := w.redis.servers[0]
+			w.restarting.Lock()
+			s.kill()
+			if empty {
+				w.lost()
+				_ = os.RemoveAll(filepath.Join(s.dir, "appendonlydir"))
+			}
+			return func() {
+				defer w.restarting.Unlock()
+				s.start()
+				eventually(20*second, s.up)
+			}
+		})
+	}
+	command := func(name string, command ...any) fault {
+		return once("Redis: "+name, func(w *world) { ask(w.redis.servers[0].addr, command...) })
+	}
+	return []fault{
+		restarted("Redis: killed -9, restarted with its data", false),
+		restarted("Redis: killed -9, restarted without its data", true),
+		once("Redis: FLUSHALL", func(w *world) {
+			ask(w.redis.servers[0].addr, "FLUSHALL")
+			w.lost()
+		}),
+		command("SCRIPT FLUSH", "SCRIPT", "FLUSH"),
+		command("every client killed", "CLIENT", "KILL", "TYPE", "normal"),
+		during("Redis: SIGSTOP", moment, 5*second, func(w *world) func() {
+			w.redis.servers[0].signal(syscall.SIGSTOP)
+			return func() { w.redis.servers[0].signal(syscall.SIGCONT) }
+		}),
+		during("Redis: out of memory", moment, 3*second, func(w *world) func() {
+			ask(w.redis.servers[0].addr, "CONFIG", "SET", "maxmemory", "1")
+			return func() { ask(w.redis.servers[0].addr, "CONFIG", "SET", "maxmemory", "0") }
+		}),
+	}
+}
+
+// failoverFaults happen to a master with two replicas and three sentinels.
+func failoverFaults() []fault {
+	promoted := func(name string, inflict func(w *world, master *redisServer, replicas []*redisServer)) fault {
+		return fault{name: name, inflict: func(w *world) (func(), bool) {
+			w.restarting.Lock()
+			defer w.restarting.Unlock()
+			if !eventually(60*second, w.redis.steady) {
+				return nil, false
+			}
+			master := w.redis.master()
+			var replicas []*redisServer
+			for _, s := range w.redis.servers {
+				if s != master {
+					replicas = append(replicas, s)
+				}
+			}
+			inflict(w, master, replicas)
+			w.lost()
+			return nil, eventually(60*second, w.redis.steady) && w.redis.master() != master
+		}}
+	}
+	moved := func(w *world, from *redisServer) {
+		eventually(30*second, func() bool { now := w.redis.master(); return now != nil && now != from })
+	}
+	return []fault{
+		promoted("Redis: master killed -9, a replica promoted", func(w *world, master *redisServer, _ []*redisServer) {
+			w.lost()
+			master.kill()
+			moved(w, master)
+			master.start()
+		}),
+		promoted("Redis: a replica promoted that lags", func(w *world, master *redisServer, replicas []*redisServer) {
+			for _, r := range replicas {
+				r.signal(syscall.SIGSTOP)
+			}
+			pause(w.t.Context(), 2*second) // what is written meanwhile is lost
+			w.lost()
+			master.kill()
+			for _, r := range replicas {
+				r.signal(syscall.SIGCONT)
+			}
+			moved(w, master)
+			master.start()
+		}),
+		promoted("Redis: a replica promoted while the master is paused", func(w *world, master *redisServer, _ []*redisServer) {
+			w.lost()
+			master.signal(syscall.SIGSTOP)
+			moved(w, master)
+			master.signal(syscall.SIGCONT) // it answers those who are still connected
+		}),
+		promoted("Redis: SENTINEL FAILOVER", func(w *world, master *redisServer, _ []*redisServer) {
+			w.lost()
+			ask(w.redis.sentinels[0], "SENTINEL", "FAILOVER", "main")
+			moved(w, master)
+		}),
+		{"Redis: both replicas SIGSTOP, writes refused", [2]time.Duration{11 * second, 13 * second}, func(w *world) (func(), bool) {
+			w.restarting.Lock()
+			if !eventually(60*second, w.redis.steady) {
+				w.restarting.Unlock()
+				return nil, false
+			}
+			master := w.redis.master()
+			each := func(s syscall.Signal) {
+				for _, r := range w.redis.servers {
+					if r != master {
+						r.signal(s)
+					}
+				}
+			}
+			each(syscall.SIGSTOP)
+			return func() { each(syscall.SIGCONT); w.restarting.Unlock() }, true
+		}},
+	}
+}
+
+func gatewayFaults() []fault {
+	all := func(name string, b gatewaytest.Behaviour) fault {
+		return during("gateway: "+name, second, 4*second, func(w *world) func() { return w.load.hold(b) })
+	}
+	down := func(name string, status int) fault {
+		return during("gateway: "+name, second, 4*second, func(w *world) func() {
+			w.gateway.SetDown(status)
+			return func() { w.gateway.SetDown(0) }
+		})
+	}
+	return []fault{
+		all("hangs", gatewaytest.Behaviour{Fault: gatewaytest.Hang}),
+		all("resets connections", gatewaytest.Behaviour{Fault: gatewaytest.Reset}),
+		all("answers late", gatewaytest.Behaviour{After: confirmTimeout - second/10}),
+		all("answers 500 after prompts", gatewaytest.Behaviour{Fault: gatewaytest.ServerError}),
+		down("answers 500", 500),
+		down("answers 503", 503),
+	}
+}

@@ -1,0 +1,204 @@
+//go:build linux
+
+package faults
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/relogin/relogin/worker/gateway/gatewaytest"
+)
+
+// The times are as short as they can be with all else as in production, so that much
+// happens in a minute: the lease is 6.05 s.
+const (
+	workers        = 4
+	confirmTimeout = 4 * time.Second
+	sendWindow     = time.Second
+	lease          = 6050 * time.Millisecond
+	ackWait        = 3 * time.Second
+	namespace      = "faults"
+)
+
+// world is one deployment: three NATS servers, Redis, a gateway and workers.
+type world struct {
+	t      testing.TB
+	random *rand.Rand
+	dir    string
+
+	nats      []*process
+	natsAddrs []string
+	redis     *redisServers
+	gateway   *gatewaytest.Server
+	workers   []*process
+	load      *load
+	proxies   *proxies
+	nc        *nats.Conn // past all proxies
+	js        jetstream.JetStream
+
+	starts     starts
+	restarting sync.Mutex // a server
+	mu         sync.Mutex
+	losses     []time.Time // when Redis lost what it had stored
+	stop       atomic.Bool // workers are no longer started again
+	runs       sync.WaitGroup
+}
+
+func newWorld(t testing.TB, p program, random *rand.Rand, sentinel bool) *world {
+	w := &world{t: t, random: random, dir: t.TempDir(), proxies: newProxies(t), starts: starts{next: map[int][]string{}}}
+	w.gateway = gatewaytest.NewServer(gatewaytest.Options{
+		ConfirmAfter: 50 * time.Millisecond, Jitter: time.Second, PromptLife: confirmTimeout, Seed: random.Uint64(),
+	})
+	t.Cleanup(w.gateway.Close)
+	w.mountDisk()
+	w.startNATS(p)
+	w.redis = startRedis(t, p, w.dir, sentinel)
+	for i := range workers {
+		w.addWorker(p, i)
+	}
+	w.load = newLoad(w)
+	t.Cleanup(w.end)
+	for i := range w.workers {
+		w.run(i)
+	}
+	return w
+}
+
+// startNATS starts a cluster of three that keeps its promises when all three lose power.
+func (w *world) startNATS(p program) {
+	var routes, urls []string
+	for range 3 {
+		w.natsAddrs = append(w.natsAddrs, freeAddr(w.t))
+		routes = append(routes, freeAddr(w.t))
+	}
+	for i, addr := range w.natsAddrs {
+		store := filepath.Join(w.dir, fmt.Sprint("nats", i))
+		config := fmt.Sprintf(`
+			server_name: n%d
+			listen: %q
+			jetstream { store_dir: %q, sync_interval: always, max_mem: 64MB, max_file: 4GB }
+			cluster { name: faults, listen: %q, no_advertise: true, routes: ["nats://%s"] }`,
+			i, addr, store, routes[i], strings.Join(routes, `","nats://`))
+		file := store + ".conf"
+		if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+			w.t.Fatal(err)
+		}
+		server := &process{t: w.t, name: fmt.Sprint("nats-", i), args: []string{p.nats, "-c", file}}
+		server.start()
+		w.t.Cleanup(server.kill)
+		w.nats = append(w.nats, server)
+		urls = append(urls, "nats://"+addr)
+	}
+	var err error
+	ok := eventually(30*time.Second, func() bool {
+		w.nc, err = nats.Connect(strings.Join(urls, ","), nats.MaxReconnects(-1), nats.ReconnectWait(100*time.Millisecond))
+		return err == nil
+	})
+	if !ok {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(w.nc.Close)
+	if w.js, err = jetstream.New(w.nc); err != nil {
+		w.t.Fatal(err)
+	}
+	if !eventually(30*time.Second, func() bool { _, err = w.js.AccountInfo(w.t.Context()); return err == nil }) {
+		w.t.Fatalf("JetStream does not come up: %v", err)
+	}
+}
+
+// addWorker says how a worker reaches its servers.
+func (w *world) addWorker(p program, i int) {
+	var urls []string
+	for _, addr := range w.natsAddrs {
+		urls = append(urls, "nats://"+w.proxies.add(i, "nats", addr))
+	}
+	env := []string{
+		"RELOGIN_NAMESPACE=" + namespace, "RELOGIN_REPLICAS=3", "RELOGIN_NATS_URL=" + strings.Join(urls, ","),
+		"RELOGIN_GATEWAY_URL=http://" + w.proxies.add(i, "gateway", strings.TrimPrefix(w.gateway.URL, "http://")),
+		fmt.Sprint("RELOGIN_CONFIRM_TIMEOUT=", confirmTimeout), fmt.Sprint("RELOGIN_SEND_WINDOW=", sendWindow),
+		fmt.Sprint("RELOGIN_ACK_WAIT=", ackWait), "RELOGIN_MIN_CONFIRM_TIME=1s", "RELOGIN_SHUTDOWN_GRACE=3s",
+		"RELOGIN_COOLDOWN=200ms", "RELOGIN_LOG_FORMAT=text", fmt.Sprint("RELOGIN_POD=worker-", i),
+		"RELOGIN_TENANTS_FILE=" + w.tenantsFile(i), "GOMAXPROCS=2",
+	}
+	if w.redis.sentinel {
+		env = append(env, "RELOGIN_REDIS_SENTINEL_MASTER=main", "RELOGIN_REDIS_URL=redis://"+strings.Join(w.redis.sentinels, ","))
+	} else {
+		env = append(env, "RELOGIN_REDIS_URL=redis://"+w.proxies.add(i, "redis", w.redis.servers[0].addr))
+	}
+	w.workers = append(w.workers, &process{t: w.t, name: fmt.Sprint("worker-", i), args: []string{p.relogin, "worker"}, env: env})
+}
+
+func (w *world) tenantsFile(i int) string {
+	file := filepath.Join(w.dir, fmt.Sprintf("tenants-%d.yaml", i))
+	if err := os.WriteFile(file, []byte("other:\n  authorization: of-the-other-tenant\n"), 0o600); err != nil {
+		w.t.Fatal(err)
+	}
+	return file
+}
+
+// run starts a worker, and again whenever it has ended, as an orchestrator does.
+func (w *world) run(i int) {
+	p := w.workers[i]
+	w.runs.Go(func() {
+		for !w.stop.Load() {
+			p.start(w.starts.take(i)...)
+			<-p.ended()
+			if w.stop.Load() {
+				return
+			}
+			time.Sleep(200 * time.Millisecond)
+		}
+	})
+}
+
+// end ends the workers.
+func (w *world) end() {
+	w.stop.Store(true)
+	eventually(10*time.Second, func() bool {
+		for _, p := range w.workers {
+			p.signal(syscall.SIGCONT)
+			p.signal(syscall.SIGKILL)
+		}
+		return w.idle()
+	})
+	w.runs.Wait()
+}
+
+func (w *world) idle() bool {
+	for _, p := range w.workers {
+		done := p.ended()
+		if done == nil {
+			return false
+		}
+		select {
+		case <-done:
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// lost notes that Redis has lost what it had stored.
+func (w *world) lost() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.losses = append(w.losses, time.Now())
+}
+
+// redisClient returns a client of the first server, past all proxies.
+func redisClient(addr string) *redis.Client {
+	return redis.NewClient(&redis.Options{Addr: addr, Protocol: 2, DisableIdentity: true, DialerRetries: 1, MaxRetries: -1})
+}
