@@ -27,6 +27,10 @@ test: ## the tests
 race: ## the tests with the race detector
 	$(TEST_ENV) go test -race ./...
 
+.PHONY: faults
+faults: ## an hour of faults: make faults FOR=10m SEED=7; as root, on Linux
+	go test ./test/faults -v -count=1 -timeout 0 -args -for $(or $(FOR),1h) -seed $(or $(SEED),0)
+
 .PHONY: lint
 lint: ## the linter, with the import rule
 	$(LINT) run

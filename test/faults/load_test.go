@@ -76,7 +76,7 @@ func (l *load) message() (msg *nats.Msg, stored func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.next++
-	job := l.job()
+	job, again := l.job()
 	msg = &nats.Msg{Subject: namespace + ".jobs.normal", Header: nats.Header{jetstream.MsgIDHeader: {fmt.Sprint("m", l.next)}}}
 	if l.random.IntN(4) == 0 {
 		msg.Subject = namespace + ".jobs.urgent"
@@ -85,6 +85,7 @@ func (l *load) message() (msg *nats.Msg, stored func()) {
 	msg.Data, _ = job.Encode(encoding)
 	broken := false
 	switch n := l.random.IntN(200); {
+	case again:
 	case n < 2: // not a job
 		msg.Data = []byte("\xc1 nothing that can be read")
 		return msg, func() { l.count(func() { l.dead++ }) }
@@ -98,22 +99,22 @@ func (l *load) message() (msg *nats.Msg, stored func()) {
 			l.jobs[job.ID] = job
 			if broken {
 				l.invalid[job.ID] = true
-			} else if l.random.IntN(20) == 0 {
+			} else if !again && l.random.IntN(20) == 0 {
 				l.again = append(l.again, job)
 			}
 		})
 	}
 }
 
-// job returns a new job, or one that was published before.
-func (l *load) job() *worker.Job {
+// job returns a new job, or one that is published again.
+func (l *load) job() (job *worker.Job, again bool) {
 	if len(l.again) > 0 && l.random.IntN(10) == 0 {
-		job := l.again[0]
+		job = l.again[0]
 		l.again = l.again[1:]
-		return job
+		return job, true
 	}
 	id := fmt.Sprintf("job-%d", l.next)
-	job := &worker.Job{ID: id, AID: id, WcID: fmt.Sprintf("hot_%d", l.random.IntN(hotAccounts))}
+	job = &worker.Job{ID: id, AID: id, WcID: fmt.Sprintf("hot_%d", l.random.IntN(hotAccounts))}
 	switch n := l.random.IntN(100); {
 	case n < 30:
 		job.WcID = fmt.Sprintf("once_%d", l.next)
@@ -122,7 +123,7 @@ func (l *load) job() *worker.Job {
 	case n < 55:
 		job.Deadline = time.Now().Add(2*time.Second + time.Duration(l.random.Int64N(int64(20*time.Second))))
 	}
-	return job
+	return job, false
 }
 
 func (l *load) count(how func()) {
