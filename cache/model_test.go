@@ -1,0 +1,292 @@
+package cache
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/relogin/relogin/worker"
+)
+
+// moment is a time, in ms of the server's clock, that is known to lie between two. They
+// differ only in the history of concurrent calls.
+type moment struct{ from, to int64 }
+
+func (m moment) plus(d time.Duration) moment { return moment{m.from + millis(d), m.to + millis(d)} }
+
+// model is one account as the tables in doc.go tell it, the specification that the
+// scripts are checked against. The caller has removed what ended ([model.expire]) before
+// it asks for anything.
+type model struct {
+	rules   *rules
+	lock    *modelLock
+	jobs    map[string]modelJob
+	last    map[string]modelLast // by tenant
+	waiting moment               // until when; zero: nobody waits
+	cool    modelCool
+	prompts []int64
+	counted moment // until when the prompts are known
+	excused map[string]modelCount
+	places  map[string]int64 // of a tenant: when the next is free, in µs
+}
+
+type rules struct {
+	lease, minConfirm, jobMemory, eventMaxAge time.Duration
+	dailyPrompts                              int
+	rate                                      float64
+}
+
+type modelLock struct {
+	token, job, tenant, pod string
+	prompted                int64 // 0: not counted
+	until                   moment
+}
+
+type modelJob struct {
+	kind   string // waits, open, done or mark
+	token  string // waits, open
+	tenant string // waits
+	since  moment // waits: when it was first told to wait
+	stored time.Time
+	result worker.Result // done
+	until  moment
+}
+
+type modelLast struct {
+	token, job string
+	at, until  moment
+	result     worker.Result
+}
+
+type modelCool struct {
+	reason string // empty: it may be asked
+	until  moment
+}
+
+type modelCount struct {
+	n     int
+	until moment
+}
+
+const day = 24 * time.Hour
+
+func newModel(r *rules) *model {
+	return &model{
+		rules: r, jobs: map[string]modelJob{}, last: map[string]modelLast{},
+		excused: map[string]modelCount{}, places: map[string]int64{},
+	}
+}
+
+// clone returns a copy that shares nothing that changes.
+func (m *model) clone() *model {
+	c := *m
+	c.jobs, c.last, c.excused, c.places = maps.Clone(m.jobs), maps.Clone(m.last), maps.Clone(m.excused), maps.Clone(m.places)
+	c.prompts = slices.Clone(m.prompts)
+	if m.lock != nil {
+		lock := *m.lock
+		c.lock = &lock
+	}
+	return &c
+}
+
+// expire removes what has ended, in the same order each time.
+func (m *model) expire(over func(until moment) bool) {
+	if m.lock != nil && over(m.lock.until) {
+		m.lock = nil
+	}
+	if m.cool.reason != "" && over(m.cool.until) {
+		m.cool = modelCool{}
+	}
+	if m.waiting != (moment{}) && over(m.waiting) {
+		m.waiting = moment{}
+	}
+	if len(m.prompts) > 0 && over(m.counted) {
+		m.prompts = nil
+	}
+	expireAll(m.last, func(l modelLast) bool { return over(l.until) })
+	expireAll(m.jobs, func(j modelJob) bool { return over(j.until) })
+	expireAll(m.excused, func(c modelCount) bool { return over(c.until) })
+}
+
+func expireAll[V any](all map[string]V, over func(V) bool) {
+	for _, key := range slices.Sorted(maps.Keys(all)) {
+		if over(all[key]) {
+			delete(all, key)
+		}
+	}
+}
+
+// voids tells whether who asks with token says that the grant of other was not used.
+func voids(token, other string) bool {
+	i, j := strings.LastIndexByte(token, '#'), strings.LastIndexByte(other, '#')
+	if token == other || i < 0 || j < 0 || token[:i] != other[:j] {
+		return token == other
+	}
+	number, err := strconv.Atoi(token[i+1:])
+	before, errBefore := strconv.Atoi(other[j+1:])
+	return err == nil && errBefore == nil && before < number
+}
+
+// void undoes what the token, or an earlier one of its attempts, was granted.
+func (m *model) void(job, token string) {
+	if j := m.jobs[job]; j.kind == "open" && voids(token, j.token) {
+		delete(m.jobs, job)
+	}
+	if m.lock == nil || !voids(token, m.lock.token) {
+		return
+	}
+	if i := slices.Index(m.prompts, m.lock.prompted); i >= 0 {
+		m.prompts = slices.Delete(m.prompts, i, i+1)
+	}
+	m.lock = nil
+}
+
+// begin is the table of Begin, row by row. The answer's Now is left out.
+func (m *model) begin(now moment, a worker.Ask) worker.Answer {
+	if j := m.jobs[a.JobID]; j.kind == "mark" {
+		return worker.Answer{State: worker.Ended}
+	} else if j.kind == "done" {
+		return worker.Answer{State: worker.Done, Result: &j.result, Since: j.stored}
+	}
+	m.void(a.JobID, a.Token)
+	job, last, ended := m.jobs[a.JobID], m.last[a.Tenant], m.last[a.Tenant].token != ""
+	shared := worker.Answer{State: worker.Shared, By: last.job, Result: &last.result}
+	left := int64(1<<62) - now.from
+	if !a.Deadline.IsZero() {
+		left = a.Deadline.UnixMilli() - now.from
+	}
+	switch {
+	case job.kind == "open" && (m.lock == nil || m.lock.token != job.token):
+		return worker.Answer{State: worker.InDoubt, Token: job.token}
+	case job.kind == "open":
+		return m.held(now, a)
+	case job.kind == "waits" && ended && (last.token == job.token || last.at.to >= job.since.from):
+		return shared
+	case m.lock != nil && ended && last.token == m.lock.token:
+		return shared
+	case m.lock != nil && left <= 0:
+		return worker.Answer{State: worker.TooLate}
+	case m.lock != nil:
+		m.wait(now, a, job)
+		return m.held(now, a)
+	case left < m.rules.minConfirm.Milliseconds():
+		return worker.Answer{State: worker.TooLate}
+	case m.cool.reason != "":
+		return worker.Answer{State: worker.Cooling, Reason: m.cool.reason, RetryAt: time.UnixMilli(m.cool.until.from)}
+	}
+	if n := m.rules.dailyPrompts; n > 0 && len(m.prompts) >= n {
+		if again := m.prompts[len(m.prompts)-n] + day.Milliseconds(); again > now.to {
+			return worker.Answer{State: worker.Cooling, RetryAt: time.UnixMilli(again),
+				Reason: fmt.Sprintf("the account had its %d prompts of 24 hours", n)}
+		}
+	}
+	m.grant(now, a)
+	return worker.Answer{State: worker.Granted}
+}
+
+func (m *model) held(now moment, a worker.Ask) worker.Answer {
+	return worker.Answer{State: worker.Held, Token: m.lock.token, Own: m.lock.job == a.JobID, By: m.lock.job,
+		Pod: m.lock.pod, Wait: time.Duration(m.lock.until.from-now.from) * time.Millisecond}
+}
+
+// wait remembers that the job was told of the lock, once for each token.
+func (m *model) wait(now moment, a worker.Ask, job modelJob) {
+	if job.kind != "waits" {
+		job = modelJob{kind: "waits", since: now, tenant: a.Tenant}
+	}
+	if job.token != m.lock.token {
+		job.token, job.until = m.lock.token, now.plus(m.rules.lease+time.Minute)
+		m.jobs[a.JobID], m.waiting = job, job.until
+	}
+}
+
+func (m *model) grant(now moment, a worker.Ask) {
+	m.lock = &modelLock{token: a.Token, job: a.JobID, tenant: a.Tenant, pod: a.Pod, until: now.plus(m.rules.lease)}
+	m.jobs[a.JobID] = modelJob{kind: "open", token: a.Token, stored: a.StoredAt, until: now.plus(m.rules.eventMaxAge)}
+	if n := m.rules.dailyPrompts; n > 0 {
+		m.lock.prompted = now.from
+		m.prompts = append(m.prompts, now.from)
+		m.prompts = m.prompts[max(len(m.prompts)-n, 0):]
+		m.counted = now.plus(day)
+	}
+}
+
+// finish is the table of Finish.
+func (m *model) finish(now moment, end worker.Conclusion) (worker.Result, error) {
+	job, known := m.jobs[end.JobID]
+	switch {
+	case job.kind == "mark":
+		return end.Result, worker.ErrEnded
+	case job.kind == "done":
+		return job.result, nil
+	case job.kind == "open" && job.token != end.Token:
+		return worker.Result{}, worker.ErrSuperseded
+	}
+	m.jobs[end.JobID] = modelJob{kind: "done", stored: end.StoredAt, result: end.Result, until: now.plus(m.rules.eventMaxAge)}
+	if end.Token == "" {
+		return end.Result, nil
+	}
+	if end.Cooldown > 0 {
+		m.cool = modelCool{reason: coolReason(end.Result), until: now.plus(end.Cooldown)}
+	}
+	last := modelLast{token: end.Token, job: end.JobID, at: now, until: now.plus(m.rules.lease), result: end.Result}
+	waits, there := m.waiting != (moment{}), m.last[end.Tenant].token != ""
+	if m.lock != nil && m.lock.token == end.Token {
+		if waits || end.Keep {
+			m.last[end.Tenant] = last
+		}
+		if !end.Keep {
+			m.lock = nil
+		}
+		if known { // else another delivery may have ended it, and its mark expired
+			return end.Result, nil
+		}
+	} else if m.lock == nil && waits && !there && end.Result.Outcome != worker.Unknown {
+		m.last[end.Tenant] = last
+	}
+	return end.Result, worker.ErrLeaseLost
+}
+
+// release tells whether somebody may wait.
+func (m *model) release(a worker.Ask) bool {
+	m.void(a.JobID, a.Token)
+	return m.waiting != (moment{})
+}
+
+func (m *model) shrink(now moment, job string) {
+	if m.jobs[job].kind != "done" {
+		return
+	}
+	m.jobs[job] = modelJob{kind: "mark", until: now.plus(m.rules.jobMemory)}
+	if m.rules.jobMemory == 0 {
+		delete(m.jobs, job)
+	}
+	delete(m.excused, job)
+}
+
+func (m *model) excuse(now moment, job string) {
+	if m.jobs[job].kind != "mark" {
+		m.excused[job] = modelCount{m.excused[job].n + 1, now.plus(m.rules.eventMaxAge)}
+	}
+}
+
+// reserve gives out places that are one interval apart, and as many at once as a second
+// has, at least one.
+func (m *model) reserve(now moment, tenant string, ahead time.Duration) (time.Duration, bool) {
+	if m.rules.rate == 0 {
+		return 0, true
+	}
+	interval, at := int64(1e6/m.rules.rate), now.from*1000
+	next := max(m.places[tenant], at) + interval
+	wait := max(next-max(1e6, interval)-at, 0)
+	if wait > ahead.Microseconds() {
+		return time.Duration(wait) * time.Microsecond, false
+	}
+	m.places[tenant] = next
+	return time.Duration(wait) * time.Microsecond, true
+}
+
+func exactly(ms int64) moment { return moment{ms, ms} }
