@@ -1,0 +1,164 @@
+package gateway
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"math"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/relogin/relogin/worker"
+)
+
+// FuzzReplyForm changes the form of a reply that was understood: what means the same is
+// read the same, and no part of a reply passes for the whole.
+func FuzzReplyForm(f *testing.F) {
+	f.Add([]byte(`{"code":1000,"data":{"wcId":"w","wId":"i"}}`), uint16(20))
+	f.Add([]byte(`{"code":"1001","message":"请重新扫码","data":null}`), uint16(3))
+	f.Fuzz(func(t *testing.T, body []byte, cutAt uint16) {
+		want, err := ParseReply(body)
+		if err != nil {
+			if text := strings.TrimPrefix(err.Error(), ErrAmbiguous.Error()+": "); !ambiguities[text] {
+				t.Errorf("the error may quote the reply: %q", text)
+			}
+			return
+		}
+		checkText(t, want)
+		plain := bytes.TrimSpace(bytes.TrimPrefix(body, []byte("\ufeff")))
+		_, rest, _ := bytes.Cut(plain, []byte("{"))
+		for name, same := range map[string]string{
+			"white space":       " \r\n\t" + string(plain) + "\n ",
+			"a byte order mark": "\ufeff" + string(plain),
+			"an unknown key":    `{"zz":{"code":"7","wId":"x","data":[{}]},` + string(rest),
+		} {
+			if name == "an unknown key" && bytes.HasPrefix(bytes.TrimSpace(rest), []byte("}")) || len(same) > maxReplyBytes {
+				continue
+			}
+			if got, err := ParseReply([]byte(same)); err != nil || !reflect.DeepEqual(got, want) {
+				t.Errorf("with %s: %+v, %v, want %+v", name, got, err, want)
+			}
+		}
+		for name, other := range map[string][]byte{
+			"a part":         plain[:int(cutAt)%len(plain)],
+			"two replies":    append(bytes.Clone(plain), plain...),
+			"a list of them": append(append([]byte("["), plain...), ']'),
+		} {
+			if got, err := ParseReply(other); !errors.Is(err, ErrAmbiguous) {
+				t.Errorf("%s was understood: %+v, %v", name, got, err)
+			}
+		}
+	})
+}
+
+// ambiguities are all that is said of a reply that is not understood.
+var ambiguities = map[string]bool{
+	"the reply is over " + strconv.Itoa(maxReplyBytes) + " bytes": true,
+	"the reply nests too many envelopes":                          true,
+	"the reply is not a JSON object with a code":                  true,
+	"the reply says success and has no login":                     true,
+	"the reply is not valid JSON":                                 true,
+	"the reply's code is neither a string nor a number":           true,
+}
+
+// checkText sees that all of the reply fits into an event.
+func checkText(t *testing.T, r worker.Reply) {
+	t.Helper()
+	all := []string{r.Code, r.Message}
+	if l := r.Login; l != nil {
+		all = append(all, l.WcID, l.WID, l.NickName, l.HeadURL, l.Token, l.Data)
+	}
+	for _, s := range all {
+		if !utf8.ValidString(s) {
+			t.Errorf("%q is not valid UTF-8", s)
+		}
+	}
+	if r.Code == "" || len(r.Code) > maxCodeBytes || len(r.Message) > maxMessageBytes {
+		t.Errorf("a code of %d bytes and a message of %d", len(r.Code), len(r.Message))
+	}
+}
+
+// FuzzReplyMeaning builds replies of known meaning, level by level, from outside in. One
+// of the levels has the message.
+func FuzzReplyMeaning(f *testing.F) {
+	f.Add("1000", "", "ok", "wid", uint8(0), true)
+	f.Add("1000", "1001", "请重新扫码", "", uint8(1), false)
+	f.Add(" 1e3 ", "1000.0", "no", "wid", uint8(4), true)
+	f.Add("1001", "1000", "", "wid", uint8(5), true)
+	f.Fuzz(func(t *testing.T, outer, inner, message, wID string, levels uint8, hasLogin bool) {
+		if !areUTF8(outer, inner, message, wID) {
+			return
+		}
+		codes := []string{outer}
+		for range levels % 5 {
+			codes = append(codes, inner)
+		}
+		var data any
+		if hasLogin {
+			data = map[string]any{"wcId": "w", "wId": wID, "token": "t"}
+		}
+		speaks := int(levels/5) % len(codes)
+		for i := len(codes) - 1; i >= 0; i-- {
+			data = map[string]any{"code": codes[i], "data": data}
+			if i == speaks {
+				data.(map[string]any)["msg"] = message
+			}
+		}
+		body, err := json.Marshal(data)
+		if err != nil || len(body) > maxReplyBytes {
+			return
+		}
+		want := meaning(codes, speaks, message, wID, hasLogin)
+		reply, err := ParseReply(body)
+		if want == ambiguous && !errors.Is(err, ErrAmbiguous) || want != ambiguous && (err != nil || reply.Outcome != want) {
+			t.Fatalf("%s: got %+v, %v, want %s", body, reply, err, want)
+		}
+		if want == worker.Succeeded && (reply.Login.WID != wID || reply.Login.Token != "t") {
+			t.Errorf("login %+v", reply.Login)
+		}
+	})
+}
+
+// areUTF8 tells whether JSON can hold the texts as they are.
+func areUTF8(texts ...string) bool {
+	return !slices.ContainsFunc(texts, func(s string) bool { return !utf8.ValidString(s) })
+}
+
+// meaning is the outcome by the rules of [ParseReply]'s comment.
+func meaning(codes []string, speaks int, message, wID string, hasLogin bool) worker.Outcome {
+	scan, said := false, false // what the levels so far have: the text, a code
+	for i, code := range codes {
+		scan = scan || i == speaks && strings.Contains(message, "重新扫码")
+		code = strings.TrimSpace(code)
+		switch {
+		case code == "" && !said: // nothing to go by, and what is inside is not looked at
+			return ambiguous
+		case code == "":
+			continue
+		case !isThousand(code) && scan:
+			return worker.NeedsScan
+		case !isThousand(code):
+			return worker.Failed
+		}
+		said = true
+	}
+	switch {
+	case hasLogin && wID != "":
+		return worker.Succeeded
+	case scan:
+		return worker.NeedsScan
+	}
+	return ambiguous
+}
+
+func isThousand(code string) bool {
+	if strings.ContainsAny(code, "xXpP_nNiI") { // Go's numbers, and words
+		return false
+	}
+	n, err := strconv.ParseFloat(code, 64)
+	return err == nil && math.Abs(n-1000) == 0
+}
