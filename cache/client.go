@@ -5,8 +5,11 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
+	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/google/uuid"
@@ -121,7 +124,7 @@ func (c *Client) ready(ctx context.Context) error {
 			return err
 		case time.Since(logged) > logEvery:
 			logged = time.Now()
-			c.opts.Logger.WarnContext(ctx, "waiting for redis", "url", redacted(c.opts.URL), "error", err)
+			c.opts.Logger.WarnContext(ctx, "waiting for redis", "url", redacted(c.opts.URL), "error", c.explain(err))
 		}
 		select {
 		case <-time.After(retryEvery):
@@ -138,6 +141,14 @@ func (c *Client) rehearse(ctx context.Context) error {
 		return err
 	}
 	_, err := c.Release(ctx, a)
+	return err
+}
+
+// explain adds what a connection that a server ends without a word may mean.
+func (c *Client) explain(err error) error {
+	if (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)) && !strings.HasPrefix(c.opts.URL, "rediss:") {
+		return fmt.Errorf("%w: does the server want TLS, rediss://?", err)
+	}
 	return err
 }
 

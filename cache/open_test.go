@@ -160,3 +160,17 @@ func TestOpenWaits(t *testing.T) {
 		t.Errorf("log %q", text)
 	}
 }
+
+// TestServerName has each server's certificate name that server, not the URL's first one.
+func TestServerName(t *testing.T) {
+	for url, want := range map[string]string{
+		"rediss://one:6379": "one", "rediss://one:6379,two:6379": "", "rediss://sentinels:26379 main": "",
+	} {
+		addrs, master, _ := strings.Cut(url, " ")
+		o := Options{URL: addrs, SentinelMaster: master}
+		u, err := o.universal()
+		if err != nil || u.TLSConfig.ServerName != want {
+			t.Errorf("%s: server name %q, %v", url, u.TLSConfig.ServerName, err)
+		}
+	}
+}

@@ -87,6 +87,9 @@ func (o *Options) universal() (*redis.UniversalOptions, error) {
 		return nil, err
 	}
 	u.MasterName = o.SentinelMaster
+	if u.MasterName != "" && u.TLSConfig != nil {
+		u.TLSConfig.ServerName = "" // the master's own, also where there is one sentinel's name
+	}
 	u.MaxRetries = -1
 	u.DialerRetries = 1
 	u.DialTimeout, u.ReadTimeout, u.WriteTimeout, u.PoolTimeout = o.Timeout, o.Timeout, o.Timeout, o.Timeout

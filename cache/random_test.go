@@ -276,8 +276,8 @@ func (m *machine) reserve() {
 func (m *machine) pass() {
 	var ends []int64
 	m.model.clone().expire(func(until moment) bool { ends = append(ends, until.from); return false })
-	for _, prompt := range m.model.prompts {
-		ends = append(ends, prompt+day.Milliseconds())
+	if n, prompts := m.model.rules.dailyPrompts, m.model.prompts; n > 0 && len(prompts) >= n {
+		ends = slices.Concat(ends, slices.Repeat([]int64{prompts[len(prompts)-n] + day.Milliseconds()}, 3))
 	}
 	now, off := m.now(), int64(1)
 	if m.server == nil {

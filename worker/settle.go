@@ -111,6 +111,7 @@ func (t *task) announce(ctx context.Context, r Result) error {
 		check, tried = true, true
 		ctx, cancel := context.WithTimeout(ctx, settleTimeout)
 		defer cancel()
+		failpoint("publishing")
 		return t.w.queue.Publish(ctx, event)
 	}
 	err := t.insist(ctx, "storing the event failed: trying again; see that NATS works", func() error {

@@ -55,7 +55,7 @@ func (d *deployment) testRefusedCredentials(t *testing.T) {
 func (d *deployment) testRedisWithoutTLS(t *testing.T) {
 	url := strings.ReplaceAll(d.redis.env()[0], "rediss:", "redis:")
 	p := start(t, append(d.workerEnv(), url), "worker")
-	p.says("waiting for redis")
+	p.says("does the server want TLS, rediss://?")
 	p.terminate()
 }
 

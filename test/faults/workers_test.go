@@ -11,7 +11,7 @@ import (
 
 // steps are the fail-points of package worker, in the order in which a job passes them.
 var steps = []string{
-	"taken", "asking", "asked", "calling", "sending", "answered", "concluded", "stored", "published", "acked",
+	"taken", "asking", "asked", "calling", "sending", "answered", "concluded", "stored", "publishing", "published", "acked",
 	"released", "handedBack", "buried",
 }
 
