@@ -23,7 +23,7 @@ import (
 )
 
 var (
-	length = flag.Duration("for", 20*time.Second, "how long faults are injected")
+	length = flag.Duration("for", 10*time.Second, "how long faults are injected")
 	seed   = flag.Uint64("seed", 0, "of what happens when; 0: any")
 )
 
@@ -49,7 +49,7 @@ func TestFaults(t *testing.T) {
 	start := time.Now()
 	for n := 0; time.Since(start) < *length && !t.Failed(); n++ {
 		sentinel := n%2 == 1
-		left := min(round, max(*length/2, time.Second), *length-time.Since(start))
+		left := min(round, max(*length/2, 10*time.Second), *length-time.Since(start))
 		t.Run(fmt.Sprintf("round %d", n+1), func(t *testing.T) {
 			if decks[sentinel] == nil {
 				decks[sentinel] = newDeck(random, deckOf(sentinel), injected)
