@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -52,10 +53,12 @@ func (c *Client) recall(ctx context.Context, gone string) error {
 	set := pipe.SetArgs(ctx, m.key, uuid.NewString(), redis.SetArgs{Mode: "NX"})
 	found, now := pipe.Get(ctx, m.key), pipe.Time(ctx)
 	_, _ = pipe.Exec(ctx) // each command has its error
-	for _, err := range []error{set.Err(), found.Err(), now.Err()} {
-		if err != nil && (err != set.Err() || !isNil(err)) {
-			return fmt.Errorf("learn redis's mark: %w", err)
-		}
+	there := set.Err()
+	if isNil(there) {
+		there = nil // somebody had set one
+	}
+	if err := errors.Join(there, found.Err(), now.Err()); err != nil {
+		return fmt.Errorf("learn redis's mark: %w", err)
 	}
 	name := found.Val()
 	if err := m.trusted.admit(ctx, memory, name, now.Val(), m.trusted.lease); err != nil {
