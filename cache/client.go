@@ -165,7 +165,7 @@ func hopeless(err error) bool {
 	}
 	return !redis.IsLoadingError(err) && !redis.IsReadOnlyError(err) && !redis.IsClusterDownError(err) &&
 		!redis.IsMasterDownError(err) && !redis.IsMaxClientsError(err) && !redis.IsTryAgainError(err) &&
-		!redis.HasErrorPrefix(err, "NOREPLICAS") && !redis.HasErrorPrefix(err, "BUSY") && !redis.HasErrorPrefix(err, "OOM")
+		!redis.HasErrorPrefix(err, "NOREPLICAS") && !redis.HasErrorPrefix(err, "BUSY") && !redis.HasErrorPrefix(err, "OOM") && !redis.HasErrorPrefix(err, "MISCONF")
 }
 
 // tidyUp sends what nobody waits for, and after closing what is left of it, for at

@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -174,3 +175,27 @@ func TestServerName(t *testing.T) {
 		}
 	}
 }
+
+// TestHopeless tells what a worker waits for at its start from what ends it.
+func TestHopeless(t *testing.T) {
+	for text, want := range map[string]bool{
+		"NOREPLICAS Not enough good replicas to write.":                              false,
+		"OOM command not allowed when used memory > 'maxmemory'.":                    false,
+		"MISCONF Errors writing to the AOF file: No space left on device":            false,
+		"WRONGPASS invalid username-password pair or user is disabled.":              true,
+		"NOPERM User relogin has no permissions to run the 'hset' command":           true,
+		"ERR unknown command 'evalsha', with args beginning with: 'da39a3ee5e6b4b0'": true,
+	} {
+		if got := hopeless(fmt.Errorf("ping redis: %w", refusal(text))); got != want {
+			t.Errorf("%s: %v", text, got)
+		}
+	}
+}
+
+// refusal is an error reply.
+type refusal string
+
+func (r refusal) Error() string { return string(r) }
+
+// RedisError implements [redis.Error].
+func (refusal) RedisError() {}
