@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -66,7 +67,7 @@ func encodeResult(r worker.Result) ([]byte, error) {
 
 func decodeResult(data string) (*worker.Result, error) {
 	var r worker.Result
-	if err := msgpack.Unmarshal([]byte(data), &r); err != nil {
+	if err := msgpack.NewDecoder(strings.NewReader(data)).Decode(&r); err != nil { // a pooled one would grow
 		return nil, fmt.Errorf("decode result: %w", err)
 	}
 	return &r, nil

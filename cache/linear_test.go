@@ -49,7 +49,7 @@ func TestLinearizable(t *testing.T) {
 		defer close(stopped)
 		disturb(clients[0], cutting, stop)
 	}()
-	const accounts, workers, jobs = 6, 6, 10
+	const accounts, workers, jobs = 6, 5, 10
 	var all sync.WaitGroup
 	for account := range accounts {
 		var job, hasty atomic.Int64
@@ -111,10 +111,6 @@ type linearReply struct {
 	err    error
 	waited bool
 }
-
-// skew is how far the times that one script reads may be apart, since the server may be
-// kept from running between two readings.
-const skew = 25
 
 // record makes the call and adds it to the history.
 func (h *history) record(id int, in linearCall, execute func() linearReply) linearReply {
@@ -269,20 +265,20 @@ func (s *linearState) step(in linearCall, out linearReply) (next []any) {
 	if out.lost {
 		return []any{(&linearState{model: s.model, now: s.now, lost: append(slices.Clone(s.lost), in)}).keyed()}
 	}
-	from, to := in.from, in.to
+	asked := moment{in.from, in.to}
 	if in.ask != nil {
-		from = out.answer.Now.UnixMilli()
-		to = from
+		asked = exactly(out.answer.Now.UnixMilli())
 	}
-	if from < in.from || to > in.to {
+	if asked.from < in.from || asked.to > in.to {
 		return nil
 	}
-	for _, before := range s.late(to) {
-		now := moment{max(from, before.now), to}
+	for _, before := range s.late(asked.to) {
+		now := moment{max(asked.from, before.now), asked.to}
 		if now.from > now.to {
 			continue // time doesn't go back
 		}
-		for _, w := range before.worlds(now, in.ask) {
+		for _, w := range before.worlds(moment{max(in.from, before.now), asked.to}, in.ask) {
+			w.now = max(w.now, now.from)
 			if w.does(now, in, out) {
 				next = append(next, w.keyed())
 			}
@@ -322,13 +318,13 @@ func (s *linearState) worlds(now moment, a *worker.Ask) (all []*linearState) {
 		w := &linearState{model: s.model.clone(), now: now.from, lost: s.lost}
 		bits = 0
 		w.model.expire(func(until moment) bool {
-			if now.from-skew >= until.to || now.to+skew < until.from {
-				return now.from-skew >= until.to
+			if now.from > until.to || now.to < until.from {
+				return now.from > until.to
 			}
 			bits++
 			over := choice>>(bits-1)&1 == 1
 			if over {
-				w.now = max(w.now, min(until.from-skew, now.to))
+				w.now = max(w.now, until.from)
 			}
 			return over
 		})
@@ -355,7 +351,7 @@ func (s *linearState) does(now moment, in linearCall, out linearReply) bool {
 	switch {
 	case in.ask != nil:
 		want := s.model.begin(now, *in.ask)
-		return out.lost || s.fits(now, want, out.answer)
+		return out.lost || s.fits(moment{in.from, in.to}, want, out.answer)
 	case in.end != nil:
 		result, err := s.model.finish(now, *in.end)
 		return out.lost || err == out.err && diff.Equal(result, out.result)
@@ -364,25 +360,26 @@ func (s *linearState) does(now moment, in linearCall, out linearReply) bool {
 	return out.lost || waited == out.waited
 }
 
-// fits compares answers. A wait narrows down when a grant was given whose answer was lost.
-func (s *linearState) fits(now moment, want, got worker.Answer) bool {
-	switch lock := s.model.lock; got.State {
-	case worker.Held:
-		if lock == nil {
-			return false
-		}
-		end := now.from + got.Wait.Milliseconds()
-		if end < lock.until.from-skew || end > lock.until.to+skew {
-			return false
-		}
-		lock.until = moment{max(lock.until.from, end-skew), min(lock.until.to, end+skew)}
-	case worker.Cooling:
-		if end := got.RetryAt.UnixMilli(); end < s.model.cool.until.from-skew || end > s.model.cool.until.to+skew {
-			return false
-		}
-	}
+// fits compares answers. The server may be kept from running between the readings of its
+// clock, but not for longer than the call took: that is how exactly the end of a lease is
+// known. A wait that is told narrows it down.
+func (s *linearState) fits(took moment, want, got worker.Answer) bool {
 	want.Now, want.Wait, want.RetryAt = got.Now, got.Wait, got.RetryAt
-	return diff.Equal(want, got)
+	if !diff.Equal(want, got) {
+		return false
+	}
+	switch lock := s.model.lock; got.State {
+	case worker.Granted:
+		lock.until = took.plus(s.model.rules.lease)
+	case worker.Held:
+		told := took.plus(got.Wait)
+		lock.until = moment{max(lock.until.from, told.from), min(lock.until.to, told.to)}
+		return lock.until.from <= lock.until.to
+	case worker.Cooling:
+		told, cool := took.plus(got.RetryAt.Sub(got.Now)), s.model.cool.until
+		return told.to >= cool.from && told.from <= cool.to
+	}
+	return true
 }
 
 // linearWorker does what a pod's task does, and dies now and then.
@@ -495,7 +492,7 @@ func (w *linearWorker) granted(a worker.Ask, end worker.Conclusion) {
 		}
 	case 4:
 		end.Keep, end.Result.Outcome = true, worker.Unknown
-	case 5:
+	case 5, 6:
 		end.Cooldown = 40 * time.Millisecond
 	}
 	w.finish(end)

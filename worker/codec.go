@@ -60,7 +60,7 @@ func sane(t time.Time, err error) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, err
 	}
-	return t, nil
+	return t.UTC(), nil // an offset of 24 hours can be read, and not be written again
 }
 
 // Encode returns the job's bytes; what is zero is left out. It does not check the job.

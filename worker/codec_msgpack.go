@@ -41,6 +41,21 @@ func (j *Job) decodeMsgpack(data []byte) error {
 	return errors.Join(errs...)
 }
 
+// decodeMsgpack reads an event that anybody may have stored. The library panics where a
+// time is nil, reserves memory for what a length promises, and a decoder of its pool
+// keeps that: so the bytes are looked through first, and read by a decoder of their own.
+func (e *Event) decodeMsgpack(data []byte) (err error) {
+	if err := skipValue(msgpack.NewDecoder(bytes.NewReader(data)), 0); err != nil {
+		return fmt.Errorf("malformed or cut off: %w", err)
+	}
+	defer func() {
+		if defect := recover(); defect != nil {
+			err = fmt.Errorf("a value of the wrong type: %v", defect)
+		}
+	}()
+	return msgpack.NewDecoder(bytes.NewReader(data)).Decode(e)
+}
+
 // rawValue returns the bytes of the value that d reads next.
 func rawValue(d *msgpack.Decoder, r *bytes.Reader, data []byte) ([]byte, error) {
 	start := len(data) - r.Len()

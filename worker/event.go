@@ -101,7 +101,7 @@ func DecodeEvent(data []byte, contentType string) (*Event, error) {
 	if isJSON(data, contentType) {
 		err = json.Unmarshal(data, &e)
 	} else {
-		err = msgpack.Unmarshal(data, &e)
+		err = e.decodeMsgpack(data)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("decode event: %w", err)

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -115,6 +116,25 @@ func BenchmarkEncodeEvent(b *testing.B) {
 			for b.Loop() {
 				if _, err := e.Encode(as); err != nil {
 					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// TestDecodeMalformedEvent has what anybody may store among the events: a reader must
+// live on, and keep nothing of it.
+func TestDecodeMalformedEvent(t *testing.T) {
+	for name, data := range map[string]string{
+		"a time that is nil":   "\x81\xaafinishedAt\xc0",
+		"a long promise":       "\x81\xa1x\xc6\xc6\xc6\xc6\xc6",
+		"many labels promised": "\x81\xa6labels\xdf\x00\xff\xff\xff",
+		"deeply nested":        "\x81\xa1x" + strings.Repeat("\x91", 8<<20),
+	} {
+		t.Run(name, func(t *testing.T) {
+			for range 3 {
+				if e, err := DecodeEvent([]byte(data), ""); err == nil {
+					t.Fatalf("read %+v", e)
 				}
 			}
 		})

@@ -112,7 +112,8 @@ func unknownCommand(root *cobra.Command, args []string) error {
 // noArguments is for commands that take flags alone.
 func noArguments(_ *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return usageError{fmt.Errorf("no arguments are taken: %q", args)}
+		// They are not repeated: one may be what follows a space in a credential.
+		return usageError{fmt.Errorf("no arguments are taken, and there are %d: quote a value that has a space", len(args))}
 	}
 	return nil
 }

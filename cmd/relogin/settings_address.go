@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -27,7 +28,7 @@ func plainURL(p *string) value {
 	v := newValue("URL", func(s string) error {
 		u, err := url.Parse(s)
 		switch {
-		case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
+		case err != nil || u.Scheme != "http" && u.Scheme != "https" || !hasHost(u):
 			return errors.New("want http://host:port or https://host:port")
 		case u.User != nil:
 			return errors.New("want a URL without user and password: they belong into the authorization")
@@ -50,7 +51,7 @@ func serverURLs(p *string, schemes ...string) value {
 				part = schemes[0] + "://" + part
 			}
 			u, err := url.Parse(part)
-			if err != nil || !slices.Contains(schemes, u.Scheme) || u.Hostname() == "" {
+			if err != nil || !slices.Contains(schemes, u.Scheme) || !hasHost(u) {
 				return fmt.Errorf("want %s://host:port, or several, comma-separated; schemes are %s",
 					schemes[0], alternatives(schemes))
 			}
@@ -62,17 +63,34 @@ func serverURLs(p *string, schemes ...string) value {
 	return v
 }
 
-// redactURL hides user and password, also in what is no URL, and the query.
+// hasHost tells whether there is a host, and not the password of a URL that lacks one.
+func hasHost(u *url.URL) bool {
+	name := u.Hostname()
+	return name != "" && (strings.HasPrefix(u.Host, "[") || !strings.Contains(name, ":"))
+}
+
+// redactURL hides user and password, also in what is no URL, and the query. A URL that
+// lacks its host has the password in the host's place.
 func redactURL(s string) string {
 	if at := strings.LastIndex(s, "@"); at >= 0 {
-		scheme, _, found := strings.Cut(s[:at], "://")
-		if found {
-			scheme += "://"
-		} else {
-			scheme = ""
-		}
-		s = scheme + "xxxxx" + s[at:]
+		s = schemeOf(s[:at]) + "xxxxx" + s[at:]
+	} else if slices.ContainsFunc(strings.Split(s, ","), lacksHost) {
+		return schemeOf(s) + "xxxxx"
 	}
-	s, _, _ = strings.Cut(s, "?")
-	return s
+	return s[:cmp.Or(strings.IndexAny(s, "?#")+1, len(s)+1)-1]
+}
+
+// schemeOf returns the scheme with its slashes, "" where there is none.
+func schemeOf(s string) string {
+	scheme, _, found := strings.Cut(s, "://")
+	if !found {
+		return ""
+	}
+	return scheme + "://"
+}
+
+// lacksHost tells of a part with a colon whether it has no host before that.
+func lacksHost(part string) bool {
+	u, err := url.Parse("any://" + strings.TrimPrefix(strings.TrimSpace(part), schemeOf(strings.TrimSpace(part))))
+	return strings.Contains(part, ":") && (err != nil || u.Host != "" && !hasHost(u))
 }

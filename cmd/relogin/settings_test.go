@@ -184,6 +184,12 @@ func TestRedactURL(t *testing.T) {
 		"redis://h?sentinel_password=p":   "redis://h",
 		"nats://u:p?x@h":                  "nats://xxxxx@h",
 		"redis://h?sentinel_password=p@q": "redis://xxxxx@q",
+		"redis://:p":                      "redis://xxxxx",
+		"nats://u:p":                      "nats://xxxxx",
+		"redis://:p:6379/0":               "redis://xxxxx",
+		"redis://[::1]:6379/0":            "redis://[::1]:6379/0",
+		"redis://a:1,b:2":                 "redis://a:1,b:2",
+		"http://h/#p":                     "http://h/",
 	} {
 		if got := redactURL(text); got != want {
 			t.Errorf("%s: %s, want %s", text, got, want)

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -18,7 +20,7 @@ const (
 	handshakeTimeout = 5 * time.Second
 	idleTimeout      = 10 * time.Second
 
-	snippetBytes = 80 // of a reply, shown in an error
+	minSecretBytes = 7 // what is shorter, such as a scheme, is hidden in no text
 )
 
 // proxy is [http.ProxyFromEnvironment] with an error that does not repeat the
@@ -54,29 +56,32 @@ func (c *Client) post(ctx context.Context, t *tenant, path string, body []byte, 
 	return c.transport.RoundTrip(req) // no http.Client: it follows redirects
 }
 
-// describe says what a reply looks like, for an error. Of the body it shows a few
-// words, and none from where JSON may begin: logins are in there.
-func describe(resp *http.Response, body []byte, t *tenant) string {
-	text := fmt.Sprintf("HTTP %d, %s, %d bytes", resp.StatusCode, contentType(resp), len(body))
-	plain := string(body)
-	if i := strings.IndexAny(plain, "{[\""); i >= 0 {
-		plain = plain[:i]
-	}
-	if t.authorization != "" {
-		plain = strings.ReplaceAll(plain, t.authorization, "[redacted]")
-	}
-	plain = strings.TrimSpace(strings.ToValidUTF8(plain, ""))
-	if plain == "" {
-		return text
-	}
-	return fmt.Sprintf("%s, begins with %q", text, cut(plain, snippetBytes))
+// describe says what a reply looks like, for an error. Of what the gateway wrote it shows
+// nothing: logins are in there, and some gateways repeat the credential.
+func describe(resp *http.Response, body []byte) string {
+	return fmt.Sprintf("HTTP %d, %s, %d bytes", resp.StatusCode, contentType(resp), len(body))
 }
 
 func contentType(resp *http.Response) string {
-	if s := resp.Header.Get("Content-Type"); s != "" {
-		return fmt.Sprintf("%q", cut(s, snippetBytes))
+	media, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	if !slices.Contains(usualMedia, media) {
+		return "of no usual content type"
 	}
-	return "no content type"
+	return media
+}
+
+var usualMedia = []string{
+	"application/json", "application/problem+json", "application/xml", "text/html", "text/json", "text/plain", "text/xml",
+}
+
+// redact hides the credential, with or without its scheme, in what the gateway wrote.
+func (t *tenant) redact(s string) string {
+	for _, secret := range append([]string{t.authorization}, strings.Fields(t.authorization)...) {
+		if len(secret) >= minSecretBytes {
+			s = strings.ReplaceAll(s, secret, "[redacted]")
+		}
+	}
+	return s
 }
 
 // cut returns the first n bytes of s at most, and no half character.

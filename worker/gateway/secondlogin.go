@@ -78,13 +78,14 @@ func (t *tenant) readReply(ctx context.Context, resp *http.Response) (worker.Rep
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxReplyBytes+1))
 	switch {
 	case err != nil:
-		return worker.Reply{}, because(ctx, fmt.Errorf("%w: read reply: %s", ErrAmbiguous, describe(resp, body, t)), err)
+		return worker.Reply{}, because(ctx, fmt.Errorf("%w: read reply: %s", ErrAmbiguous, describe(resp, body)), err)
 	case resp.StatusCode/100 != 2:
-		return worker.Reply{}, fmt.Errorf("%w: %s", ErrAmbiguous, describe(resp, body, t))
+		return worker.Reply{}, fmt.Errorf("%w: %s", ErrAmbiguous, describe(resp, body))
 	}
 	reply, err := ParseReply(body)
 	if err != nil {
-		return worker.Reply{}, fmt.Errorf("%w: %s", err, describe(resp, body, t))
+		return worker.Reply{}, fmt.Errorf("%w: %s", err, describe(resp, body))
 	}
+	reply.Code, reply.Message = t.redact(reply.Code), t.redact(reply.Message)
 	return reply, nil
 }

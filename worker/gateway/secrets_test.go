@@ -15,7 +15,7 @@ import (
 
 func TestErrorsShowNoSecrets(t *testing.T) {
 	bodies := []string{
-		`you sent ` + secret, `Authorization: ` + secret + ` is wrong`,
+		`you sent ` + secret, `login ok token=FAKE-TOKEN`, `Authorization: ` + secret + ` is wrong`,
 		`{"code":"1000","data":{"token":"FAKE-TOKEN","wId":`,
 		`cb({"data":{"token":"FAKE-TOKEN"}})`, "\ufeff[\"FAKE-TOKEN\"]", `"FAKE-TOKEN"`,
 		`{"code":"1000","message":"FAKE-MESSAGE"}`,
@@ -23,6 +23,7 @@ func TestErrorsShowNoSecrets(t *testing.T) {
 	for _, status := range []int{200, 302, 404, 500, 502} {
 		for _, body := range bodies {
 			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "x/"+secret)
 				w.Header().Set("Location", "http://elsewhere.invalid/?"+secret)
 				w.WriteHeader(status)
 				fmt.Fprint(w, body)
@@ -51,9 +52,25 @@ func TestAmbiguousTextSaysWhatWasSeen(t *testing.T) {
 	gw := newGateway(t, gatewaytest.Options{})
 	c := newClient(t, Options{URL: gw.URL})
 	_, err := c.SecondLogin(t.Context(), job("garbage-1"), always)
-	for _, part := range []string{"HTTP 200", "text/html", "Welcome to the fake"} {
+	for _, part := range []string{"HTTP 200", "text/html", " bytes"} {
 		if !strings.Contains(fmt.Sprint(err), part) {
 			t.Errorf("%q is not in %v", part, err)
 		}
+	}
+}
+
+// TestRepeatedCredential has gateways that tell their callers what they were sent.
+func TestRepeatedCredential(t *testing.T) {
+	for _, reply := range []string{
+		`{"code":"1001","message":"you sent Bearer of-the-gateway"}`, `{"code":"1001","msg":"of-the-gateway is wrong"}`,
+		`{"code":"of-the-gateway","message":"no"}`,
+	} {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, reply) }))
+		c := newClient(t, Options{URL: s.URL, Authorization: "Bearer of-the-gateway"})
+		got, err := c.SecondLogin(t.Context(), job("a"), always)
+		if shown := fmt.Sprint(got, err); err != nil || strings.Contains(shown, "of-the-gateway") || !strings.Contains(shown, "[redacted]") {
+			t.Errorf("%s: %s", reply, shown)
+		}
+		s.Close()
 	}
 }

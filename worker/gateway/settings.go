@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -107,8 +106,6 @@ func readTenantsFile(path string) (map[string]tenantEntry, error) {
 	return entries, nil
 }
 
-var yamlKeyProblem = regexp.MustCompile(`^(unknown field|mapping key) "[\w.-]+"( already defined)?`)
-
 // yamlProblem returns the line and what is wrong there. The library's own text quotes
 // the file, and so the credentials.
 func yamlProblem(err error) string {
@@ -116,9 +113,12 @@ func yamlProblem(err error) string {
 	if !errors.As(err, &y) {
 		return "not valid YAML"
 	}
-	text := yamlKeyProblem.FindString(y.GetMessage())
-	if text == "" {
-		text, _, _ = strings.Cut(y.GetMessage(), `"`)
+	text, _, _ := strings.Cut(y.GetMessage(), `"`)
+	switch strings.TrimSpace(text) {
+	case "unknown field":
+		text = "unknown key: want url, authorization or authorizationFile"
+	case "mapping key":
+		text = "a key that is there already"
 	}
 	if t := y.GetToken(); t != nil && t.Position != nil {
 		return fmt.Sprintf("line %d: %s", t.Position.Line, strings.TrimSpace(text))

@@ -123,12 +123,12 @@ empty: {authorizationFile: `+empty+`}
 
 func TestTenantsFileErrors(t *testing.T) {
 	tests := map[string]string{
-		"a:\n  autorization: " + secret:                `line 2: unknown field "autorization"`,
+		"a:\n  autorization: " + secret:                `line 2: unknown key: want url, authorization`,
 		"a: {authorization: *" + secret + "}":          "line 1: could not find alias",
 		"a: {authorization: [" + secret + "]}":         "line 1: cannot unmarshal",
 		"a:\n  authorization: \"" + secret + "\n b: c": "could not find end",
 		"a:\n  authorization: " + secret + ": x":       "line 2: mapping value is not allowed",
-		"a: {url: 'http://x'}\na: {url: 'http://x'}":   `line 2: mapping key "a" already defined`,
+		"a: {url: 'http://x'}\na: {url: 'http://x'}":   `line 2: a key that is there already`,
 		"- " + secret: "line 1: sequence was used",
 		" \n":         "is empty",
 		secret:        "line 1: string was used",

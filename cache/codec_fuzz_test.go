@@ -1,0 +1,84 @@
+package cache
+
+import (
+	"math"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/relogin/relogin/worker"
+)
+
+// FuzzStoredResult: what was read from Redis, stored again, is the same.
+func FuzzStoredResult(f *testing.F) {
+	full, err := encodeResult(worker.Result{
+		Outcome: worker.Succeeded, Code: "1000", Message: "ok", Prompted: true, SharedWith: "j0", Reconciled: true,
+		Login:     &worker.Login{WcID: "a", WID: "w", NickName: "n", HeadURL: "h", Status: 2, Token: "t", Data: "d"},
+		StartedAt: time.Unix(1, 2), FinishedAt: time.Unix(3, 4), RetryAfter: time.Unix(1<<34, 5),
+	})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(string(full))
+	f.Fuzz(func(t *testing.T, stored string) {
+		r, err := decodeResult(stored)
+		if err != nil {
+			if r != nil {
+				t.Errorf("a result beside the error %v", err)
+			}
+			return
+		}
+		data, err := encodeResult(*r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := decodeResult(string(data))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(r, again, cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("-read +read again:\n%s", diff)
+		}
+	})
+}
+
+// FuzzAnswer builds the script's reply field by field.
+func FuzzAnswer(f *testing.F) {
+	f.Add("held", int64(1), "tok", true, "j", "p", int64(2), "ok", int64(3), int64(4), "why")
+	f.Fuzz(func(t *testing.T, state string, now int64, token string, own bool, by, pod string, wait int64, message string, since, retry int64, reason string) {
+		if max(wait, -wait) > math.MaxInt64/int64(time.Millisecond) || wait == math.MinInt64 {
+			return
+		}
+		result, err := encodeResult(worker.Result{Outcome: worker.Failed, Message: message})
+		if err != nil {
+			t.Fatal(err)
+		}
+		flag := ""
+		if own {
+			flag = "1"
+		}
+		n := func(i int64) string { return strconv.FormatInt(i, 10) }
+		fields := []any{state, n(now), token, flag, by, pod, n(wait), string(result), n(since), n(retry), reason}
+		a, err := parseAnswer(fields)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(a.State) != state || a.Now.UnixMilli() != now || a.Token != token || a.Own != own || a.By != by || a.Pod != pod ||
+			a.Wait.Milliseconds() != wait || a.Result.Message != message || a.Reason != reason ||
+			unixMilli(a.Since) != since || unixMilli(a.RetryAt) != retry {
+			t.Errorf("%q: got %+v", fields, a)
+		}
+		for i := range fields {
+			if _, err := parseAnswer(fields[:i]); err == nil {
+				t.Errorf("%d fields were read", i)
+			}
+		}
+		fields[1] = "x" + n(now)
+		if _, err := parseAnswer(fields); err == nil {
+			t.Error("a time that is none was read")
+		}
+	})
+}
