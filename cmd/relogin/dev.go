@@ -32,7 +32,7 @@ func newDevCommand(a *app) *cobra.Command {
 		Long: `Runs an embedded NATS server with JetStream, an embedded Redis-compatible server, a simulated gateway with phones, and a worker, on loopback. It submits sample jobs, one for each way in which a job can end, and shows the events as they arrive. Then it goes on, so that submit, watch and the nats command line work against it from another terminal.
 
 With --gateway-url it works against a real gateway: it submits no samples then.`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 	}
 	flags := cmd.Flags()
 	flags.BoolVar(&s.Once, "once", false, "end after the samples: exit status 0 when each job had its event")

@@ -9,7 +9,7 @@ package main
 //			Log  logSettings
 //			NATS natsSettings
 //		}
-//		cmd := &cobra.Command{Use: "setup", Args: cobra.NoArgs}
+//		cmd := &cobra.Command{Use: "setup", Args: noArguments}
 //		settings := a.declare(cmd, &s.NATS, &s.Log)
 //		cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 //			// s is filled in and checked: all errors were reported, with status 2.

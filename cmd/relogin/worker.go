@@ -40,7 +40,7 @@ func newWorkerCommand(a *app) *cobra.Command {
 		Long: `Takes jobs, asks the gateway to confirm each account's login on its phone under the account's lock, and publishes one event for each job. Start as many as you like.
 
 SIGTERM or SIGINT stops it cleanly: it takes no more jobs, hands back those that only wait, and lets open confirmations finish within the grace. A second signal stops it at once. Nothing is lost either way.`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 	}
 	settings := a.declare(cmd, &s.NATS, &s.Streams, &s.Setup, &s.Redis, &s.Gateway, &s.Pipeline, &s.Output, &s.Log)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
