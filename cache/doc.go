@@ -28,8 +28,9 @@
 // # What Begin answers
 //
 // A lock, or an open record, with the ask's own Token or an earlier one of the same
-// attempts was granted to this process and not used: it is void, together with its entry among the prompts, and the
-// rows below see neither. The first row that fits is the answer.
+// attempts was granted to this process and not used: it is void, together with its entry
+// among the prompts, and the rows from the third on see neither. The first row that fits
+// is the answer.
 //
 //	record    lock                       otherwise                         answer
 //	mark      any                                                          Ended
@@ -40,7 +41,7 @@
 //	                                     than the wait; same tenant
 //	any       T, and last is T's (kept)  same tenant                       Shared
 //	any       held                       the deadline has passed           TooLate
-//	any       held                                                         Held; writes waits, waiting
+//	any       held                                                         Held; writes waits, waiting once a lock
 //	any       free                       less than MinConfirmTime is left  TooLate
 //	any       free                       cool, or the daily budget is used Cooling
 //	any       free                                                         Granted; writes lock, open, prompts
@@ -68,7 +69,9 @@
 //	                    none: [worker.ErrLeaseLost]; writes last when somebody waits, none is
 //	                    there, and the outcome is not unknown
 //
-// Without a token only the first column counts. Finishing again with the same arguments
+// Without a record the answer is [worker.ErrLeaseLost] also when the lock is the token's:
+// another delivery may have ended the job, and its mark expired. Without a token only the
+// first column counts. Finishing again with the same arguments
 // returns the same result and no error. A conclusion of a job in doubt passes the
 // token that was lost, and so gets ErrLeaseLost beside its result: expected there. Its
 // unknown is not shared, since the account is free and those who wait may ask the person.
