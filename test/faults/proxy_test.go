@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	toxiproxy "github.com/Shopify/toxiproxy/v2"
@@ -62,10 +63,13 @@ func (p *proxy) cut() { p.Stop() }
 
 func (p *proxy) restore() error { return p.Start() }
 
+// toxics names each, so that two faults may hit the same connections.
+var toxics atomic.Int64
+
 // poison adds a toxic, as toxiproxy's API takes it.
 func (p *proxy) poison(kind, stream, attributes string) error {
 	_, err := p.Toxics.AddToxicJson(strings.NewReader(fmt.Sprintf(
-		`{"name":"%s-%s","type":%q,"stream":%q,"attributes":%s}`, kind, stream, kind, stream, attributes)))
+		`{"name":"%d","type":%q,"stream":%q,"attributes":%s}`, toxics.Add(1), kind, stream, attributes)))
 	return err
 }
 
