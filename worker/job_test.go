@@ -205,28 +205,6 @@ func TestEventIDTellsAccountsApart(t *testing.T) {
 	}
 }
 
-func FuzzDecodeJob(f *testing.F) {
-	f.Add([]byte(`{"wcId":"a","id":"j","labels":{"k":"v"},"deadline":1}`), "")
-	f.Add(pack(f, map[string]any{"wcId": "a", "deadline": noon, "labels": map[string]string{"k": "v"}, "x": []any{nil, 1.5, "s"}}), "")
-	f.Add([]byte{0xdf, 0xff, 0xff, 0xff, 0xff}, "application/msgpack")
-	f.Fuzz(func(t *testing.T, data []byte, contentType string) {
-		j, err := DecodeJob(data, contentType)
-		if j == nil || err != nil && !errors.Is(err, ErrInvalidJob) {
-			t.Fatalf("got %v, %v", j, err)
-		}
-		if err != nil {
-			return
-		}
-		again, err := j.Encode(EncodingMsgpack)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := DecodeJob(again, ""); err != nil {
-			t.Fatalf("what was read can't be read again: %v", err)
-		}
-	})
-}
-
 func BenchmarkDecodeJob(b *testing.B) {
 	data := pack(b, map[string]any{"wcId": "wxid_wl9qchkanu22", "id": "0198c5a0-7b1c-7c3e-9b1a-0242ac120002", "deadline": noon})
 	b.ReportAllocs()

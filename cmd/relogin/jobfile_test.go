@@ -75,23 +75,3 @@ func TestReadJobsNamesLinesAndColumns(t *testing.T) {
 		})
 	}
 }
-
-func FuzzCSV(f *testing.F) {
-	for _, seed := range []string{"", "a\nb\n", "wcId,id\na,1\n", "\ufeffid;wcId\r\n1;a\r\n", "wcId,label.x\na,\"\n", "#\n\n,\n"} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, text string) {
-		jobs, err := readJobs(strings.NewReader(text), func() *worker.Job { return &worker.Job{} })
-		if err != nil {
-			return
-		}
-		for _, j := range jobs {
-			if err := j.Check(); err != nil {
-				t.Errorf("a wrong job was read: %v", err)
-			}
-		}
-		if lines := strings.Count(text, "\n") + strings.Count(text, "\r") + 1; len(jobs) > lines {
-			t.Errorf("%d jobs of %d lines", len(jobs), lines)
-		}
-	})
-}
