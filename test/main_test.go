@@ -2,10 +2,7 @@ package test
 
 import (
 	"fmt"
-	"io/fs"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"testing"
 
 	"github.com/relogin/relogin/test/servers"
@@ -21,32 +18,10 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 		defer os.RemoveAll(dir)
-		binary = filepath.Join(dir, "relogin")
-		if err := readSources(); err != nil {
-			panic(err)
-		}
-		args := append([]string{"build", "-o", binary}, buildFlags...)
-		if out, err := exec.Command("go", append(args, "../cmd/relogin")...).CombinedOutput(); err != nil {
-			fmt.Fprintf(os.Stderr, "build relogin: %v\n%s", err, out)
+		if binary, err = servers.Build(dir, buildFlags...); err != nil {
+			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
 		return m.Run()
 	}())
-}
-
-// readSources looks at what the binary is built from, so that go test does not take an
-// old result for the binary's: it keeps track of the files that the tests look at.
-func readSources() error {
-	for _, dir := range []string{"../cmd", "../worker", "../queue", "../cache"} {
-		err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
-			if err == nil {
-				_, err = os.Stat(path)
-			}
-			return err
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -100,7 +100,7 @@ func (t *task) announce(ctx context.Context, r Result) error {
 		return nil // nobody to tell it of
 	}
 	event := t.event(r)
-	check := t.known || t.used == "" && t.late() || t.d.Attempts > 1
+	check := t.known || t.late()
 	tried := false // else it was another delivery that published it, and reported it
 	publish := func() error {
 		if check || sinceBothClocks(t.decided) > t.w.Freshness {

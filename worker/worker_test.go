@@ -245,7 +245,7 @@ func TestHeldWakesWhenFreed(t *testing.T) {
 func TestHeldWakesAtTheLeasesEnd(t *testing.T) {
 	run(t, func(s *stage, _ *Delivery) {
 		s.begin = answers(Answer{State: Held, Wait: time.Minute}, Answer{State: Held, Wait: time.Minute}, Answer{State: Granted})
-	}, plain, "begin:held begin:held begin:granted published? login finish:succeeded publish:succeeded ack shrink unwatch")
+	}, plain, "begin:held begin:held begin:granted published? login finish:succeeded published? publish:succeeded ack shrink unwatch")
 }
 
 func TestAmbiguousWithoutAListIsUnknownAtOnce(t *testing.T) {
@@ -351,7 +351,7 @@ func TestRefusedWaitsForTheCredential(t *testing.T) {
 			s.changed.Store(true)
 			s.review()
 		})
-	}, plain, "begin:granted login release begin:granted release begin:granted published? login finish:succeeded publish:succeeded ack shrink")
+	}, plain, "begin:granted login release begin:granted release begin:granted published? login finish:succeeded published? publish:succeeded ack shrink")
 }
 
 func TestRefusedUntilTheDeadlineIsUnauthorized(t *testing.T) {
@@ -413,6 +413,14 @@ func TestFirstDeliveryThatWasPaused(t *testing.T) {
 		s.published = true
 		s.finish = func(c Conclusion) (Result, error) { return c.Result, ErrLeaseLost }
 	}, plain, "begin:granted login finish:succeeded published? ack shrink")
+	run(t, func(s *stage, _ *Delivery) {
+		s.published = true
+		s.login = func(_ context.Context, _ *Job, mayStart func() error) (Reply, error) {
+			err := mayStart()
+			time.Sleep(time.Hour) // meanwhile the lease ended, and the mark
+			return Reply{}, errors.Join(err, errors.New("connection reset"))
+		}
+	}, plain, "begin:granted login begin:granted release finish:unknown published? ack shrink")
 }
 
 func TestInvalidGoesToTheDeadStreamAndIsTold(t *testing.T) {

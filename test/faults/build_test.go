@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"github.com/relogin/relogin/test/servers"
 )
 
 // program is what the tests run.
@@ -17,7 +19,6 @@ type program struct{ relogin, nats, redis string }
 // build compiles relogin, with its fail-points and a wall clock that can be off, and the
 // NATS server of go.mod's version.
 func build(dir string) (p program, err error) {
-	p = program{relogin: filepath.Join(dir, "relogin"), nats: filepath.Join(dir, "nats-server")}
 	if p.redis, err = exec.LookPath("redis-server"); err != nil {
 		return p, err
 	}
@@ -25,13 +26,12 @@ func build(dir string) (p program, err error) {
 	if err != nil {
 		return p, fmt.Errorf("overlay the clock: %w", err)
 	}
-	for _, args := range [][]string{
-		{"build", "-tags", "faults", "-overlay", overlay, "-o", p.relogin, "../../cmd/relogin"},
-		{"build", "-o", p.nats, "github.com/nats-io/nats-server/v2"},
-	} {
-		if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
-			return p, fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, out)
-		}
+	if p.relogin, err = servers.Build(dir, "-tags", "faults", "-overlay", overlay); err != nil {
+		return p, err
+	}
+	p.nats = filepath.Join(dir, "nats-server")
+	if out, err := exec.Command("go", "build", "-o", p.nats, "github.com/nats-io/nats-server/v2").CombinedOutput(); err != nil {
+		return p, fmt.Errorf("build nats-server: %w\n%s", err, out)
 	}
 	return p, nil
 }
