@@ -185,7 +185,7 @@ func TestKilledWorker(t *testing.T) {
 	for i := range jobs {
 		account := fmt.Sprintf("wxid_%d", i)
 		s.gateway.Set(account, gatewaytest.Behaviour{Manual: true})
-		s.mustRun("submit", "--id", account, account)
+		s.publish(fmt.Appendf(nil, `{"wcId":%q,"id":%q}`, account, account), nil) // not by a process each: prompts die meanwhile
 		if err := s.gateway.WaitOpen(t.Context(), account); err != nil {
 			t.Fatal(err)
 		}
