@@ -84,14 +84,18 @@ func TestSentinel(t *testing.T) {
 		return strings.Contains(servers.Ask(t, sentinel.Addr, "INFO", "sentinel"), "slaves=1")
 	})
 	var trust ledger
-	f := open(t, sentinel.URL(), trusting(&trust), func(o *Options) { o.SentinelMaster = "main" })
+	f := open(t, sentinel.URL(), trusting(&trust), func(o *Options) { o.SentinelMaster, o.cutOff = "main", time.Second })
 	f.mustBegin(f.ask("j", "a"), worker.Granted)
 	f.mustFinish(f.end("j", "a", worker.Succeeded), nil)
 	eventually(t, "replicated", func() bool {
 		return strings.Contains(servers.Ask(t, replica.Addr, "INFO", "keyspace"), "keys=")
 	})
 	master.Kill()
-	f.begunAgain(f.ask("k", "b"), time.Now())
+	killed := time.Now()
+	f.begunAgain(f.ask("k", "b"), killed)
+	if waited := time.Since(killed); waited < f.Lease()+f.opts.cutOff {
+		t.Errorf("granted after %v, while a master that was cut off might still grant", waited)
+	}
 	f.mustBegin(f.ask("j", "c"), worker.Done)
 	if n := trust.names(process); n != 2 {
 		t.Errorf("%d servers were seen", n)

@@ -205,6 +205,17 @@ func TestEventIDTellsAccountsApart(t *testing.T) {
 	}
 }
 
+// TestOffsetOfADay has a time that Go reads and can't write as JSON.
+func TestOffsetOfADay(t *testing.T) {
+	j, err := DecodeJob([]byte(`{"wcId":"a","requestedAt":"2026-05-04T12:00:00+24:00"}`), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := (&Event{WcID: j.WcID, RequestedAt: j.RequestedAt}).Encode(EncodingJSON); err != nil {
+		t.Error(err)
+	}
+}
+
 func BenchmarkDecodeJob(b *testing.B) {
 	data := pack(b, map[string]any{"wcId": "wxid_wl9qchkanu22", "id": "0198c5a0-7b1c-7c3e-9b1a-0242ac120002", "deadline": noon})
 	b.ReportAllocs()
