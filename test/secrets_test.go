@@ -86,7 +86,7 @@ type guarded struct {
 
 func newGuarded(t *testing.T) *guarded {
 	t.Helper()
-	monitor := nowhere(t)
+	monitor := servers.FreeAddr(t)
 	natsServer := servers.StartNATS(t, func(o *server.Options) {
 		o.Username, o.Password, o.HTTPHost = "user", canary+"nats", "127.0.0.1"
 		_, _ = fmt.Sscanf(monitor, "127.0.0.1:%d", &o.HTTPPort)

@@ -15,21 +15,10 @@ import (
 	"github.com/relogin/relogin/worker/gateway/gatewaytest"
 )
 
-// nowhere returns an address of loopback where nobody listens.
-func nowhere(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 func TestStartWaitsForItsServers(t *testing.T) {
 	for name, waits := range map[string][]string{
-		"nats":  {"--nats-url", "nats://user:secret@" + nowhere(t)},
-		"redis": {"--nats-url", servers.NATS(t), "--redis-url", "redis://user:secret@" + nowhere(t)},
+		"nats":  {"--nats-url", "nats://user:secret@" + servers.FreeAddr(t)},
+		"redis": {"--nats-url", servers.NATS(t), "--redis-url", "redis://user:secret@" + servers.FreeAddr(t)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := start(t, os.Environ(), append([]string{"worker", "--http-addr", "127.0.0.1:0"}, waits...)...)
@@ -95,7 +84,7 @@ func TestWrongSettings(t *testing.T) {
 // A gateway that can't be reached loses no job, and readiness says so.
 func TestGatewayComesLate(t *testing.T) {
 	s := newSetting(t, gatewaytest.Options{})
-	addr := nowhere(t)
+	addr := servers.FreeAddr(t)
 	w := s.worker("--gateway-url", "http://"+addr)
 	for range 20 {
 		s.publish([]byte(`{"wcId":"late"}`), nil)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -77,7 +76,10 @@ func redactURL(s string) string {
 	} else if slices.ContainsFunc(strings.Split(s, ","), lacksHost) {
 		return schemeOf(s) + "xxxxx"
 	}
-	return s[:cmp.Or(strings.IndexAny(s, "?#")+1, len(s)+1)-1]
+	if end := strings.IndexAny(s, "?#"); end >= 0 {
+		s = s[:end]
+	}
+	return s
 }
 
 // schemeOf returns the scheme with its slashes, "" where there is none.
@@ -91,6 +93,7 @@ func schemeOf(s string) string {
 
 // lacksHost tells of a part with a colon whether it has no host before that.
 func lacksHost(part string) bool {
-	u, err := url.Parse("any://" + strings.TrimPrefix(strings.TrimSpace(part), schemeOf(strings.TrimSpace(part))))
+	part = strings.TrimSpace(part)
+	u, err := url.Parse("any://" + strings.TrimPrefix(part, schemeOf(part)))
 	return strings.Contains(part, ":") && (err != nil || u.Host != "" && !hasHost(u))
 }

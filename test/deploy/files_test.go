@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/relogin/relogin/test/servers"
 )
 
 // copyFile writes a file of deploy/ into dir as an operator does: with what the pairs
@@ -41,14 +43,6 @@ func copyFile(t *testing.T, name, dir string, pairs ...string) string {
 // freePort returns a port of loopback that nobody listened on just now.
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, port, _ := net.SplitHostPort(servers.FreeAddr(t))
 	return port
 }

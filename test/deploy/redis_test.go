@@ -85,7 +85,7 @@ func (s *redisSet) await() {
 func (s *redisSet) newNode(name, master string) *redisNode {
 	t, dir, cert := s.t, s.t.TempDir(), s.ca.server()
 	t.Helper()
-	n := &redisNode{t: t, ca: s.ca, dir: dir, addr: "127.0.0.1:" + freePort(t)}
+	n := &redisNode{t: t, ca: s.ca, dir: dir, addr: servers.FreeAddr(t)}
 	_, port, _ := net.SplitHostPort(n.addr)
 	config := copyFile(t, "redis/redis.conf", dir,
 		"bind * -::*", "bind 127.0.0.1", "tls-port 6379", "tls-port "+port,
@@ -104,7 +104,7 @@ func (s *redisSet) newNode(name, master string) *redisNode {
 func (s *redisSet) newSentinel(master string) *redisNode {
 	t, dir, cert := s.t, s.t.TempDir(), s.ca.server()
 	t.Helper()
-	n := &redisNode{t: t, ca: s.ca, dir: dir, addr: "127.0.0.1:" + freePort(t)}
+	n := &redisNode{t: t, ca: s.ca, dir: dir, addr: servers.FreeAddr(t)}
 	_, port, _ := net.SplitHostPort(n.addr)
 	config := copyFile(t, "redis/sentinel.conf", dir,
 		"bind * -::*", "bind 127.0.0.1", "tls-port 26379", "tls-port "+port,

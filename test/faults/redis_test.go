@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/relogin/relogin/test/servers"
 )
 
 // redisServers are one server, or a master with two replicas and three sentinels.
@@ -48,7 +50,7 @@ func (r *redisServers) add(p program, dir string) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		r.t.Fatal(err)
 	}
-	addr := freeAddr(r.t)
+	addr := servers.FreeAddr(r.t)
 	_, port, _ := net.SplitHostPort(addr)
 	config := fmt.Sprintf("port %s\nbind 127.0.0.1\ndir %s\nsave \"\"\nappendonly yes\nappendfsync everysec\n"+
 		"repl-diskless-sync-delay 0\nenable-debug-command yes\n", port, dir)
@@ -76,7 +78,7 @@ func (r *redisServers) add(p program, dir string) {
 func (r *redisServers) watch(p program, dir string) {
 	host, port, _ := net.SplitHostPort(r.servers[0].addr)
 	for i := range 3 {
-		addr := freeAddr(r.t)
+		addr := servers.FreeAddr(r.t)
 		_, own, _ := net.SplitHostPort(addr)
 		file := filepath.Join(dir, fmt.Sprintf("sentinel%d.conf", i))
 		config := fmt.Sprintf("port %s\nbind 127.0.0.1\ndir %s\nsentinel monitor main %s %s 2\n"+

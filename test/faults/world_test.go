@@ -18,6 +18,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/relogin/relogin/test/servers"
 	"github.com/relogin/relogin/worker/gateway/gatewaytest"
 )
 
@@ -80,8 +81,8 @@ func newWorld(t testing.TB, p program, random *rand.Rand, sentinel bool) *world 
 func (w *world) startNATS(p program) {
 	var routes, urls []string
 	for range 3 {
-		w.natsAddrs = append(w.natsAddrs, freeAddr(w.t))
-		routes = append(routes, freeAddr(w.t))
+		w.natsAddrs = append(w.natsAddrs, servers.FreeAddr(w.t))
+		routes = append(routes, servers.FreeAddr(w.t))
 	}
 	for i, addr := range w.natsAddrs {
 		store := filepath.Join(w.dir, fmt.Sprint("nats", i))

@@ -136,6 +136,12 @@ func pingRedis(addr string) error {
 	return err
 }
 
+// FreeAddr returns an address of loopback that nobody listens on.
+func FreeAddr(tb testing.TB) string {
+	tb.Helper()
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(freePort(tb)))
+}
+
 func freePort(tb testing.TB) int {
 	tb.Helper()
 	port, err := pickPort()

@@ -74,14 +74,15 @@ var usualMedia = []string{
 	"application/json", "application/problem+json", "application/xml", "text/html", "text/json", "text/plain", "text/xml",
 }
 
-// redact hides the credential, with or without its scheme, in what the gateway wrote.
-func (t *tenant) redact(s string) string {
-	for _, secret := range append([]string{t.authorization}, strings.Fields(t.authorization)...) {
+// newRedactor hides the credential, with or without its scheme, in what the gateway wrote.
+func newRedactor(authorization string) *strings.Replacer {
+	var pairs []string
+	for _, secret := range append([]string{authorization}, strings.Fields(authorization)...) {
 		if len(secret) >= minSecretBytes {
-			s = strings.ReplaceAll(s, secret, "[redacted]")
+			pairs = append(pairs, secret, "[redacted]")
 		}
 	}
-	return s
+	return strings.NewReplacer(pairs...)
 }
 
 // cut returns the first n bytes of s at most, and no half character.

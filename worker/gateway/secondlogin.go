@@ -86,6 +86,6 @@ func (t *tenant) readReply(ctx context.Context, resp *http.Response) (worker.Rep
 	if err != nil {
 		return worker.Reply{}, fmt.Errorf("%w: %s", err, describe(resp, body))
 	}
-	reply.Code, reply.Message = t.redact(reply.Code), t.redact(reply.Message)
+	reply.Code, reply.Message = t.redactor.Replace(reply.Code), t.redactor.Replace(reply.Message)
 	return reply, nil
 }

@@ -31,6 +31,7 @@ type tenant struct {
 	name          string
 	url           string // without a slash at the end
 	authorization string
+	redactor      *strings.Replacer // of what the gateway wrote
 	fingerprint   string
 
 	online onlineList
@@ -138,6 +139,7 @@ func newTenant(name string, e tenantEntry) (*tenant, error) {
 		name:          name,
 		url:           base,
 		authorization: authorization,
+		redactor:      newRedactor(authorization),
 		fingerprint:   hex.EncodeToString(sum[:16]),
 		online:        newOnlineList(),
 	}, nil
