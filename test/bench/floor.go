@@ -1,0 +1,70 @@
+package main
+
+import (
+	"context"
+	"log"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// runFloor is the least: consume, call, publish with an id and wait for its ack, ack the
+// job. Nothing keeps an account from being asked twice.
+func runFloor(ctx context.Context, s *setting) error {
+	return s.consume(ctx, func(js jetstream.JetStream, msg jetstream.Msg) error {
+		return s.process(ctx, js, msg)
+	})
+}
+
+// runRedislock is the floor under a lock of github.com/bsm/redislock.
+func runRedislock(ctx context.Context, s *setting) error {
+	locks, err := s.locker()
+	if err != nil {
+		return err
+	}
+	return s.consume(ctx, func(js jetstream.JetStream, msg jetstream.Msg) error {
+		return locked(ctx, locks, account(msg.Data()), func() error { return s.process(ctx, js, msg) })
+	})
+}
+
+func (s *setting) process(ctx context.Context, js jetstream.JetStream, msg jetstream.Msg) error {
+	r, event, err := s.confirm(ctx, msg.Data())
+	if err != nil {
+		return err
+	}
+	if err := s.publish(ctx, js, r, event); err != nil {
+		return err
+	}
+	return msg.Ack()
+}
+
+// consume handles as many jobs at once as are allowed, until ctx ends.
+func (s *setting) consume(ctx context.Context, handle func(jetstream.JetStream, jetstream.Msg) error) error {
+	nc, js, err := s.jetStream()
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	consumer, err := js.Consumer(ctx, strings.ToUpper(s.namespace)+"_JOBS", "normal")
+	if err != nil {
+		return err
+	}
+	slots := make(chan struct{}, atOnce)
+	running, err := consumer.Consume(func(msg jetstream.Msg) {
+		slots <- struct{}{}
+		go func() {
+			defer func() { <-slots }()
+			if err := handle(js, msg); err != nil {
+				log.Print(err)
+				_ = msg.NakWithDelay(time.Second)
+			}
+		}()
+	}, jetstream.PullMaxMessages(atOnce))
+	if err != nil {
+		return err
+	}
+	<-ctx.Done()
+	running.Stop()
+	return nil
+}

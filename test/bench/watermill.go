@@ -1,0 +1,57 @@
+package main
+
+import (
+	"context"
+	"strings"
+
+	"github.com/ThreeDotsLabs/watermill"
+	wmnats "github.com/ThreeDotsLabs/watermill-nats/v2/pkg/nats"
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/nats-io/nats.go"
+)
+
+// runWatermill is a Watermill router between two JetStream topics, under redislock.
+func runWatermill(ctx context.Context, s *setting) error {
+	locks, err := s.locker()
+	if err != nil {
+		return err
+	}
+	nc, js, err := s.jetStream()
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	// Watermill makes a consumer of its own, and a work queue lets no two have a subject.
+	if err := js.DeleteConsumer(ctx, strings.ToUpper(s.namespace)+"_JOBS", "normal"); err != nil {
+		return err
+	}
+	quiet := watermill.NopLogger{}
+	subscriber, err := wmnats.NewSubscriber(wmnats.SubscriberConfig{
+		URL: s.natsURL, QueueGroupPrefix: "watermill", SubscribersCount: atOnce, Unmarshaler: &wmnats.NATSMarshaler{},
+		JetStream: wmnats.JetStreamConfig{DurablePrefix: "watermill", AckAsync: true,
+			SubscribeOptions: []nats.SubOpt{nats.MaxAckPending(2 * atOnce), nats.AckExplicit(), nats.ManualAck()}},
+	}, quiet)
+	if err != nil {
+		return err
+	}
+	publisher, err := wmnats.NewPublisher(wmnats.PublisherConfig{
+		URL: s.natsURL, Marshaler: &wmnats.NATSMarshaler{}, JetStream: wmnats.JetStreamConfig{TrackMsgId: true},
+	}, quiet)
+	if err != nil {
+		return err
+	}
+	router, err := message.NewRouter(message.RouterConfig{}, quiet)
+	if err != nil {
+		return err
+	}
+	router.AddNoPublisherHandler("relogin", s.namespace+".jobs.normal", subscriber, func(m *message.Message) error {
+		return locked(m.Context(), locks, account(m.Payload), func() error {
+			r, event, err := s.confirm(m.Context(), m.Payload)
+			if err != nil {
+				return err
+			}
+			return publisher.Publish(s.eventSubject(r), message.NewMessage(r.ID, event))
+		})
+	})
+	return router.Run(ctx)
+}
