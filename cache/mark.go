@@ -25,10 +25,12 @@ type mark struct {
 }
 
 func newMark(r redis.UniversalClient, namespace string, trusted *quarantine) *mark {
-	m := &mark{key: namespace + ":mark", redis: r, trusted: trusted}
+	m := &mark{key: markKey(namespace), redis: r, trusted: trusted}
 	m.known.Store(new(string))
 	return m
 }
+
+func markKey(namespace string) string { return namespace + ":mark" }
 
 // name returns the mark that this pod knows, "" where there is none.
 func (m *mark) name() string {

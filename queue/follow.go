@@ -26,6 +26,12 @@ type FollowOptions struct {
 // blocks until handle returns an error, and returns that, or until ctx ends, and
 // returns its cause.
 func Follow(ctx context.Context, nc *nats.Conn, o FollowOptions, handle func(*worker.Event) error) error {
+	return FollowStored(ctx, nc, o, func(e *worker.Event, _ time.Time) error { return handle(e) })
+}
+
+// FollowStored is [Follow] for who wants to know when each event was stored, by the
+// server's clock.
+func FollowStored(ctx context.Context, nc *nats.Conn, o FollowOptions, handle func(e *worker.Event, stored time.Time) error) error {
 	n, err := newNames(o.Namespace)
 	if err != nil {
 		return fmt.Errorf("follow events: %w", err)
@@ -66,7 +72,11 @@ func Follow(ctx context.Context, nc *nats.Conn, o FollowOptions, handle func(*wo
 			}
 			continue
 		}
-		if err := handle(e); err != nil {
+		meta, err := msg.Metadata()
+		if err != nil {
+			return fmt.Errorf("follow events: %w", err)
+		}
+		if err := handle(e, meta.Timestamp); err != nil {
 			return err
 		}
 	}

@@ -26,6 +26,8 @@ type Config struct {
 	DuplicateWindow time.Duration   // within it an event's id is stored once
 	EventEncoding   worker.Encoding // msgpack unless set
 	Logger          *slog.Logger
+
+	owner string // of what is created; see [Claim]
 }
 
 // ErrMismatch is returned when a stream or consumer is there, but can't serve: the
@@ -82,6 +84,7 @@ func Setup(ctx context.Context, nc *nats.Conn, c Config) error {
 		return fmt.Errorf("set up: %w", err)
 	}
 	for _, want := range c.streams(n) {
+		want.Metadata = ownedBy(c.owner)
 		if err := insist(ctx, func(ctx context.Context) error { return setUpStream(ctx, js, want) }); err != nil {
 			return fmt.Errorf("set up stream %s: %w", want.Name, explain(nc, err))
 		}
@@ -92,7 +95,7 @@ func Setup(ctx context.Context, nc *nats.Conn, c Config) error {
 		}
 	}
 	err = insist(ctx, func(ctx context.Context) error {
-		_, err := OpenTrust(ctx, nc, c.Namespace, c.Replicas)
+		_, err := openTrust(ctx, nc, c.Namespace, c.Replicas, c.owner)
 		return err
 	})
 	if err != nil {
@@ -162,6 +165,9 @@ func setUpStream(ctx context.Context, js jetstream.JetStream, want jetstream.Str
 		return err
 	}
 	have := stream.CachedInfo().Config
+	if owner := want.Metadata[ownerKey]; have.Metadata[ownerKey] != owner && owner != "" {
+		return ErrTaken
+	}
 	if have.Retention != want.Retention {
 		return fmt.Errorf("%w: its retention is %v, %v is wanted", ErrMismatch, have.Retention, want.Retention)
 	}

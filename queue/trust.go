@@ -19,6 +19,10 @@ type Trust struct{ bucket jetstream.KeyValue }
 // OpenTrust returns the namespace's bucket, and creates it with that many replicas
 // where it is missing.
 func OpenTrust(ctx context.Context, nc *nats.Conn, namespace string, replicas int) (*Trust, error) {
+	return openTrust(ctx, nc, namespace, replicas, "")
+}
+
+func openTrust(ctx context.Context, nc *nats.Conn, namespace string, replicas int, owner string) (*Trust, error) {
 	js, err := jetstream.New(nc)
 	if err != nil {
 		return nil, fmt.Errorf("open trust: %w", err)
@@ -27,7 +31,7 @@ func OpenTrust(ctx context.Context, nc *nats.Conn, namespace string, replicas in
 	bucket, err := js.KeyValue(ctx, name)
 	if errors.Is(err, jetstream.ErrBucketNotFound) {
 		bucket, err = js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
-			Bucket: name, Replicas: replicas,
+			Bucket: name, Replicas: replicas, Metadata: ownedBy(owner),
 			Description: "from when on the grants of each Redis server count",
 		})
 	}

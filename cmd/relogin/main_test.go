@@ -64,6 +64,7 @@ func TestExitStatus(t *testing.T) {
 		"bad wcId":         {[]string{"submit", "a\x00"}, exitUsage},
 		"id of two":        {[]string{"submit", "a", "b", "--id", "1"}, exitUsage},
 		"no such file":     {[]string{"submit", "--file", "nowhere.csv"}, exitUsage},
+		"bench of few":     {[]string{"bench", "--jobs", "1", "--accounts", "2"}, exitUsage},
 		"health of none":   {[]string{"health"}, exitUsage},
 		"not healthy":      {[]string{"health", "--http-addr", "127.0.0.1:1"}, exitFailed},
 		"wrong lines":      {[]string{"submit", "--file", "testdata/wrong.csv"}, exitFailed},
@@ -84,6 +85,7 @@ func TestExitStatus(t *testing.T) {
 func TestHelp(t *testing.T) {
 	golden(t, "help.txt", relogin(t, nil, "", "--help").stdout)
 	golden(t, "help_submit.txt", relogin(t, nil, "", "submit", "--help").stdout)
+	golden(t, "help_bench.txt", relogin(t, nil, "", "bench", "--help").stdout)
 }
 
 func TestHelpNamesEverySetting(t *testing.T) {

@@ -93,7 +93,7 @@ Try it, with nothing to install:  relogin dev`,
 	cobra.EnableCommandSorting = false
 	root.AddCommand(
 		newWorkerCommand(a), newDevCommand(a), newSetupCommand(a), newSubmitCommand(a),
-		newWatchCommand(a), newGatewayCommand(a), newHealthCommand(a), newVersionCommand(a),
+		newWatchCommand(a), newGatewayCommand(a), newBenchCommand(a), newHealthCommand(a), newVersionCommand(a),
 	)
 	return root
 }
