@@ -49,7 +49,8 @@ func (o Options) LogValue() slog.Value { return slog.StringValue(o.String()) }
 type Client struct {
 	options   Options
 	log       *slog.Logger
-	transport *http.Transport
+	pool      *pool
+	transport *http.Transport // for what the pool can't do
 	settings  atomic.Pointer[settings]
 }
 
@@ -75,14 +76,17 @@ func New(options Options) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read gateway settings: %w", err)
 	}
-	c := &Client{options: options, log: options.Logger, transport: newTransport(options.MaxConns)}
+	c := &Client{options: options, log: options.Logger, pool: newPool(options.MaxConns), transport: newTransport(options.MaxConns)}
 	c.settings.Store(read)
 	return c, nil
 }
 
 // Close closes the connections that no call uses. Calls under way go on until their
 // context ends, and calls made later still work.
-func (c *Client) Close() { c.transport.CloseIdleConnections() }
+func (c *Client) Close() {
+	c.pool.close()
+	c.transport.CloseIdleConnections()
+}
 
 // String names the client, and no credential.
 func (c *Client) String() string {

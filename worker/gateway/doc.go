@@ -16,7 +16,19 @@
 //	all else: reset, time-out, other statuses, an unreadable reply     ErrAmbiguous
 //
 // Redirects are not followed, replies are not decompressed, only HTTP/1.1 is spoken.
-// The proxies of HTTP_PROXY, HTTPS_PROXY and NO_PROXY are honoured.
+//
+// # Connections
+//
+// Calls wait for minutes, by the thousand. So a call's own goroutine alone dials, writes
+// the request at once, waits without a buffer, and reads the reply; net/http only parses
+// what it read. A connection is kept when its reply was read to the end and nothing came
+// behind it. Before it is used again it is looked at: one that was closed, or on which
+// something came, would make the call ambiguous. Where the system can't tell without
+// blocking (all but Unix) no connection is kept.
+//
+// The proxies of HTTP_PROXY, HTTPS_PROXY and NO_PROXY are honoured. Calls through them,
+// and to hosts whose names are not plain ASCII, are made by net/http, behind a gate that
+// keeps the one rule; each of them costs several goroutines and buffers.
 //
 // # Tenants
 //

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
-	"net/http"
 	"net/http/httptrace"
 	"sync"
 	"sync/atomic"
@@ -16,7 +15,7 @@ var (
 	errStarted = errors.New("the request was sent already")
 )
 
-// gate stands before the first byte of one request, and knows whether it got out.
+// gate stands before the first byte of one request that net/http makes, and knows whether it got out.
 // A request whose connection failed before any byte was written may pass again, on
 // another connection, and mayStart is asked again then; bytes never go to two.
 type gate struct {
@@ -123,32 +122,5 @@ func unwrap(c net.Conn) *gatedConn {
 		default:
 			return nil
 		}
-	}
-}
-
-// newTransport returns the transport that all calls share: HTTP/1.1, no compression,
-// small buffers since thousands of connections are open at once, and connections that
-// do not idle for long since a request on a dying one is ambiguous.
-func newTransport(maxIdle int) *http.Transport {
-	dialer := &net.Dialer{Timeout: dialTimeout}
-	http1 := new(http.Protocols)
-	http1.SetHTTP1(true)
-	return &http.Transport{
-		Proxy: proxy,
-		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-			conn, err := dialer.DialContext(ctx, network, addr)
-			if err != nil {
-				return nil, err
-			}
-			return &gatedConn{Conn: conn}, nil
-		},
-		Protocols:              http1,
-		DisableCompression:     true,
-		TLSHandshakeTimeout:    handshakeTimeout,
-		IdleConnTimeout:        idleTimeout,
-		MaxIdleConnsPerHost:    maxIdle,
-		MaxResponseHeaderBytes: 64 << 10,
-		ReadBufferSize:         1 << 10,
-		WriteBufferSize:        1 << 10,
 	}
 }

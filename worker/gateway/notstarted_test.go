@@ -26,6 +26,7 @@ func TestNotStarted(t *testing.T) {
 	}{
 		"refused":        {t.Context(), "http://" + closed.Addr().String()},
 		"no such host":   {t.Context(), "http://gateway.invalid"},
+		"foreign host":   {t.Context(), "http://网关.invalid"},
 		"ctx ended":      {gone, "http://" + closed.Addr().String()},
 		"wrong protocol": {t.Context(), strings.Replace(newGateway(t, gatewaytest.Options{}).URL, "http", "https", 1)},
 	}
@@ -49,11 +50,8 @@ func TestNotStarted(t *testing.T) {
 // TestDialTimeoutIsNotTheCaller pins that a time-out of package net, which passes for
 // context.DeadlineExceeded, is not reported as the caller's own.
 func TestDialTimeoutIsNotTheCaller(t *testing.T) {
-	c := newClient(t, Options{URL: "http://gateway.invalid"})
-	c.transport.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
-		d := net.Dialer{Timeout: time.Nanosecond}
-		return d.DialContext(ctx, network, "127.0.0.1:1")
-	}
+	c := newClient(t, Options{URL: "http://127.0.0.1:1"})
+	c.pool.dialer.Timeout = time.Nanosecond
 	_, err := c.SecondLogin(t.Context(), job("a"), always)
 	checkClass(t, err, worker.ErrNotStarted)
 	if errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "timeout") {

@@ -1,14 +1,10 @@
 package gateway
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"mime"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -23,37 +19,14 @@ const (
 	minSecretBytes = 7 // what is shorter, such as a scheme, is hidden in no text
 )
 
-// proxy is [http.ProxyFromEnvironment] with an error that does not repeat the
-// proxy's address: a password may be in it.
-func proxy(req *http.Request) (*url.URL, error) {
-	u, err := http.ProxyFromEnvironment(req)
-	if err != nil {
-		return nil, errors.New("HTTP_PROXY, HTTPS_PROXY or NO_PROXY is not valid")
-	}
-	return u, nil
-}
-
 // post sends body to the tenant's path and returns the reply, of whatever status; the
-// caller closes its body. The request gets out only through the gate. Only ctx bounds
-// the time it takes.
-func (c *Client) post(ctx context.Context, t *tenant, path string, body []byte, g *gate) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(g.attach(ctx), http.MethodPost, t.url+path, bytes.NewReader(body))
-	if err != nil {
-		return nil, err
+// caller closes its body. started tells whether any of the request may have got out.
+// Only ctx bounds the time it takes.
+func (c *Client) post(ctx context.Context, t *tenant, path string, body []byte, mayStart func() error) (resp *http.Response, started bool, err error) {
+	if t.direct {
+		return c.pool.exchange(ctx, t.endpoint, t.request(path, body), mayStart)
 	}
-	// net/http asks for the body once more when it is about to repeat the request.
-	req.GetBody = func() (io.ReadCloser, error) {
-		if err := g.mayRepeat(); err != nil {
-			return nil, err
-		}
-		return io.NopCloser(bytes.NewReader(body)), nil
-	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("User-Agent", "relogin")
-	if t.authorization != "" {
-		req.Header.Set("Authorization", t.authorization)
-	}
-	return c.transport.RoundTrip(req) // no http.Client: it follows redirects
+	return c.relay(ctx, t, path, body, mayStart)
 }
 
 // describe says what a reply looks like, for an error. Of what the gateway wrote it shows

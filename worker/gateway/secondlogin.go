@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -13,13 +12,6 @@ import (
 // maxReplyBytes bounds the reply to a second login.
 const maxReplyBytes = 1 << 20
 
-type secondLoginRequest struct {
-	WcID  string `json:"wcId"`
-	Type  int    `json:"type"`
-	TTUID string `json:"ttuid,omitempty"`
-	AID   string `json:"aid,omitempty"`
-}
-
 // SecondLogin implements [worker.Gateway]. Besides that interface's errors it returns
 // [ErrAmbiguous]. errors.Is finds a context's error in either only when ctx has ended:
 // a dial time-out is not one. mayStart is called once, unless a connection failed
@@ -29,32 +21,23 @@ func (c *Client) SecondLogin(ctx context.Context, j *worker.Job, mayStart func()
 	if err != nil {
 		return worker.Reply{}, err
 	}
-	body, err := json.Marshal(secondLoginRequest{j.WcID, j.Type, j.TTUID, j.AID})
-	if err != nil {
-		return worker.Reply{}, fmt.Errorf("%w: %w", worker.ErrNotStarted, err)
-	}
 	var veto error
-	g := newGate(func() error {
+	resp, started, err := c.post(ctx, t, "/secondLogin", secondLoginBody(j), func() error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
 		veto = mayStart()
 		return veto
 	})
-	resp, err := c.post(ctx, t, "/secondLogin", body, g)
-	if err == nil {
-		defer resp.Body.Close()
-	}
-	switch started := g.close(); {
+	switch {
 	case !started && veto != nil:
 		return worker.Reply{}, veto
-	case !started && err == nil:
-		return worker.Reply{}, fmt.Errorf("%w: it answered HTTP %d before it was asked", worker.ErrNotStarted, resp.StatusCode)
 	case !started:
 		return worker.Reply{}, because(ctx, worker.ErrNotStarted, err)
 	case err != nil:
 		return worker.Reply{}, because(ctx, ErrAmbiguous, err)
 	}
+	defer resp.Body.Close()
 	return t.readReply(ctx, resp)
 }
 

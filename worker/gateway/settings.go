@@ -33,6 +33,7 @@ type tenant struct {
 	authorization string
 	redactor      *strings.Replacer // of what the gateway wrote
 	fingerprint   string
+	form          // of its requests
 
 	online onlineList
 	noList atomic.Bool // it answered 404 to the online list
@@ -129,11 +130,12 @@ func yamlProblem(err error) string {
 
 // newTenant checks the entry, and reads the credential's file.
 func newTenant(name string, e tenantEntry) (*tenant, error) {
-	base, urlErr := checkURL(e.URL)
+	u, urlErr := checkURL(e.URL)
 	authorization, authErr := readAuthorization(e)
 	if err := errors.Join(ofTenant(name, urlErr), ofTenant(name, authErr)); err != nil {
 		return nil, err
 	}
+	base := strings.TrimRight(u.String(), "/")
 	sum := sha256.Sum256([]byte(base + "\x00" + authorization))
 	return &tenant{
 		name:          name,
@@ -141,6 +143,7 @@ func newTenant(name string, e tenantEntry) (*tenant, error) {
 		authorization: authorization,
 		redactor:      newRedactor(authorization),
 		fingerprint:   hex.EncodeToString(sum[:16]),
+		form:          newForm(u, authorization),
 		online:        newOnlineList(),
 	}, nil
 }
@@ -152,26 +155,25 @@ func ofTenant(name string, err error) error {
 	return fmt.Errorf("tenant %q: %w", name, err)
 }
 
-// checkURL returns the address without the slash at its end. Its errors do not repeat
-// the address: a password may be in it.
-func checkURL(raw string) (string, error) {
+// checkURL returns the address. Its errors do not repeat it: a password may be in it.
+func checkURL(raw string) (*url.URL, error) {
 	if raw == "" {
-		return "", errors.New("url: is missing")
+		return nil, errors.New("url: is missing")
 	}
 	u, err := url.Parse(raw)
 	switch {
 	case err != nil:
-		return "", errors.New("url: is not a valid URL")
+		return nil, errors.New("url: is not a valid URL")
 	case u.User != nil:
-		return "", errors.New("url: has a user or password, which belong into authorization")
+		return nil, errors.New("url: has a user or password, which belong into authorization")
 	case u.Scheme != "http" && u.Scheme != "https":
-		return "", errors.New("url: does not start with http:// or https://")
+		return nil, errors.New("url: does not start with http:// or https://")
 	case u.Hostname() == "":
-		return "", errors.New("url: has no host")
+		return nil, errors.New("url: has no host")
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
-		return "", errors.New("url: has a query or a fragment")
+		return nil, errors.New("url: has a query or a fragment")
 	}
-	return strings.TrimRight(u.String(), "/"), nil
+	return u, nil
 }
 
 func readAuthorization(e tenantEntry) (string, error) {

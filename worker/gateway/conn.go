@@ -1,0 +1,124 @@
+package gateway
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"time"
+)
+
+// socket is a TCP connection that counts the bytes which it took.
+type socket struct {
+	net.Conn
+	taken int
+}
+
+func (s *socket) Write(p []byte) (int, error) {
+	n, err := s.Conn.Write(p)
+	s.taken += n
+	return n, err
+}
+
+// conn is a connection to a gateway. One call at a time uses it, from one goroutine.
+type conn struct {
+	socket   socket
+	stream   net.Conn // the socket, or TLS over it
+	pool     *pool
+	endpoint endpoint
+	kept     time.Time   // when it was put into the pool; zero: it is new
+	stop     func() bool // of the call that uses it: its context interrupts no more
+
+	first  [1]byte
+	waited bool  // first is the next byte to read
+	broken error // how reading failed
+}
+
+// dial connects, and shakes hands where the endpoint wants it.
+func (p *pool) dial(ctx context.Context, e endpoint) (*conn, error) {
+	tcp, err := p.dialer.DialContext(ctx, "tcp", e.address())
+	if err != nil {
+		return nil, err
+	}
+	c := &conn{socket: socket{Conn: tcp}, pool: p, endpoint: e}
+	c.stream = &c.socket
+	if !e.secure {
+		return c, nil
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, handshakeTimeout, errors.New("timeout"))
+	defer cancel()
+	secured := tls.Client(&c.socket, p.config(e.host))
+	if err := secured.HandshakeContext(ctx); err != nil {
+		tcp.Close()
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		return nil, fmt.Errorf("TLS handshake: %w", err)
+	}
+	c.stream = secured
+	return c, nil
+}
+
+func (c *conn) close() { _ = c.stream.Close() }
+
+// begin lets ctx interrupt what is done with the connection until end is called.
+func (c *conn) begin(ctx context.Context) { c.stop = context.AfterFunc(ctx, c.interrupt) }
+
+// end lets the next call have the connection, if it is as good as new.
+func (c *conn) end(good bool) {
+	if !c.stop() || !good || !c.pool.put(c) {
+		c.close()
+	}
+}
+
+var longAgo = time.Unix(1, 0)
+
+// interrupt may be called from any goroutine. It makes reads and writes fail from here on.
+func (c *conn) interrupt() { _ = c.stream.SetDeadline(longAgo) }
+
+// send writes the request, and tells whether any of it may have got out.
+func (c *conn) send(request []byte) (started bool, err error) {
+	before := c.socket.taken
+	_, err = c.stream.Write(request)
+	return c.socket.taken > before, err
+}
+
+// wait blocks until there is something to read. It holds no buffer: calls wait for
+// minutes, by the thousand.
+func (c *conn) wait() error {
+	n, err := c.stream.Read(c.first[:])
+	c.waited = n > 0
+	if n > 0 {
+		return nil
+	}
+	c.broken = err
+	return err
+}
+
+// Read reads what wait has found, and what comes after it.
+func (c *conn) Read(p []byte) (int, error) {
+	if c.waited && len(p) > 0 {
+		c.waited = false
+		return copy(p, c.first[:]), nil
+	}
+	n, err := c.stream.Read(p)
+	if err != nil {
+		c.broken = err
+	}
+	return n, err
+}
+
+// quiet tells whether a connection that waits in the pool is open, and nothing came
+// that nobody asked for. What it reads is lost: a connection that is not quiet is of no use.
+func (c *conn) quiet() bool {
+	if c.stream != &c.socket { // TLS may have read more than it handed out
+		_ = c.stream.SetReadDeadline(longAgo)
+		n, err := c.stream.Read(c.first[:])
+		if n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) || c.stream.SetReadDeadline(time.Time{}) != nil {
+			return false
+		}
+	}
+	return silent(c.socket.Conn, c.first[:])
+}
