@@ -57,15 +57,19 @@ func (q *Queue) message(e *worker.Event) (*nats.Msg, error) {
 		return nil, fmt.Errorf("%w: %w", worker.ErrUnsendable, err)
 	}
 	media := q.config.EventEncoding.ContentType()
-	header := nats.Header{
-		nats.MsgIdHdr: {e.ID}, contentType: {media},
-		"ce-specversion": {"1.0"}, "ce-id": {e.ID}, "ce-source": {"/relogin/" + string(q.names)},
-		"ce-type": {"relogin." + string(e.Outcome)}, "ce-subject": {headerValue(e.WcID)},
-		"ce-time": {e.FinishedAt.UTC().Format(time.RFC3339Nano)}, "ce-datacontenttype": {media},
-		cePrompted: {strconv.FormatBool(e.Prompted)},
+	pairs := [...][2]string{
+		{nats.MsgIdHdr, e.ID}, {contentType, media},
+		{"ce-specversion", "1.0"}, {"ce-id", e.ID}, {"ce-source", "/relogin/" + string(q.names)},
+		{"ce-type", "relogin." + string(e.Outcome)}, {"ce-subject", headerValue(e.WcID)},
+		{"ce-time", e.FinishedAt.UTC().Format(time.RFC3339Nano)}, {"ce-datacontenttype", media},
+		{cePrompted, strconv.FormatBool(e.Prompted)}, {traceparent, headerValue(e.Traceparent)},
 	}
-	if e.Traceparent != "" {
-		header[traceparent] = []string{headerValue(e.Traceparent)}
+	header, values := make(nats.Header, len(pairs)), make([]string, len(pairs)) // one array for all
+	for i, pair := range pairs {
+		if pair[1] != "" {
+			values[i] = pair[1]
+			header[pair[0]] = values[i : i+1 : i+1]
+		}
 	}
 	return &nats.Msg{Subject: subject, Header: header, Data: data}, nil
 }
@@ -74,6 +78,9 @@ func (q *Queue) message(e *worker.Event) (*nats.Msg, error) {
 // binding refers, does not allow in a header: all but U+0021 to U+007E, and '"' and '%'.
 func headerValue(s string) string {
 	const hex = "0123456789ABCDEF"
+	if !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '"' || r == '%' }) {
+		return s
+	}
 	var b strings.Builder
 	for i := range len(s) {
 		if c := s[i]; c > ' ' && c < 0x7f && c != '"' && c != '%' {

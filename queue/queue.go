@@ -17,9 +17,10 @@ const (
 	maxPendingPublishes = 1 << 16 // events that wait for their acknowledgement
 	maxPendingWakes     = 1 << 16
 
-	// publishTimeout is how long an acknowledgement is waited for. Without it those that
-	// never come, as in a stream that has lost its quorum, would fill the pending ones up.
-	publishTimeout = 30 * time.Second
+	// How long an acknowledgement is waited for. Without it those that never come, as in a
+	// stream that has lost its quorum, would fill the pending ones up.
+	eventTimeout   = 5 * time.Second
+	publishTimeout = 30 * time.Second // of a job
 )
 
 // Queue implements [worker.Queue]. It is safe for concurrent use.
@@ -49,7 +50,7 @@ func Open(ctx context.Context, nc *nats.Conn, c Config) (*Queue, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	js, err := jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(maxPendingPublishes), jetstream.WithPublishAsyncTimeout(publishTimeout))
+	js, err := jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(maxPendingPublishes), jetstream.WithPublishAsyncTimeout(eventTimeout))
 	if err != nil {
 		return nil, fmt.Errorf("open queue: %w", err)
 	}

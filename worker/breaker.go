@@ -74,22 +74,19 @@ func (b breaker) call(do func(sent func()) error, healthy func(error) bool, firs
 		return false
 	}
 	trial, works := b.IsHalfOpen(), false
-	succeed := sync.OnceFunc(b.RecordSuccess)
 	var alive *time.Timer
 	defer func() {
-		if alive != nil {
-			alive.Stop()
-		}
+		recorded := alive != nil && !alive.Stop()
 		switch {
-		case works:
-			succeed()
-		case trial || first:
+		case works && !recorded:
+			b.RecordSuccess()
+		case !works && (trial || first):
 			b.RecordFailure()
 		}
 	}()
 	works = healthy(do(func() {
 		if trial {
-			alive = time.AfterFunc(aliveAfter, succeed)
+			alive = time.AfterFunc(aliveAfter, b.RecordSuccess)
 		}
 	}))
 	return true

@@ -109,8 +109,12 @@ func DecodeEvent(data []byte, contentType string) (*Event, error) {
 	return &e, nil
 }
 
+// usualBytes is what an event with a login needs: replies that were captured have some 900.
+const usualBytes = 1536
+
 func marshalMsgpack(v any) ([]byte, error) {
 	var b bytes.Buffer
+	b.Grow(usualBytes)
 	enc := msgpack.GetEncoder()
 	defer msgpack.PutEncoder(enc)
 	enc.Reset(&b)

@@ -51,7 +51,8 @@ type Queue interface {
 	// the lane holds. It blocks until there is one, at most for wait (the server
 	// forgets the request then); then it returns none, and no error.
 	Take(ctx context.Context, lane Lane, n int, wait time.Duration) (taken []*Delivery, backlog int, err error)
-	// Publish stores the event, and returns once the server has acknowledged it.
+	// Publish stores the event, and returns once the server has acknowledged it, or
+	// with an error within seconds.
 	// Publishing the same event again soon is harmless: see [Options].Freshness. It returns an
 	// error wrapping [ErrUnsendable] for an event that no try will store.
 	Publish(ctx context.Context, e *Event) error

@@ -6,8 +6,6 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"time"
-
-	"github.com/cenkalti/backoff/v5"
 )
 
 // finish remembers how the job ended, so that every delivery of it agrees. The result
@@ -19,22 +17,15 @@ func (t *task) finish(ctx context.Context, end *Conclusion) error {
 	}
 	t.decided = time.Now()
 	failpoint("concluded")
-	ctx, cancel := afterwards(ctx)
-	defer cancel()
-	result, err := backoff.Retry(ctx, func() (Result, error) {
-		r, err := t.w.locker.Finish(ctx, *end)
-		switch {
-		case errors.Is(err, ErrLeaseLost):
+	var result Result
+	err := t.insist(ctx, "storing the result failed: trying again; see that Redis works", t.w.SendWindow+t.w.ConfirmTimeout, func() (err error) {
+		result, err = t.w.locker.Finish(ctx, *end)
+		if errors.Is(err, ErrLeaseLost) {
 			t.leaseLost(ctx, end)
-			t.known = true
-			return r, nil
-		case errors.Is(err, ErrSuperseded), errors.Is(err, ErrEnded):
-			return r, backoff.Permanent(err)
-		case err != nil:
-			t.log(ctx, slog.LevelWarn, "storing the result failed: trying again; see that Redis works", "error", err)
+			t.known, err = true, nil
 		}
-		return r, err
-	}, backoff.WithBackOff(newBackOff(firstRetry)), backoff.WithMaxElapsedTime(t.w.SendWindow+t.w.ConfirmTimeout))
+		return err
+	})
 	switch {
 	case err == nil:
 		failpoint("stored")
@@ -60,8 +51,6 @@ func (t *task) leaseLost(ctx context.Context, end *Conclusion) {
 // settle ends the delivery: the event is stored, and only then is the job taken from
 // the queue. Here, and only here, a job's end is logged.
 func (t *task) settle(ctx context.Context, end *Conclusion, err error) {
-	ctx, cancel := afterwards(ctx)
-	defer cancel()
 	if err == nil {
 		err = t.announce(ctx, end.Result)
 		failpoint("published")
@@ -109,18 +98,13 @@ func (t *task) announce(ctx context.Context, r Result) error {
 			}
 		}
 		check, tried = true, true
-		ctx, cancel := context.WithTimeout(ctx, settleTimeout)
-		defer cancel()
 		failpoint("publishing")
 		return t.w.queue.Publish(ctx, event)
 	}
-	err := t.insist(ctx, "storing the event failed: trying again; see that NATS works", func() error {
+	err := t.insist(ctx, "storing the event failed: trying again; see that NATS works", 0, func() error {
 		err := publish()
 		if errors.Is(err, ErrUnsendable) && event.shorten() {
 			err = publish()
-		}
-		if errors.Is(err, ErrUnsendable) {
-			return backoff.Permanent(err)
 		}
 		return err
 	})
@@ -138,7 +122,7 @@ func (t *task) announce(ctx context.Context, r Result) error {
 
 // bury stores the job in the dead stream.
 func (t *task) bury(ctx context.Context) error {
-	err := t.insist(ctx, "storing the dead letter failed: trying again; see that NATS works", func() error {
+	err := t.insist(ctx, "storing the dead letter failed: trying again; see that NATS works", 0, func() error {
 		ctx, cancel := context.WithTimeout(ctx, settleTimeout)
 		defer cancel()
 		return t.w.queue.Bury(ctx, t.d, t.dead.Error())
@@ -151,16 +135,24 @@ func (t *task) bury(ctx context.Context) error {
 	return nil
 }
 
-// insist repeats do, with growing pauses, until it succeeds or ctx ends.
-func (t *task) insist(ctx context.Context, trouble string, do func() error) error {
-	_, err := backoff.Retry(ctx, func() (struct{}, error) {
+// insist repeats do, with growing pauses, until it succeeds, or no try will, or ctx ends,
+// or the limit is over; 0: there is none.
+func (t *task) insist(ctx context.Context, trouble string, limit time.Duration, do func() error) error {
+	started, wait := time.Now(), newBackOff(firstRetry)
+	for {
 		err := do()
-		if err != nil {
-			t.log(ctx, slog.LevelWarn, trouble, "error", err)
+		if err == nil || errors.Is(err, ErrSuperseded) || errors.Is(err, ErrEnded) || errors.Is(err, ErrUnsendable) {
+			return err
 		}
-		return struct{}{}, err
-	}, backoff.WithBackOff(newBackOff(firstRetry)), backoff.WithMaxElapsedTime(0))
-	return err
+		t.log(ctx, slog.LevelWarn, trouble, "error", err)
+		pause := wait.NextBackOff()
+		if limit > 0 && time.Since(started)+pause > limit {
+			return err
+		}
+		if !sleep(ctx, pause) {
+			return context.Cause(ctx)
+		}
+	}
 }
 
 func (t *task) event(r Result) *Event {
@@ -201,12 +193,4 @@ func (h handBack) Error() string { return "handed back to the queue" }
 func isHandBack(err error) bool {
 	var back handBack
 	return errors.As(err, &back)
-}
-
-// afterwards returns a context that outlives ctx by the time that it takes to tell
-// others what has happened.
-func afterwards(ctx context.Context) (context.Context, context.CancelFunc) {
-	out, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	stop := context.AfterFunc(ctx, func() { time.AfterFunc(settleTimeout, cancel) })
-	return out, func() { stop(); cancel() }
 }

@@ -52,15 +52,16 @@ func (s *slots) acquire(ctx context.Context, lane Lane, want int) (int, error) {
 	}
 }
 
-// tryAcquire takes one slot if one is free.
-func (s *slots) tryAcquire(lane Lane) bool {
+// tryAcquire takes as many slots as are free, up to want, and returns how many.
+func (s *slots) tryAcquire(lane Lane, want int) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.waiting) > 0 || s.free(lane) < 1 {
-		return false
+	n := min(want, s.free(lane))
+	if len(s.waiting) > 0 || n < 1 {
+		return 0
 	}
-	s.used[lane]++
-	return true
+	s.used[lane] += n
+	return n
 }
 
 func (s *slots) release(lane Lane, n int) {

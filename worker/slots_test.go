@@ -12,7 +12,7 @@ func TestSlotsKeepAnEighthForEachLane(t *testing.T) {
 	if n, _ := s.acquire(t.Context(), Normal, 100); n != 14 {
 		t.Errorf("normal got %d of 16", n)
 	}
-	if s.tryAcquire(Normal) {
+	if s.tryAcquire(Normal, 1) > 0 {
 		t.Error("normal got a slot that is kept for urgent")
 	}
 	if n, _ := s.acquire(t.Context(), Urgent, 100); n != 2 {
@@ -68,7 +68,7 @@ func TestSlotsGoToWhoWaitsFirst(t *testing.T) {
 func TestSlotsOfWhoGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSlots(1)
-		if !s.tryAcquire(Normal) {
+		if s.tryAcquire(Normal, 1) == 0 {
 			t.Fatal("no slot")
 		}
 		ctx, cancel := context.WithCancelCause(t.Context())

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
-	"github.com/google/uuid"
 )
 
 // task is one delivery of a job on its way through the pipeline.
@@ -31,12 +30,12 @@ type task struct {
 	now      time.Time // what the store's clock said to it
 
 	access    Access
-	ambiguity error           // why the answer to this job's own prompt is not known
-	doubtedAt time.Time       // when that came up: the prompt was made before
-	tries     int             // calls to the gateway
-	retries   backoff.BackOff // between them
-	looks     backoff.BackOff // between looks at the online list
-	reserved  bool            // its turn under the tenant's rate has come
+	ambiguity error                      // why the answer to this job's own prompt is not known
+	doubtedAt time.Time                  // when that came up: the prompt was made before
+	tries     int                        // calls to the gateway
+	retries   backoff.ExponentialBackOff // between them
+	looks     backoff.ExponentialBackOff // between looks at the online list
+	reserved  bool                       // its turn under the tenant's rate has come
 
 	place  *waiter // in the lot
 	slot   bool
@@ -58,10 +57,11 @@ func (w *Worker) newTask(d *Delivery) *task {
 }
 
 // newBackOff returns pauses that grow by half, with as much jitter, up to 15 s.
-func newBackOff(first time.Duration) backoff.BackOff {
-	b := backoff.NewExponentialBackOff()
-	b.InitialInterval, b.MaxInterval = first, 15*time.Second
-	return b
+func newBackOff(first time.Duration) backoff.ExponentialBackOff {
+	return backoff.ExponentialBackOff{
+		InitialInterval: first, MaxInterval: 15 * time.Second,
+		Multiplier: backoff.DefaultMultiplier, RandomizationFactor: backoff.DefaultRandomizationFactor,
+	}
 }
 
 // leave gives back what the task still holds in the pod.
@@ -76,8 +76,7 @@ func (t *task) leave() {
 // nextAsk asks with a token that makes void what earlier ones may have been granted.
 func (t *task) nextAsk() Ask {
 	if t.attempts == "" {
-		id := uuid.New()
-		t.attempts, t.asks = string(id[:]), 0
+		t.attempts, t.asks = t.w.run+strconv.FormatUint(t.w.attempts.Add(1), 36), 0
 	}
 	t.asks++
 	t.token = t.attempts + "#" + strconv.Itoa(t.asks)
@@ -234,7 +233,7 @@ func sinceBothClocks(t time.Time) time.Duration {
 
 func (t *task) log(ctx context.Context, level slog.Level, message string, args ...any) {
 	if t.w.Logger.Enabled(ctx, level) {
-		t.w.Logger.With("job", clip(t.job.ID), "account", clip(t.job.WcID)).Log(ctx, level, message, args...)
+		t.w.Logger.Log(ctx, level, message, append([]any{"job", clip(t.job.ID), "account", clip(t.job.WcID)}, args...)...)
 	}
 }
 

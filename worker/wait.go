@@ -106,7 +106,7 @@ func (t *task) left() time.Duration {
 
 // takeSlot makes sure that the task has one of the pod's slots.
 func (t *task) takeSlot() bool {
-	if !t.slot && t.w.slots.tryAcquire(t.d.Lane) {
+	if !t.slot && t.w.slots.tryAcquire(t.d.Lane, 1) == 1 {
 		t.slot = true
 		t.unpark()
 	}

@@ -9,8 +9,9 @@ import (
 )
 
 // handle takes one delivery through its life, and settles it. It blocks until then.
-// ctx ends when what is cut off must be cut off.
-func (w *Worker) handle(ctx context.Context, d *Delivery) {
+// ctx ends when what is cut off must be cut off, after some time later: what has happened
+// is told until then.
+func (w *Worker) handle(ctx, after context.Context, d *Delivery) {
 	t := w.newTask(d)
 	defer t.leave()
 	defer t.survive(ctx)
@@ -19,12 +20,12 @@ func (w *Worker) handle(ctx context.Context, d *Delivery) {
 	for {
 		end, err := t.pursue(ctx)
 		if err == nil {
-			err = t.finish(ctx, end)
+			err = t.finish(after, end)
 		}
 		if errors.Is(err, ErrSuperseded) && t.dead == nil {
 			continue // another delivery of the job is at work: wait for it
 		}
-		t.settle(ctx, end, err)
+		t.settle(after, end, err)
 		return
 	}
 }
