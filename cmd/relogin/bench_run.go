@@ -53,7 +53,7 @@ func (b *bench) run(ctx context.Context) (err error) {
 		b.NATS.Namespace = "bench-" + b.load.run
 	}
 	fmt.Fprintf(b.stderr, "namespace %s on %s and %s\n", b.NATS.Namespace, b.natsName(), redactURL(b.Redis.URL))
-	if b.nats, err = queue.Connect(ctx, b.NATS.connection("relogin bench", b.log)); err != nil {
+	if b.nats, err = b.connect(ctx); err != nil {
 		return err
 	}
 	defer b.nats.Close()
@@ -86,8 +86,20 @@ func (b *bench) streams() *streamSettings {
 	}
 }
 
-// openCache connects to Redis as the worker will. The caller closes what it returns.
+// connect gives up after a while, unlike commands that a script may start too early.
+func (b *bench) connect(ctx context.Context) (*nats.Conn, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, benchPatience, errUnreachable)
+	defer cancel()
+	return queue.Connect(ctx, b.NATS.connection("relogin bench", b.log))
+}
+
+var errUnreachable = fmt.Errorf("given up after %s", formatDuration(benchPatience))
+
+// openCache connects to Redis as the worker will, or gives up after a while. The caller
+// closes what it returns.
 func (b *bench) openCache(ctx context.Context, trust cache.Trust) (*cache.Client, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, benchPatience, errUnreachable)
+	defer cancel()
 	client, err := cache.Open(ctx, cache.Options{
 		URL: b.Redis.URL, SentinelMaster: b.Redis.SentinelMaster, Namespace: b.NATS.Namespace, Pod: benchPod,
 		SendWindow: benchSendWindow, ConfirmTimeout: b.confirmTimeout(),

@@ -146,7 +146,7 @@ func endedRun(t *testing.T) *tally {
 	start := time.Unix(1000, 0)
 	l := newLoad(&benchSettings{Jobs: 4, Accounts: 3})
 	y := newTally(l, progressbar.DefaultSilent(4))
-	for n, stored := range []time.Duration{105, 110, 120, 300} {
+	for n, stored := range []int64{1105, 1110, 1120, 1300} {
 		j := l.job(n)
 		e := &worker.Event{JobID: j.ID, WcID: j.WcID, RequestedAt: start, Result: worker.Result{Outcome: worker.Succeeded, Prompted: true}}
 		switch n {
@@ -155,7 +155,7 @@ func endedRun(t *testing.T) *tally {
 		case 3:
 			e.Prompted, e.SharedWith = false, "0"
 		}
-		err := y.see(e, start.Add(stored*time.Millisecond))
+		err := y.see(e, time.UnixMilli(1_000_000-1000+stored))
 		if done := n == 3; (err != nil) != done {
 			t.Errorf("job %d: %v", n, err)
 		}
