@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"time"
 
 	"github.com/hibiken/asynq"
 )
@@ -25,7 +26,7 @@ func runAsynq(ctx context.Context, s *setting) error {
 	server := asynq.NewServer(o, asynq.Config{Concurrency: atOnce, LogLevel: asynq.ErrorLevel})
 	err = server.Start(asynq.HandlerFunc(func(ctx context.Context, task *asynq.Task) error {
 		return locked(ctx, locks, account(task.Payload()), func() error {
-			r, event, err := s.confirm(ctx, task.Payload())
+			r, event, err := s.confirm(ctx, task.Payload(), time.Now())
 			if err != nil {
 				return err
 			}

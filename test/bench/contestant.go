@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strconv"
 	"time"
 
 	"github.com/bsm/redislock"
@@ -17,7 +18,7 @@ import (
 	"github.com/vmihailenco/msgpack/v5"
 )
 
-// atOnce is how many confirmations each contestant holds open.
+// atOnce is how many confirmations each contestant holds open, unless BENCH_AT_ONCE is set.
 const atOnce = 512
 
 // lockTTL is how long the others lock an account.
@@ -35,13 +36,19 @@ var contestants = map[string]func(context.Context, *setting) error{
 type setting struct {
 	natsURL, redisURL, gatewayURL, namespace string
 	client                                   *http.Client
+	atOnce                                   int
 }
 
 func newSetting() *setting {
+	n := atOnce
+	if set, err := strconv.Atoi(os.Getenv("BENCH_AT_ONCE")); err == nil {
+		n = set
+	}
 	return &setting{
+		atOnce:  n,
 		natsURL: os.Getenv("BENCH_NATS"), redisURL: os.Getenv("BENCH_REDIS"),
 		gatewayURL: os.Getenv("BENCH_GATEWAY"), namespace: os.Getenv("BENCH_NAMESPACE"),
-		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: atOnce}},
+		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: n}},
 	}
 }
 
@@ -73,8 +80,8 @@ type login struct {
 	Data     string `json:"data" msgpack:"data"`
 }
 
-// confirm reads the job, calls the gateway, and returns the event.
-func (s *setting) confirm(ctx context.Context, body []byte) (*result, []byte, error) {
+// confirm reads the job, calls the gateway, and returns the event, also encoded.
+func (s *setting) confirm(ctx context.Context, body []byte, storedAt time.Time) (*result, []byte, error) {
 	var j job
 	if err := msgpack.Unmarshal(body, &j); err != nil {
 		return nil, nil, err
@@ -107,7 +114,7 @@ func (s *setting) confirm(ctx context.Context, body []byte) (*result, []byte, er
 		return nil, nil, fmt.Errorf("unexpected reply %q: %w", answer, err)
 	}
 	r.Code, r.Message, r.Login, r.FinishedAt = reply.Code, reply.Message, reply.Data, time.Now()
-	r.RequestedAt = r.StartedAt
+	r.RequestedAt = storedAt
 	event, err := msgpack.Marshal(r)
 	return r, event, err
 }

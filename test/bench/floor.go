@@ -29,7 +29,11 @@ func runRedislock(ctx context.Context, s *setting) error {
 }
 
 func (s *setting) process(ctx context.Context, js jetstream.JetStream, msg jetstream.Msg) error {
-	r, event, err := s.confirm(ctx, msg.Data())
+	meta, err := msg.Metadata()
+	if err != nil {
+		return err
+	}
+	r, event, err := s.confirm(ctx, msg.Data(), meta.Timestamp)
 	if err != nil {
 		return err
 	}
@@ -50,7 +54,7 @@ func (s *setting) consume(ctx context.Context, handle func(jetstream.JetStream, 
 	if err != nil {
 		return err
 	}
-	slots := make(chan struct{}, atOnce)
+	slots := make(chan struct{}, s.atOnce)
 	running, err := consumer.Consume(func(msg jetstream.Msg) {
 		slots <- struct{}{}
 		go func() {
@@ -60,7 +64,7 @@ func (s *setting) consume(ctx context.Context, handle func(jetstream.JetStream, 
 				_ = msg.NakWithDelay(time.Second)
 			}
 		}()
-	}, jetstream.PullMaxMessages(atOnce))
+	}, jetstream.PullMaxMessages(s.atOnce))
 	if err != nil {
 		return err
 	}

@@ -33,8 +33,13 @@ func (c *contest) enqueue(ctx context.Context, n int, account func(i int) string
 	if c.name == "asynq" {
 		return c.enqueueTasks(ctx, n, account)
 	}
+	return c.enqueueFrom(ctx, 0, n, account)
+}
+
+// enqueueFrom stores n jobs, numbered from first.
+func (c *contest) enqueueFrom(ctx context.Context, first, n int, account func(i int) string) error {
 	var last jetstream.PubAckFuture
-	for i := range n {
+	for i := first; i < first+n; i++ {
 		var err error
 		if last, err = c.js.PublishMsgAsync(c.message(job{fmt.Sprintf("job-%d", i), account(i)})); err != nil {
 			return fmt.Errorf("publish job: %w", err)

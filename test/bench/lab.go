@@ -149,6 +149,7 @@ type contest struct {
 	name      string
 	namespace string
 	flags     []string // of relogin worker
+	environ   []string // of the others
 	pods      []*process
 }
 
@@ -189,7 +190,7 @@ func (c *contest) launch() (*process, error) {
 		if executable != nil {
 			return nil, executable
 		}
-		p, err = start(log, []string{"BENCH_NATS=" + c.natsURL, "BENCH_REDIS=" + c.redisURL, "BENCH_GATEWAY=" + c.gatewayURL, "BENCH_NAMESPACE=" + c.namespace}, self, "run", c.name)
+		p, err = start(log, append(c.environ, "BENCH_NATS="+c.natsURL, "BENCH_REDIS="+c.redisURL, "BENCH_GATEWAY="+c.gatewayURL, "BENCH_NAMESPACE="+c.namespace), self, "run", c.name)
 	}
 	if err == nil {
 		c.pods = append(c.pods, p)

@@ -11,9 +11,9 @@ import (
 
 // reading is what the clock and the operating system said at one moment.
 type reading struct {
-	at                            time.Time
+	at                           time.Time
 	worker, nats, redis, gateway time.Duration // CPU time
-	events                        int
+	events                       int
 }
 
 func (c *contest) read(ctx context.Context) (r reading, err error) {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"strings"
+	"time"
 
 	"github.com/ThreeDotsLabs/watermill"
 	wmnats "github.com/ThreeDotsLabs/watermill-nats/v2/pkg/nats"
@@ -46,7 +47,7 @@ func runWatermill(ctx context.Context, s *setting) error {
 	}
 	router.AddNoPublisherHandler("relogin", s.namespace+".jobs.normal", subscriber, func(m *message.Message) error {
 		return locked(m.Context(), locks, account(m.Payload), func() error {
-			r, event, err := s.confirm(m.Context(), m.Payload)
+			r, event, err := s.confirm(m.Context(), m.Payload, time.Now())
 			if err != nil {
 				return err
 			}

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"context"
+	"fmt"
+)
+
+// measureFlat works through a large backlog for as many accounts, and compares what a job
+// takes at its start and at its end, and with a small backlog and few accounts.
+func measureFlat(ctx context.Context, l *lab) error {
+	sample := max(min(l.jobs, l.backlog/4), 1000)
+	small, err := l.steps(ctx, 2*sample, 1000, sample)
+	if err != nil {
+		return err
+	}
+	large, err := l.steps(ctx, l.backlog, l.backlog, sample)
+	if err != nil {
+		return err
+	}
+	base := small[len(small)-1]
+	t := table{head: []string{"backlog", "accounts seen", "worker's CPU a job, µs", "ratio", "all CPU a job, µs", "ratio", "worker resident, MiB"}}
+	row := func(s step) {
+		sum := func(p pace) float64 { return float64(p.worker + p.nats + p.redis + p.gateway) }
+		t.add(fmt.Sprint(s.backlog), fmt.Sprint(s.accounts), micros(s.worker), fmt.Sprintf("%.2f", float64(s.worker)/float64(base.worker)),
+			fmt.Sprintf("%.1f", sum(s.pace)/1e3), fmt.Sprintf("%.2f", sum(s.pace)/sum(base.pace)), fmt.Sprint(s.resident>>20))
+	}
+	row(base)
+	for _, s := range large {
+		row(s)
+	}
+	l.report.add("flat", t)
+	fmt.Print(t.text())
+	return nil
+}
+
+// step is a stretch of the way through a backlog.
+type step struct {
+	pace
+	backlog, accounts int // at its start
+	resident          int64
+}
+
+// steps works through n jobs of that many accounts, and measures stretches at the start,
+// in the middle and at the end.
+func (l *lab) steps(ctx context.Context, n, accounts, sample int) ([]step, error) {
+	c, err := l.prepare(ctx, "relogin", l.atOnceFlags()...)
+	if err != nil {
+		return nil, err
+	}
+	defer c.stop()
+	if err := c.enqueue(ctx, n, func(i int) string { return distinct(i % accounts) }); err != nil {
+		return nil, err
+	}
+	p, err := c.launch()
+	if err != nil {
+		return nil, err
+	}
+	var steps []step
+	for _, from := range []int{sample / 2, (n - sample) / 2, n - sample} {
+		pace, err := c.span(ctx, from, from+sample)
+		if err != nil {
+			return nil, err
+		}
+		now, _ := p.memory()
+		s := step{pace: pace, backlog: n - from, accounts: min(from, accounts), resident: now}
+		steps = append(steps, s)
+		fmt.Printf("backlog %7d, accounts seen %7d: worker %s µs/job, %.0f jobs/s, %d MiB\n", s.backlog, s.accounts, micros(s.worker), s.perSecond, now>>20)
+	}
+	return steps, nil
+}
