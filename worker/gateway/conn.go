@@ -24,8 +24,8 @@ func (s *socket) Write(p []byte) (int, error) {
 
 // conn is a connection to a gateway. One call at a time uses it, from one goroutine.
 type conn struct {
-	socket   socket
-	stream   net.Conn // the socket, or TLS over it
+	stream   net.Conn // TCP, or TLS over it
+	socket   socket   // below TLS
 	pool     *pool
 	endpoint endpoint
 	kept     time.Time   // when it was put into the pool; zero: it is new
@@ -42,8 +42,7 @@ func (p *pool) dial(ctx context.Context, e endpoint) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &conn{socket: socket{Conn: tcp}, pool: p, endpoint: e}
-	c.stream = &c.socket
+	c := &conn{stream: tcp, socket: socket{Conn: tcp}, pool: p, endpoint: e}
 	if !e.secure {
 		return c, nil
 	}
@@ -78,23 +77,20 @@ var longAgo = time.Unix(1, 0)
 // interrupt may be called from any goroutine. It makes reads and writes fail from here on.
 func (c *conn) interrupt() { _ = c.stream.SetDeadline(longAgo) }
 
-// send writes the request, and tells whether any of it may have got out.
-func (c *conn) send(request []byte) (started bool, err error) {
+// write tells whether any byte of the request may have got out.
+func (c *conn) write(request []byte) (started bool, err error) {
 	before := c.socket.taken
-	_, err = c.stream.Write(request)
-	return c.socket.taken > before, err
+	n, err := c.stream.Write(request)
+	return n > 0 || c.socket.taken > before, err
 }
 
 // wait blocks until there is something to read. It holds no buffer: calls wait for
 // minutes, by the thousand.
-func (c *conn) wait() error {
-	n, err := c.stream.Read(c.first[:])
+func (c *conn) wait() bool {
+	var n int
+	n, c.broken = c.stream.Read(c.first[:])
 	c.waited = n > 0
-	if n > 0 {
-		return nil
-	}
-	c.broken = err
-	return err
+	return c.waited
 }
 
 // Read reads what wait has found, and what comes after it.
@@ -113,7 +109,7 @@ func (c *conn) Read(p []byte) (int, error) {
 // quiet tells whether a connection that waits in the pool is open, and nothing came
 // that nobody asked for. What it reads is lost: a connection that is not quiet is of no use.
 func (c *conn) quiet() bool {
-	if c.stream != &c.socket { // TLS may have read more than it handed out
+	if c.endpoint.secure { // TLS may have read more than it handed out
 		_ = c.stream.SetReadDeadline(longAgo)
 		n, err := c.stream.Read(c.first[:])
 		if n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) || c.stream.SetReadDeadline(time.Time{}) != nil {

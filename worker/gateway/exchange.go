@@ -22,13 +22,29 @@ var (
 
 // exchange sends the request over a connection of its own and returns the reply, of
 // whatever status; the caller closes its body. started tells whether any of the request
-// may have got out. The calling goroutine does it all.
-//
-// A kept connection that takes no byte gives way to another, and mayStart is asked again
-// then. Bytes never go to two.
-func (p *pool) exchange(ctx context.Context, e endpoint, request []byte, mayStart func() error) (resp *http.Response, started bool, err error) {
+// may have got out. The calling goroutine does it all, and its stack is small while it
+// waits: what is done before and after is in functions that have returned by then.
+func (p *pool) exchange(ctx context.Context, e *endpoint, request []byte, mayStart func() error) (resp *http.Response, started bool, err error) {
+	c, started, err := p.send(ctx, e, request, mayStart)
+	if err != nil {
+		return nil, started, err
+	}
+	if c.wait() {
+		resp, err = c.readReply()
+	} else {
+		err = c.broken
+	}
+	if err != nil {
+		c.end(false)
+	}
+	return resp, true, err
+}
+
+// send returns the connection that took the request. A kept one that takes no byte gives
+// way to another, and mayStart is asked again then; bytes never go to two.
+func (p *pool) send(ctx context.Context, e *endpoint, request []byte, mayStart func() error) (c *conn, started bool, err error) {
 	for {
-		c, err := p.get(ctx, e)
+		c, err := p.get(ctx, *e)
 		if err != nil {
 			return nil, false, err
 		}
@@ -37,27 +53,15 @@ func (p *pool) exchange(ctx context.Context, e endpoint, request []byte, mayStar
 			c.end(true)
 			return nil, false, err
 		}
-		if started, err := c.send(request); err != nil {
-			c.end(false)
-			if started || c.kept.IsZero() {
-				return nil, started, err
-			}
-			continue
+		started, err := c.write(request)
+		if err == nil {
+			return c, true, nil
 		}
-		resp, err := c.receive()
-		if err != nil {
-			c.end(false)
+		c.end(false)
+		if started || c.kept.IsZero() {
+			return nil, started, err
 		}
-		return resp, true, err
 	}
-}
-
-// receive waits for the reply. It holds no more than it must while it does.
-func (c *conn) receive() (*http.Response, error) {
-	if err := c.wait(); err != nil {
-		return nil, err
-	}
-	return c.readReply()
 }
 
 // buffer is what one reply is read through.

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -18,12 +20,15 @@ import (
 
 func TestVetoSendsNothing(t *testing.T) {
 	veto := errors.New("the send window closed")
-	for _, secure := range []bool{false, true} {
-		t.Run(fmt.Sprintf("TLS %v", secure), func(t *testing.T) {
+	for kind, secure := range map[string]bool{"TCP": false, "TLS": true, "TCP relayed": false, "TLS relayed": true} {
+		t.Run(kind, func(t *testing.T) {
 			gw := gatewaytest.New(gatewaytest.Options{})
 			defer gw.Close()
 			c, close := overTLS(t, gw, secure)
 			defer close()
+			if strings.HasSuffix(kind, "relayed") {
+				relayed(c)
+			}
 			for _, warm := range []bool{false, true} { // on a new connection, and on one that idles
 				if warm {
 					if _, err := c.SecondLogin(t.Context(), job("warm"), always); err != nil {
@@ -54,8 +59,14 @@ func overTLS(t *testing.T, h http.Handler, secure bool) (*Client, func()) {
 	s.EnableHTTP2 = true
 	s.StartTLS()
 	c := newClient(t, Options{URL: s.URL})
-	c.pool.tls.RootCAs = s.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
+	trust(c, s)
 	return c, s.Close
+}
+
+// trust makes the client trust the server's certificate.
+func trust(c *Client, s *httptest.Server) {
+	c.pool.tls.RootCAs = s.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
+	c.transport.TLSClientConfig = &tls.Config{RootCAs: c.pool.tls.RootCAs}
 }
 
 func TestTLS(t *testing.T) {
@@ -78,7 +89,11 @@ func TestTLS(t *testing.T) {
 
 // TestStaleConnection kills idle connections in every way while calls are made: no call
 // may be sent twice, and none that was sent may be reported as not started.
-func TestStaleConnection(t *testing.T) {
+func TestStaleConnection(t *testing.T) { testStaleConnection(t, func(c *Client) *Client { return c }) }
+
+func TestStaleConnectionRelayed(t *testing.T) { testStaleConnection(t, relayed) }
+
+func testStaleConnection(t *testing.T, way func(*Client) *Client) {
 	var sent atomic.Int64
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -86,7 +101,7 @@ func TestStaleConnection(t *testing.T) {
 		fmt.Fprint(w, `{"code":1001}`)
 	}))
 	defer s.Close()
-	c := newClient(t, Options{URL: s.URL})
+	c := way(newClient(t, Options{URL: s.URL}))
 	var killers sync.WaitGroup
 	defer killers.Wait()
 	certain, doubtful := int64(0), int64(0)

@@ -24,7 +24,7 @@ const (
 // Only ctx bounds the time it takes.
 func (c *Client) post(ctx context.Context, t *tenant, path string, body []byte, mayStart func() error) (resp *http.Response, started bool, err error) {
 	if t.direct {
-		return c.pool.exchange(ctx, t.endpoint, t.request(path, body), mayStart)
+		return c.pool.exchange(ctx, &t.endpoint, t.request(path, body), mayStart)
 	}
 	return c.relay(ctx, t, path, body, mayStart)
 }

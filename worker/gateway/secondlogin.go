@@ -30,15 +30,14 @@ func (c *Client) SecondLogin(ctx context.Context, j *worker.Job, mayStart func()
 		return veto
 	})
 	switch {
-	case !started && veto != nil:
-		return worker.Reply{}, veto
-	case !started:
-		return worker.Reply{}, because(ctx, worker.ErrNotStarted, err)
-	case err != nil:
+	case err == nil:
+		return t.readReply(ctx, resp)
+	case started:
 		return worker.Reply{}, because(ctx, ErrAmbiguous, err)
+	case veto != nil:
+		return worker.Reply{}, veto
 	}
-	defer resp.Body.Close()
-	return t.readReply(ctx, resp)
+	return worker.Reply{}, because(ctx, worker.ErrNotStarted, err)
 }
 
 // because adds the cause to an error class. It wraps ctx's own error only: the time-outs
@@ -50,8 +49,9 @@ func because(ctx context.Context, class, cause error) error {
 	return fmt.Errorf("%w: %v", class, cause)
 }
 
-// readReply turns the reply to a request that got out into the call's result.
+// readReply turns the reply to a request that got out into the call's result, and closes it.
 func (t *tenant) readReply(ctx context.Context, resp *http.Response) (worker.Reply, error) {
+	defer resp.Body.Close()
 	switch resp.StatusCode {
 	case http.StatusUnauthorized, http.StatusForbidden:
 		return worker.Reply{}, fmt.Errorf("%w: HTTP %d", worker.ErrRefused, resp.StatusCode)

@@ -14,9 +14,13 @@ import (
 	"github.com/relogin/relogin/worker/gateway/gatewaytest"
 )
 
-func TestSecondLogin(t *testing.T) {
+func TestSecondLogin(t *testing.T) { testSecondLogin(t, func(c *Client) *Client { return c }) }
+
+func TestSecondLoginRelayed(t *testing.T) { testSecondLogin(t, relayed) }
+
+func testSecondLogin(t *testing.T, way func(*Client) *Client) {
 	gw := newGateway(t, gatewaytest.Options{Authorization: secret})
-	c := newClient(t, Options{URL: gw.URL + "/", Authorization: secret})
+	c := way(newClient(t, Options{URL: gw.URL + "/", Authorization: secret}))
 	tests := []struct {
 		wcID    string
 		outcome worker.Outcome
@@ -97,8 +101,14 @@ func TestRequestOnTheWire(t *testing.T) {
 }
 
 func TestCancelledWhileOpen(t *testing.T) {
+	testCancelledWhileOpen(t, func(c *Client) *Client { return c })
+}
+
+func TestCancelledWhileOpenRelayed(t *testing.T) { testCancelledWhileOpen(t, relayed) }
+
+func testCancelledWhileOpen(t *testing.T, way func(*Client) *Client) {
 	gw := newGateway(t, gatewaytest.Options{})
-	c := newClient(t, Options{URL: gw.URL})
+	c := way(newClient(t, Options{URL: gw.URL}))
 	gw.Set("a", gatewaytest.Behaviour{Manual: true})
 	stop := errors.New("the worker stops")
 	ctx, cancel := context.WithCancelCause(t.Context())

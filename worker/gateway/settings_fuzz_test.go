@@ -68,7 +68,9 @@ func checkTenant(t *testing.T, one *tenant) {
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		t.Errorf("the address %q, %v", one.url, err)
 	}
-	if _, err := http.NewRequest(http.MethodPost, one.url+"/secondLogin", http.NoBody); err != nil {
+	if one.direct {
+		checkRequest(t, one)
+	} else if _, err := http.NewRequest(http.MethodPost, one.url+"/secondLogin", http.NoBody); err != nil {
 		t.Error(err)
 	}
 	if strings.ContainsAny(one.authorization, "\r\n\x00") {

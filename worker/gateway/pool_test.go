@@ -1,0 +1,51 @@
+package gateway
+
+import (
+	"errors"
+	"net"
+	"os"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// TestIdleForTooLong runs on a false clock. A closed end of a pipe fails reads.
+func TestIdleForTooLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(10)
+		var ends []net.Conn
+		put := func() {
+			client, server := net.Pipe()
+			ends = append(ends, server)
+			if !p.put(&conn{stream: client, pool: p}) {
+				t.Error("not kept")
+			}
+		}
+		closed := func(n int) {
+			t.Helper()
+			synctest.Wait()
+			for i, end := range ends {
+				_ = end.SetReadDeadline(time.Now().Add(time.Nanosecond))
+				_, err := end.Read(make([]byte, 1))
+				if errors.Is(err, os.ErrDeadlineExceeded) != (i >= n) {
+					t.Errorf("connection %d: %v", i, err)
+				}
+			}
+		}
+		put()
+		time.Sleep(idleTimeout / 2)
+		put()
+		time.Sleep(idleTimeout/2 - sweepTime)
+		closed(0)
+		time.Sleep(2 * sweepTime)
+		closed(1)
+		time.Sleep(idleTimeout / 2)
+		closed(2)
+		if p.timer != nil || len(p.idle) != 0 {
+			t.Error("a timer runs for nothing")
+		}
+		put()
+		p.close()
+		closed(3)
+	})
+}
