@@ -1,15 +1,8 @@
 -- Asks whether a job may prompt its account: see the state table in doc.go.
 -- Nothing is written unless the answer is held or granted, or an unused grant is void.
-local lockKey, jobKey, lastKey, coolKey, promptsKey, waitingKey, markKey = unpack(KEYS)
-local token, job, tenant, pod = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local storedAt, deadline = ARGV[5], tonumber(ARGV[6])
-local lease, minConfirm, keep = tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9]
-local dailyPrompts, mark = tonumber(ARGV[10]), ARGV[11]
-local waitFor = lease + 60000
-local day = 86400000
-
-local clock = redis.call('TIME')
 local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
+local day = 86400000
+deadline = tonumber(deadline)
 
 local function int(n) return string.format('%.0f', n) end
 
@@ -20,12 +13,11 @@ local function answer(state, a)
     int(a.wait or 0), a.result or '', a.since or '0', int(a.retry or 0), a.reason or ''}
 end
 
-if markKey and redis.call('GET', markKey) ~= mark then
+if forgotten then
   return answer('forgotten')
 end
 
 -- The job's own record.
-local record = redis.call('GET', jobKey)
 local kind, at, rest
 if record == '1' then
   return answer('ended')
@@ -38,31 +30,27 @@ if kind == 'done' then
   return answer('done', {result = rest, since = at})
 end
 
-local function readLock()
-  local f = redis.call('HMGET', lockKey, 'token', 'job', 'tenant', 'pod', 'prompted')
-  return f[1] and {token = f[1], job = f[2], tenant = f[3], pod = f[4], prompted = f[5]}
-end
-
 local function readLast()
-  local f = redis.call('HMGET', lastKey, 'token', 'job', 'at', 'result')
+  local f = call('HMGET', lastKey, 'token', 'job', 'at', 'result')
   return f[1] and {token = f[1], job = f[2], at = tonumber(f[3]), result = f[4]}
 end
 
 -- What the asking process was granted before and did not use.
-local lock = readLock()
-if kind == 'open' and voids(token, rest) then
-  redis.call('DEL', jobKey)
+local asking = readLock(newLock)
+lock = lock and readLock(lock)
+if kind == 'open' and voids(asking.token, rest) then
+  call('DEL', jobKey)
   kind = nil
 end
-if lock and voids(token, lock.token) then
-  if lock.prompted then redis.call('LREM', promptsKey, -1, lock.prompted) end
-  redis.call('DEL', lockKey)
+if lock and voids(asking.token, lock.token) then
+  if lock.prompted then call('LREM', promptsKey, -1, lock.prompted) end
+  call('DEL', lockKey)
   lock = nil
 end
 
 local function held()
-  return answer('held', {token = lock.token, own = lock.job == job, by = lock.job, pod = lock.pod,
-    wait = math.max(redis.call('PTTL', lockKey), 1)})
+  return answer('held', {token = lock.token, own = lock.job == asking.job, by = lock.job, pod = lock.pod,
+    wait = math.max(call('PTTL', lockKey), 1)})
 end
 
 if kind == 'open' then
@@ -85,8 +73,8 @@ if lock then
   end
   if kind ~= 'waits' or rest ~= lock.token then
     local since = kind == 'waits' and at or int(now)
-    redis.call('SET', jobKey, 'waits:' .. since .. ':' .. lock.token, 'PX', int(waitFor))
-    redis.call('SET', waitingKey, '1', 'PX', int(waitFor))
+    call('SET', jobKey, 'waits:' .. since .. ':' .. lock.token, 'PX', waitFor)
+    call('SET', waitingKey, '1', 'PX', waitFor)
   end
   return held()
 end
@@ -95,25 +83,23 @@ end
 if deadline and now + minConfirm > deadline then
   return answer('too_late')
 end
-local reason = redis.call('GET', coolKey)
+local reason = call('GET', coolKey)
 if reason then
-  return answer('cooling', {retry = now + math.max(redis.call('PTTL', coolKey), 1), reason = reason})
+  return answer('cooling', {retry = now + math.max(call('PTTL', coolKey), 1), reason = reason})
 end
 if dailyPrompts > 0 then
-  local oldest = redis.call('LINDEX', promptsKey, -dailyPrompts)
+  local oldest = call('LINDEX', promptsKey, -dailyPrompts)
   if oldest and tonumber(oldest) + day > now then
     return answer('cooling', {retry = tonumber(oldest) + day,
       reason = 'the account had its ' .. int(dailyPrompts) .. ' prompts of 24 hours'})
   end
+  newLock = newLock .. int(now)
 end
-
-redis.call('HSET', lockKey, 'token', token, 'job', job, 'tenant', tenant, 'pod', pod)
-redis.call('PEXPIRE', lockKey, int(lease))
-redis.call('SET', jobKey, 'open:' .. storedAt .. ':' .. token, 'PX', keep)
+call('SET', lockKey, newLock, 'PX', lease)
+call('SET', jobKey, newRecord, 'PX', keep)
 if dailyPrompts > 0 then
-  redis.call('HSET', lockKey, 'prompted', int(now))
-  redis.call('RPUSH', promptsKey, int(now))
-  redis.call('LTRIM', promptsKey, -dailyPrompts, -1)
-  redis.call('PEXPIRE', promptsKey, day)
+  call('RPUSH', promptsKey, int(now))
+  call('LTRIM', promptsKey, -dailyPrompts, -1)
+  call('PEXPIRE', promptsKey, day)
 end
-return answer('granted')
+return clock[1] .. '.' .. clock[2]

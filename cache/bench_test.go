@@ -3,8 +3,10 @@ package cache
 import (
 	"fmt"
 	"runtime"
+	"strconv"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/relogin/relogin/test/servers"
 	"github.com/relogin/relogin/worker"
@@ -14,7 +16,7 @@ import (
 func benchmark(b *testing.B, calls func(f *fixture, a worker.Ask) error) {
 	f := open(b, servers.RealRedis(b))
 	var n atomic.Int64
-	before := f.Stats()
+	before, cpu := f.Stats(), f.redisCPU()
 	b.SetParallelism(512 / runtime.GOMAXPROCS(0))
 	b.ReportAllocs()
 	b.ResetTimer()
@@ -30,7 +32,8 @@ func benchmark(b *testing.B, calls func(f *fixture, a worker.Ask) error) {
 		}
 	})
 	b.StopTimer()
-	after := f.Stats()
+	after, used := f.Stats(), f.redisCPU()-cpu
+	b.ReportMetric(used.Seconds()*1e6/float64(b.N), "redis-µs/op")
 	b.ReportMetric(float64(after.Commands-before.Commands)/float64(after.Pipelines-before.Pipelines), "scripts/pipeline")
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "jobs/s")
 }
@@ -54,4 +57,12 @@ func BenchmarkJob(b *testing.B) {
 		f.Shrink(a.WcID, a.JobID)
 		return err
 	})
+}
+
+// redisCPU returns how much the server has used of the processor.
+func (f *fixture) redisCPU() time.Duration {
+	info := parseInfo(f.raw.Info(f.tb.Context(), "cpu").Val())
+	sys, _ := strconv.ParseFloat(info["used_cpu_sys"], 64)
+	user, _ := strconv.ParseFloat(info["used_cpu_user"], 64)
+	return time.Duration((sys + user) * float64(time.Second))
 }

@@ -22,6 +22,7 @@ import (
 type Client struct {
 	opts    Options
 	lease   time.Duration
+	scripts scripts
 	redis   redis.UniversalClient
 	trusted *quarantine
 	mark    *mark // nil: a loss of keys is not noticed
@@ -49,7 +50,7 @@ func Open(ctx context.Context, o Options) (*Client, error) {
 	}
 	redis.SetLogger(chatter{o.Logger})
 	c := &Client{
-		opts: o, lease: o.lease(), trusted: newQuarantine(&o),
+		opts: o, lease: o.lease(), scripts: newScripts(&o, o.lease()), trusted: newQuarantine(&o),
 		calls: make(chan *call, queueSize), tidying: make(chan *call, queueSize),
 		closing: make(chan struct{}), closed: make(chan struct{}),
 	}

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strconv"
@@ -13,8 +14,12 @@ import (
 	"github.com/relogin/relogin/worker"
 )
 
-// parseAnswer reads what begin.lua returned.
+// parseAnswer reads what begin.lua returned: the time of a grant, or the fields of any
+// other answer.
 func parseAnswer(reply any) (worker.Answer, error) {
+	if granted, ok := reply.(string); ok {
+		return parseGrant(granted)
+	}
 	f, err := replyFields(reply, 11)
 	if err != nil {
 		return worker.Answer{}, err
@@ -42,6 +47,17 @@ func parseAnswer(reply any) (worker.Answer, error) {
 	return a, err
 }
 
+// parseGrant reads seconds.microseconds, not padded.
+func parseGrant(reply string) (worker.Answer, error) {
+	seconds, micros, _ := strings.Cut(reply, ".")
+	s, err := strconv.ParseInt(seconds, 10, 64)
+	us, errMicros := strconv.ParseInt(micros, 10, 64)
+	if err = cmp.Or(err, errMicros); err != nil {
+		return worker.Answer{}, fmt.Errorf("read reply: %w", err)
+	}
+	return worker.Answer{State: worker.Granted, Now: time.UnixMilli(s*1000 + us/1000)}, nil
+}
+
 // replyFields returns the n strings of which the reply consists.
 func replyFields(reply any, n int) ([]string, error) {
 	values, ok := reply.([]any)
@@ -55,6 +71,34 @@ func replyFields(reply any, n int) ([]string, error) {
 		}
 	}
 	return fields, nil
+}
+
+// openRecord is the record of a job that was granted the token.
+func openRecord(storedAt time.Time, token string) string {
+	return "open:" + strconv.FormatInt(unixMilli(storedAt), 10) + ":" + token
+}
+
+// packLock is the lock that is granted to who asks: lock.lua reads it.
+func packLock(a worker.Ask) string { return field(a.Token) + field(a.JobID) + field(a.Pod) }
+
+func field(s string) string { return strconv.Itoa(len(s)) + ":" + s }
+
+// doneRecord is the record of a job that has ended.
+func doneRecord(storedAt time.Time, r worker.Result) ([]byte, error) {
+	result, err := encodeResult(r)
+	if err != nil {
+		return nil, err
+	}
+	return append([]byte("done:"+strconv.FormatInt(unixMilli(storedAt), 10)+":"), result...), nil
+}
+
+// parseDone returns the result in a record of a job that has ended.
+func parseDone(record string) (*worker.Result, error) {
+	parts := strings.SplitN(record, ":", 3)
+	if len(parts) != 3 || parts[0] != "done" {
+		return nil, fmt.Errorf("read reply: no record of an end: %.20q", record)
+	}
+	return decodeResult(parts[2])
 }
 
 func encodeResult(r worker.Result) ([]byte, error) {

@@ -1,13 +1,15 @@
 // Package cache keeps the lock of each account and the record of each job in Redis.
 // It implements [worker.Locker]. Each call is one Lua script, one round trip, and many
-// callers' scripts share one pipeline.
+// callers' scripts share one pipeline. The common case stands first in a script, with as
+// few commands as it needs; settings are part of a script's text.
 //
 // # Keys
 //
 // All keys of one call share a Cluster slot: <account> is [worker.AccountToken], and
 // <ns> the namespace.
 //
-//	<ns>:{<account>}:lock            hash token, job, tenant, pod, prompted; expires with the lease
+//	<ns>:{<account>}:lock            <n>:<token><n>:<job><n>:<pod><prompted>; expires with the lease
+//	                                 n: the bytes that follow; prompted: when it was counted, if it was
 //	<ns>:{<account>}:job:<job>       the job's record, one of
 //	    waits:<since>:<token>          was answered Held by that token; lease + 1 min
 //	    open:<stored at>:<token>       was granted, may have prompted; [Options.EventMaxAge]
@@ -91,7 +93,7 @@
 // # Permissions
 //
 // A Redis user needs its keys (<ns>:*) and +client|setname +info +time +exists +evalsha
-// +eval +get +set +del +incr +pexpire +pttl +hset +hget +hmget +lindex +lrem +rpush +ltrim;
+// +eval +get +set +del +incr +pexpire +pttl +hset +hmget +lindex +lrem +rpush +ltrim;
 // in a Cluster also +cluster|slots +command +readonly. The sentinels' user needs
 // +client|setname +info +ping +subscribe +sentinel|get-master-addr-by-name
 // +sentinel|sentinels &+switch-master &+replica-reconf-done.

@@ -1,9 +1,10 @@
--- Counts a delivery that ended because the job was handed back.
-local jobKey, excusedKey = unpack(KEYS)
-local keep = ARGV[1]
-if redis.call('GET', jobKey) == '1' then
-  return 0
+-- Counts deliveries that ended because their jobs were handed back.
+local call = redis.call
+for i = 1, #KEYS, 2 do
+  local jobKey, excusedKey = KEYS[i], KEYS[i + 1]
+  if call('GET', jobKey) ~= '1' then
+    call('INCR', excusedKey)
+    call('PEXPIRE', excusedKey, keep)
+  end
 end
-redis.call('INCR', excusedKey)
-redis.call('PEXPIRE', excusedKey, keep)
 return 1

@@ -1,47 +1,61 @@
--- Remembers how a job ended: see the state table in doc.go.
+-- Remembers how a job ended: see the state table in doc.go. It returns what it did, or
+-- the record of a job that has ended before.
 local lockKey, jobKey, lastKey, coolKey, waitingKey = unpack(KEYS)
-local token, job, keepLock = ARGV[1], ARGV[2], ARGV[3] == '1'
-local cooldown, reason, storedAt, result = tonumber(ARGV[4]), ARGV[5], ARGV[6], ARGV[7]
-local lease, keep, shareLate = ARGV[8], ARGV[9], ARGV[10] == '1'
+-- holder is how the token's lock begins, empty without a token; open is the token's
+-- record; flags has a k when the lock stays, and an a when nobody shares a late result.
+local holder, open, done, flags, cooldown, reason = unpack(ARGV)
+local call = redis.call
 
-local record = redis.call('GET', jobKey)
+local record, lock = call('GET', jobKey), call('GET', lockKey)
+local ours = lock and holder ~= '' and string.sub(lock, 1, #holder) == holder
+
+-- The straight path: the confirmation was ours, and nobody waits for it.
+if record == open and ours and flags == '' and not cooldown and call('EXISTS', waitingKey) == 0 then
+  call('SET', jobKey, done, 'PX', keep)
+  call('DEL', lockKey)
+  return 'stored'
+end
+
+local function split(record) return string.match(record, '^(%a+):%-?%d+:(.*)$') end
+local _, token = split(open)
+
 if record == '1' then
-  return {'ended', ''}
+  return 'ended'
 elseif record then
-  local kind, start = string.match(record, '^(%a+):%-?%d+:()')
-  local rest = string.sub(record, start)
+  local kind, rest = split(record)
   if kind == 'done' then
-    return {'done', rest}
+    return record
   elseif kind == 'open' and rest ~= token then
-    return {'superseded', ''}
+    return 'superseded'
   end
 end
-redis.call('SET', jobKey, 'done:' .. storedAt .. ':' .. result, 'PX', keep)
+call('SET', jobKey, done, 'PX', keep)
 if token == '' then
-  return {'stored', ''}
+  return 'stored'
 end
-if cooldown > 0 then
-  redis.call('SET', coolKey, reason, 'PX', string.format('%.0f', cooldown))
+if cooldown then
+  call('SET', coolKey, reason, 'PX', cooldown)
 end
 
 local function writeLast()
-  local clock = redis.call('TIME')
+  local clock = call('TIME')
   local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
-  redis.call('DEL', lastKey)
-  redis.call('HSET', lastKey, 'token', token, 'job', job,
+  local _, result = split(done)
+  call('DEL', lastKey)
+  call('HSET', lastKey, 'token', token, 'job', string.match(jobKey, '^[^}]*}:job:(.*)$'),
     'at', string.format('%.0f', now), 'result', result)
-  redis.call('PEXPIRE', lastKey, lease)
+  call('PEXPIRE', lastKey, lease)
 end
 
-local holder = redis.call('HGET', lockKey, 'token')
-local waiting = redis.call('EXISTS', waitingKey) == 1
-if holder == token then
-  if waiting or keepLock then writeLast() end
-  if not keepLock then redis.call('DEL', lockKey) end
+local waiting = call('EXISTS', waitingKey) == 1
+if ours then
+  local stays = string.find(flags, 'k', 1, true)
+  if waiting or stays then writeLast() end
+  if not stays then call('DEL', lockKey) end
   -- Without a record another delivery may have ended the job, and its mark expired.
-  return {record and 'stored' or 'lost', ''}
+  return record and 'stored' or 'lost'
 end
-if not holder and waiting and shareLate and redis.call('EXISTS', lastKey) == 0 then
+if not lock and waiting and not string.find(flags, 'a', 1, true) and call('EXISTS', lastKey) == 0 then
   writeLast()
 end
-return {'lost', ''}
+return 'lost'

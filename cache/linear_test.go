@@ -41,6 +41,7 @@ func TestLinearizable(t *testing.T) {
 	client := func(url string) *Client {
 		f := open(t, url, shortLease, func(o *Options) { o.Namespace = namespace })
 		f.lease = h.rules.lease
+		f.scripts = newScripts(&f.opts, f.lease)
 		return f.Client
 	}
 	clients := []*Client{client(server.URL()), client(server.URL()), client("redis://" + cutting.Addr().String())}

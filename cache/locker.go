@@ -67,9 +67,7 @@ func (c *Client) begin(ctx context.Context, a worker.Ask, mark string) (worker.A
 	if mark != "" {
 		names = append(names, c.mark.key)
 	}
-	reply, err := c.run(ctx, beginScript, names,
-		a.Token, a.JobID, a.Tenant, a.Pod, unixMilli(a.StoredAt), deadline(a.Deadline),
-		millis(c.lease), millis(c.opts.MinConfirmTime), millis(c.opts.EventMaxAge), c.opts.DailyPrompts, mark)
+	reply, err := c.run(ctx, c.scripts.begin, names, packLock(a), openRecord(a.StoredAt, a.Token), deadline(a.Deadline), mark)
 	if err != nil {
 		return worker.Answer{}, err
 	}
@@ -79,45 +77,51 @@ func (c *Client) begin(ctx context.Context, a worker.Ask, mark string) (worker.A
 // Finish remembers how the job ended, and returns the result that counts: see the
 // package's table. The cool-down runs from now.
 func (c *Client) Finish(ctx context.Context, end worker.Conclusion) (worker.Result, error) {
-	result, err := encodeResult(end.Result)
+	done, err := doneRecord(end.StoredAt, end.Result)
 	if err != nil {
 		return worker.Result{}, fmt.Errorf("finish job: %w", err)
+	}
+	holder, flags := "", ""
+	if end.Token != "" {
+		holder = field(end.Token)
+	}
+	if end.Keep {
+		flags = "k"
+	}
+	if end.Result.Outcome == worker.Unknown {
+		flags += "a"
 	}
 	k := c.keys(end.WcID)
-	reply, err := c.run(ctx, finishScript,
-		[]string{k.lock(), k.job(end.JobID), k.last(end.Tenant), k.cool(), k.waiting()},
-		end.Token, end.JobID, end.Keep, millis(end.Cooldown), coolReason(end.Result), unixMilli(end.StoredAt),
-		result, millis(c.lease), millis(c.opts.EventMaxAge), end.Result.Outcome != worker.Unknown)
+	args := []any{holder, openRecord(end.StoredAt, end.Token), done, flags}
+	if end.Cooldown > 0 {
+		args = append(args, millis(end.Cooldown), coolReason(end.Result))
+	}
+	reply, err := c.run(ctx, c.scripts.finish,
+		[]string{k.lock(), k.job(end.JobID), k.last(end.Tenant), k.cool(), k.waiting()}, args...)
 	if err != nil {
 		return worker.Result{}, fmt.Errorf("finish job: %w", err)
 	}
-	fields, err := replyFields(reply, 2)
-	if err != nil {
-		return worker.Result{}, fmt.Errorf("finish job: %w", err)
-	}
-	return finished(fields, end.Result)
+	return finished(reply, end.Result)
 }
 
 // finished turns what finish.lua says into what [Client.Finish] returns.
-func finished(fields []string, own worker.Result) (worker.Result, error) {
-	switch state := fields[0]; state {
+func finished(reply any, own worker.Result) (worker.Result, error) {
+	switch reply {
 	case "stored":
 		return own, nil
 	case "lost":
 		return own, worker.ErrLeaseLost
-	case "done":
-		stored, err := decodeResult(fields[1])
-		if err != nil {
-			return worker.Result{}, fmt.Errorf("finish job: %w", err)
-		}
-		return *stored, nil
 	case "ended":
 		return own, worker.ErrEnded
 	case "superseded":
 		return worker.Result{}, worker.ErrSuperseded
-	default:
-		return worker.Result{}, fmt.Errorf("finish job: unknown state %q", state)
 	}
+	record, _ := reply.(string)
+	stored, err := parseDone(record)
+	if err != nil {
+		return worker.Result{}, fmt.Errorf("finish job: %w", err)
+	}
+	return *stored, nil
 }
 
 func coolReason(r worker.Result) string {
@@ -128,7 +132,7 @@ func coolReason(r worker.Result) string {
 // the prompts. It returns nil when there is nothing to undo.
 func (c *Client) Release(ctx context.Context, a worker.Ask) (waited bool, err error) {
 	k := c.keys(a.WcID)
-	reply, err := c.run(ctx, releaseScript, []string{k.lock(), k.job(a.JobID), k.prompts(), k.waiting()}, a.Token)
+	reply, err := c.run(ctx, c.scripts.release, []string{k.lock(), k.job(a.JobID), k.prompts(), k.waiting()}, a.Token)
 	if err != nil {
 		return false, fmt.Errorf("release account: %w", err)
 	}
@@ -139,14 +143,14 @@ func (c *Client) Release(ctx context.Context, a worker.Ask) (waited bool, err er
 // for the buffer, and is counted then.
 func (c *Client) Shrink(wcID, jobID string) {
 	k := c.keys(wcID)
-	c.tidy(shrinkScript, []string{k.job(jobID), k.excused(jobID)}, millis(c.opts.JobMemory))
+	c.tidy(c.scripts.shrink, []string{k.job(jobID), k.excused(jobID)})
 }
 
 // Excuse counts a delivery of the job as excused. It does not block: it may come too
 // late for the buffer, and is counted then.
 func (c *Client) Excuse(wcID, jobID string) {
 	k := c.keys(wcID)
-	c.tidy(excuseScript, []string{k.job(jobID), k.excused(jobID)}, millis(c.opts.EventMaxAge))
+	c.tidy(c.scripts.excuse, []string{k.job(jobID), k.excused(jobID)})
 }
 
 // tidy hands a script whose reply nobody waits for to its flusher.
@@ -178,7 +182,7 @@ func (c *Client) Reserve(ctx context.Context, tenant string, ahead time.Duration
 		return 0, true, nil
 	}
 	interval := 1e6 / c.opts.GatewayRate
-	reply, err := c.run(ctx, reserveScript, []string{c.opts.Namespace + ":rate:" + tenant},
+	reply, err := c.run(ctx, c.scripts.reserve, []string{c.opts.Namespace + ":rate:" + tenant},
 		strconv.FormatFloat(interval, 'f', -1, 64), strconv.FormatFloat(max(1e6, interval), 'f', -1, 64), ahead.Microseconds())
 	if err != nil {
 		return 0, false, fmt.Errorf("reserve place: %w", err)

@@ -89,7 +89,7 @@ func TestOpenRefused(t *testing.T) {
 func TestPermissions(t *testing.T) {
 	server := servers.StartRedis(t, strings.Fields("--user default off nopass +ping --user relogin on >pw ~test-* "+
 		"+client|setname +info +time +exists +evalsha +eval +get +set +del +incr +pexpire +pttl "+
-		"+hset +hget +hmget +lindex +lrem +rpush +ltrim")...)
+		"+hset +hmget +lindex +lrem +rpush +ltrim")...)
 	f := open(t, "redis://relogin:pw@"+server.Addr, trusting(&ledger{}), func(o *Options) {
 		o.DailyPrompts, o.GatewayRate, o.ConfirmTimeout = 2, 1, time.Minute
 	})

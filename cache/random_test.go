@@ -97,7 +97,7 @@ func newMachine(t *rapid.T, url, namespace string) *machine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	quiet := &Client{opts: c.opts, redis: c.redis, tidying: make(chan *call, 1)}
+	quiet := &Client{opts: c.opts, scripts: c.scripts, redis: c.redis, tidying: make(chan *call, 1)}
 	return &machine{T: t, client: c, quiet: quiet, model: newModel(&r)}
 }
 
@@ -304,15 +304,15 @@ local function earlier(time) return string.format('%.0f', tonumber(time) - ms) e
 for _, key in ipairs(redis.call('KEYS', ARGV[1])) do
   local left, kind = redis.call('PTTL', key) - ms, redis.call('TYPE', key).ok
   if kind == 'hash' then
-    for _, field in ipairs({'at', 'prompted'}) do
-      local time = redis.call('HGET', key, field)
-      if time then redis.call('HSET', key, field, earlier(time)) end
-    end
+    redis.call('HSET', key, 'at', earlier(redis.call('HGET', key, 'at')))
   elseif kind == 'list' then
     for i = 0, redis.call('LLEN', key) - 1 do redis.call('LSET', key, i, earlier(redis.call('LINDEX', key, i))) end
   else
-    local since, rest = string.match(redis.call('GET', key), '^waits:(%d+)(:.*)$')
-    if since then redis.call('SET', key, 'waits:' .. earlier(since) .. rest, 'KEEPTTL') end
+    local before, time, after = string.match(redis.call('GET', key), '^(waits:)(%d+)(:.*)$')
+    if string.sub(key, -5) == ':lock' then
+      before, time, after = string.match(redis.call('GET', key), '^(.*5:pod%-[abcd])(%d+)$')
+    end
+    if time then redis.call('SET', key, before .. earlier(time) .. (after or ''), 'KEEPTTL') end
   end
   redis.call('PEXPIRE', key, left)
 end`, nil, m.client.opts.Namespace+":*", ms).Err()
@@ -360,11 +360,11 @@ func (m *model) stored(k keys, now int64) map[string]string {
 		all[key] = fmt.Sprintf("%v, %v left", value, time.Duration(until.from-now)*time.Millisecond)
 	}
 	if l := m.lock; l != nil {
-		fields := map[string]string{"token": l.token, "job": l.job, "tenant": l.tenant, "pod": l.pod}
+		lock := packLock(worker.Ask{Token: l.token, JobID: l.job, Pod: l.pod})
 		if l.prompted != 0 {
-			fields["prompted"] = fmt.Sprint(l.prompted)
+			lock += fmt.Sprint(l.prompted)
 		}
-		set(k.lock(), fields, l.until)
+		set(k.lock(), lock, l.until)
 	}
 	for job, j := range m.jobs {
 		data, _ := encodeResult(j.result)

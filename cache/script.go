@@ -4,6 +4,8 @@ import (
 	"crypto/sha1"
 	_ "embed"
 	"encoding/hex"
+	"fmt"
+	"time"
 )
 
 // script is a Lua script and the hash by which Redis knows it.
@@ -18,6 +20,12 @@ func newScript(source string) *script {
 
 //go:embed token.lua
 var tokenSource string
+
+//go:embed lock.lua
+var lockSource string
+
+//go:embed grant.lua
+var grantSource string
 
 //go:embed begin.lua
 var beginSource string
@@ -37,11 +45,26 @@ var excuseSource string
 //go:embed reserve.lua
 var reserveSource string
 
-var (
-	beginScript   = newScript(tokenSource + beginSource)
-	finishScript  = newScript(finishSource)
-	releaseScript = newScript(tokenSource + releaseSource)
-	shrinkScript  = newScript(shrinkSource)
-	excuseScript  = newScript(excuseSource)
-	reserveScript = newScript(reserveSource)
-)
+// scripts are those of one configuration: what never changes is not sent with each call.
+type scripts struct {
+	begin, finish, release, shrink, excuse, reserve *script
+}
+
+func newScripts(o *Options, lease time.Duration) scripts {
+	settings := fmt.Sprintf("-- Times are in ms, and text where Redis alone reads them.\n"+
+		"local lease, waitFor, keep, memory = '%d', '%d', '%d', '%d'\n"+
+		"local minConfirm, dailyPrompts = %d, %d\n",
+		millis(lease), millis(lease+waitsOn), millis(o.EventMaxAge), millis(o.JobMemory),
+		millis(o.MinConfirmTime), o.DailyPrompts)
+	return scripts{
+		begin:   newScript(settings + grantSource + tokenSource + lockSource + beginSource),
+		finish:  newScript(settings + finishSource),
+		release: newScript(tokenSource + lockSource + releaseSource),
+		shrink:  newScript(settings + shrinkSource),
+		excuse:  newScript(settings + excuseSource),
+		reserve: newScript(reserveSource),
+	}
+}
+
+// waitsOn is how much longer than a lease Redis remembers who waits for it.
+const waitsOn = time.Minute

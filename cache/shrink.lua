@@ -1,14 +1,15 @@
--- Reduces the record of a job that is done to a mark.
-local jobKey, excusedKey = unpack(KEYS)
-local memory = ARGV[1]
-local record = redis.call('GET', jobKey)
-if not record or string.sub(record, 1, 5) ~= 'done:' then
-  return 0
+-- Reduces the records of jobs that are done to marks.
+local call = redis.call
+for i = 1, #KEYS, 2 do
+  local jobKey, excusedKey = KEYS[i], KEYS[i + 1]
+  local record = call('GET', jobKey)
+  if record and string.sub(record, 1, 5) == 'done:' then
+    if memory == '0' then
+      call('DEL', jobKey)
+    else
+      call('SET', jobKey, '1', 'PX', memory)
+    end
+    call('DEL', excusedKey)
+  end
 end
-if memory == '0' then
-  redis.call('DEL', jobKey)
-else
-  redis.call('SET', jobKey, '1', 'PX', memory)
-end
-redis.call('DEL', excusedKey)
 return 1
