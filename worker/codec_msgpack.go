@@ -27,6 +27,8 @@ func (j *Job) decodeMsgpack(data []byte) error {
 		return errors.New("not a msgpack map: nil")
 	}
 	var errs []error
+	values := bytes.NewReader(nil)
+	each := msgpack.NewDecoder(values)
 	for range n {
 		key, err := d.DecodeString()
 		if err != nil {
@@ -36,7 +38,11 @@ func (j *Job) decodeMsgpack(data []byte) error {
 		if err != nil {
 			return errors.Join(append(errs, keyError(key, err))...)
 		}
-		errs = append(errs, keyError(key, j.setMsgpack(key, value)))
+		values.Reset(value)
+		each.Reset(values)
+		if err := j.setMsgpack(key, value, each); err != nil {
+			errs = append(errs, keyError(key, err))
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -90,11 +96,11 @@ func skipValue(d *msgpack.Decoder, depth int) error {
 	return err
 }
 
-func (j *Job) setMsgpack(key string, value []byte) (err error) {
+// setMsgpack sets what the key says; d is to read the value.
+func (j *Job) setMsgpack(key string, value []byte, d *msgpack.Decoder) (err error) {
 	if len(value) == 1 && value[0] == msgpcode.Nil {
 		return nil
 	}
-	d := msgpack.NewDecoder(bytes.NewReader(value))
 	switch key {
 	case "id":
 		j.ID, err = msgpackString(d)
