@@ -86,11 +86,12 @@ func (c *conn) write(request []byte) (started bool, err error) {
 
 // wait blocks until there is something to read. It holds no buffer: calls wait for
 // minutes, by the thousand.
-func (c *conn) wait() bool {
-	var n int
-	n, c.broken = c.stream.Read(c.first[:])
-	c.waited = n > 0
-	return c.waited
+func (c *conn) wait() error {
+	n, err := c.stream.Read(c.first[:])
+	if c.waited = n > 0; c.waited {
+		return nil
+	}
+	return err
 }
 
 // Read reads what wait has found, and what comes after it.

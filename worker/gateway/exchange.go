@@ -20,46 +20,45 @@ var (
 	errMalformed = errors.New("the reply is not well-formed HTTP/1.1")
 )
 
-// exchange sends the request over a connection of its own and returns the reply, of
-// whatever status; the caller closes its body. started tells whether any of the request
-// may have got out. The calling goroutine does it all, and its stack is small while it
-// waits: what is done before and after is in functions that have returned by then.
-func (p *pool) exchange(ctx context.Context, e *endpoint, request []byte, mayStart func() error) (resp *http.Response, started bool, err error) {
-	c, started, err := p.send(ctx, e, request, mayStart)
+// exchange is post over a connection of this package's own. The calling goroutine does
+// it all, and its stack is small while it waits: what is done before and after is in
+// functions that have returned by then, or are called later.
+func (p *pool) exchange(ctx context.Context, one *call) (*http.Response, error) {
+	c, err := p.send(ctx, one)
 	if err != nil {
-		return nil, started, err
+		return nil, err
 	}
-	if c.wait() {
+	var resp *http.Response
+	if err = c.wait(); err == nil {
 		resp, err = c.readReply()
-	} else {
-		err = c.broken
 	}
 	if err != nil {
 		c.end(false)
 	}
-	return resp, true, err
+	return resp, err
 }
 
 // send returns the connection that took the request. A kept one that takes no byte gives
 // way to another, and mayStart is asked again then; bytes never go to two.
-func (p *pool) send(ctx context.Context, e *endpoint, request []byte, mayStart func() error) (c *conn, started bool, err error) {
+func (p *pool) send(ctx context.Context, one *call) (*conn, error) {
+	request := one.tenant.request(one.path, one.body)
 	for {
-		c, err := p.get(ctx, *e)
+		c, err := p.get(ctx, one.tenant.endpoint)
 		if err != nil {
-			return nil, false, err
+			return nil, err
 		}
 		c.begin(ctx)
-		if err := mayStart(); err != nil {
+		if err := one.mayStart(); err != nil {
 			c.end(true)
-			return nil, false, err
+			return nil, err
 		}
-		started, err := c.write(request)
+		one.started, err = c.write(request)
 		if err == nil {
-			return c, true, nil
+			return c, nil
 		}
 		c.end(false)
-		if started || c.kept.IsZero() {
-			return nil, started, err
+		if one.started || c.kept.IsZero() {
+			return nil, err
 		}
 	}
 }

@@ -300,7 +300,7 @@ func TestIPv6(t *testing.T) {
 	})
 	c := newClient(t, Options{URL: url})
 	for range 2 {
-		call(t, c)
+		mustCall(t, c)
 	}
 }
 
@@ -311,14 +311,14 @@ func TestVetoKeepsTheConnection(t *testing.T) {
 				p.say(plain)
 			}
 		})
-		call(t, c)
+		mustCall(t, c)
 		kept := idle(c)
 		for range 3 {
 			if _, err := c.SecondLogin(t.Context(), job("a"), func() error { return errStop }); err != errStop {
 				t.Errorf("got %v", err)
 			}
 		}
-		call(t, c)
+		mustCall(t, c)
 		if idle(c) != kept {
 			t.Error("another connection")
 		}
@@ -334,7 +334,7 @@ func TestCloseClosesIdleConnections(t *testing.T) {
 		over <- true
 	})})
 	for range 2 { // calls made later still work, and leave nothing
-		call(t, c)
+		mustCall(t, c)
 		c.Close()
 		<-over
 	}

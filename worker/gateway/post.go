@@ -19,14 +19,22 @@ const (
 	minSecretBytes = 7 // what is shorter, such as a scheme, is hidden in no text
 )
 
-// post sends body to the tenant's path and returns the reply, of whatever status; the
-// caller closes its body. started tells whether any of the request may have got out.
-// Only ctx bounds the time it takes.
-func (c *Client) post(ctx context.Context, t *tenant, path string, body []byte, mayStart func() error) (resp *http.Response, started bool, err error) {
-	if t.direct {
-		return c.pool.exchange(ctx, &t.endpoint, t.request(path, body), mayStart)
+// call is one request to a tenant's gateway.
+type call struct {
+	tenant   *tenant
+	path     string // below the tenant's address
+	body     []byte
+	mayStart func() error // is called right before the first byte is written; its error forbids that
+	started  bool         // some of the request may have got out; post sets it
+}
+
+// post makes the call and returns the reply, of whatever status; the caller closes its
+// body. Only ctx bounds the time it takes.
+func (c *Client) post(ctx context.Context, one *call) (*http.Response, error) {
+	if one.tenant.direct {
+		return c.pool.exchange(ctx, one)
 	}
-	return c.relay(ctx, t, path, body, mayStart)
+	return c.relay(ctx, one)
 }
 
 // describe says what a reply looks like, for an error. Of what the gateway wrote it shows

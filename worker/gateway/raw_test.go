@@ -106,8 +106,8 @@ func eachKind(t *testing.T, test func(t *testing.T, start func(serve func(*peer)
 	})
 }
 
-// call makes a call that must be answered.
-func call(t *testing.T, c *Client) {
+// mustCall makes a call that must be answered.
+func mustCall(t *testing.T, c *Client) {
 	t.Helper()
 	if reply, err := c.SecondLogin(t.Context(), job("a"), always); err != nil || reply.Outcome != worker.Failed {
 		t.Fatalf("got %+v, %v", reply, err)

@@ -24,31 +24,31 @@ func proxy(req *http.Request) (*url.URL, error) {
 // relay is post by way of net/http, which knows all kinds of proxies and names of hosts.
 // It takes several goroutines and buffers for each call. The request gets out only
 // through a gate.
-func (c *Client) relay(ctx context.Context, t *tenant, path string, body []byte, mayStart func() error) (resp *http.Response, started bool, err error) {
-	g := newGate(mayStart)
-	req, err := http.NewRequestWithContext(g.attach(ctx), http.MethodPost, t.url+path, bytes.NewReader(body))
+func (c *Client) relay(ctx context.Context, one *call) (*http.Response, error) {
+	g := newGate(one.mayStart)
+	req, err := http.NewRequestWithContext(g.attach(ctx), http.MethodPost, one.tenant.url+one.path, bytes.NewReader(one.body))
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	// net/http asks for the body once more when it is about to repeat the request.
 	req.GetBody = func() (io.ReadCloser, error) {
 		if err := g.mayRepeat(); err != nil {
 			return nil, err
 		}
-		return io.NopCloser(bytes.NewReader(body)), nil
+		return io.NopCloser(bytes.NewReader(one.body)), nil
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", userAgent)
-	if t.authorization != "" {
-		req.Header.Set("Authorization", t.authorization)
+	if one.tenant.authorization != "" {
+		req.Header.Set("Authorization", one.tenant.authorization)
 	}
-	resp, err = c.transport.RoundTrip(req) // no http.Client: it follows redirects
-	started = g.close()
-	if err == nil && !started {
+	resp, err := c.transport.RoundTrip(req) // no http.Client: it follows redirects
+	one.started = g.close()
+	if err == nil && !one.started {
 		resp.Body.Close()
-		return nil, false, fmt.Errorf("it answered HTTP %d before it was asked", resp.StatusCode)
+		return nil, fmt.Errorf("it answered HTTP %d before it was asked", resp.StatusCode)
 	}
-	return resp, started, err
+	return resp, err
 }
 
 // newTransport returns the transport of relayed calls: HTTP/1.1, no compression, small

@@ -129,7 +129,7 @@ func TestWriteKnowsWhatGotOut(t *testing.T) {
 func TestProxyOfEnvironment(t *testing.T) {
 	const inside = "http://gateway.invalid/base"
 	if os.Getenv("HTTP_PROXY") != "" && os.Getenv("RELOGIN_TEST_PROXIED") != "" {
-		call(t, newClient(t, Options{URL: inside}))
+		mustCall(t, newClient(t, Options{URL: inside}))
 		return
 	}
 	var seen atomic.Value

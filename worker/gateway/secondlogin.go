@@ -22,17 +22,18 @@ func (c *Client) SecondLogin(ctx context.Context, j *worker.Job, mayStart func()
 		return worker.Reply{}, err
 	}
 	var veto error
-	resp, started, err := c.post(ctx, t, "/secondLogin", secondLoginBody(j), func() error {
+	one := &call{tenant: t, path: "/secondLogin", body: secondLoginBody(j), mayStart: func() error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
 		veto = mayStart()
 		return veto
-	})
+	}}
+	resp, err := c.post(ctx, one)
 	switch {
 	case err == nil:
 		return t.readReply(ctx, resp)
-	case started:
+	case one.started:
 		return worker.Reply{}, because(ctx, ErrAmbiguous, err)
 	case veto != nil:
 		return worker.Reply{}, veto
