@@ -21,12 +21,18 @@ type benchSetting struct {
 	t         *testing.T
 	env       []string
 	js        jetstream.JetStream
-	redisAddr string
+	redisAddr string // of the first one
+	redisAll  []string
 }
 
 func newBenchSetting(t *testing.T) *benchSetting {
 	t.Helper()
-	redis, natsURL := servers.StartRedis(t), servers.NATS(t)
+	return newBenchSettingOn(t, servers.StartRedis(t).Addr)
+}
+
+func newBenchSettingOn(t *testing.T, redis ...string) *benchSetting {
+	t.Helper()
+	natsURL := servers.NATS(t)
 	nc, err := nats.Connect(natsURL)
 	if err != nil {
 		t.Fatal(err)
@@ -36,8 +42,8 @@ func newBenchSetting(t *testing.T) *benchSetting {
 	if err != nil {
 		t.Fatal(err)
 	}
-	env := append(os.Environ(), "RELOGIN_NATS_URL="+natsURL, "RELOGIN_REDIS_URL="+redis.URL())
-	return &benchSetting{t, env, js, redis.Addr}
+	env := append(os.Environ(), "RELOGIN_NATS_URL="+natsURL, "RELOGIN_REDIS_URL=redis://"+strings.Join(redis, ","))
+	return &benchSetting{t, env, js, redis[0], redis}
 }
 
 func (s *benchSetting) streams() (all []string) {
@@ -55,11 +61,15 @@ func (s *benchSetting) streams() (all []string) {
 // keys returns how many Redis has.
 func (s *benchSetting) keys() int {
 	s.t.Helper()
-	n, err := strconv.Atoi(servers.Ask(s.t, s.redisAddr, "DBSIZE"))
-	if err != nil {
-		s.t.Fatal(err)
+	all := 0
+	for _, addr := range s.redisAll {
+		n, err := strconv.Atoi(servers.Ask(s.t, addr, "DBSIZE"))
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		all += n
 	}
-	return n
+	return all
 }
 
 // clean checks that the run left nothing, and no worker either.
@@ -121,6 +131,16 @@ func TestBenchTable(t *testing.T) {
 		if !strings.Contains(stdout, want) || status != 0 {
 			t.Errorf("exit status %d, and it does not say %q:\n%s%s", status, want, stdout, stderr)
 		}
+	}
+	s.clean()
+}
+
+// The nodes of a Cluster are new to the run, and their locks must count all the same.
+func TestBenchOnACluster(t *testing.T) {
+	s := newBenchSettingOn(t, servers.StartRedisCluster(t)...)
+	status, stdout, stderr := run(t, s.env, "", "bench", "--jobs", "300", "--accounts", "200")
+	if status != 0 || !strings.Contains(stdout, "300 succeeded") || strings.Contains(stderr, "WARN") {
+		t.Errorf("exit status %d\n%s%s", status, stdout, stderr)
 	}
 	s.clean()
 }
@@ -215,13 +235,18 @@ func TestBenchSaysWhatIsNotPermitted(t *testing.T) {
 			Publish: &server.SubjectPermission{Allow: []string{"$JS.API.INFO", "$JS.API.STREAM.INFO.*"}}}}}
 	})
 	servers.Ask(t, s.redisAddr, "ACL", "SETUSER", "user", "on", ">p", "~relogin:*", "+@all")
+	silent := servers.StartNATS(t, func(o *server.Options) {
+		o.Users = []*server.User{{Username: "user", Password: "p", Permissions: &server.Permissions{
+			Publish: &server.SubjectPermission{Deny: []string{"*.jobs.normal"}}}}}
+	})
 	for name, test := range map[string]struct{ variable, says string }{
+		"jobs":    {"RELOGIN_NATS_URL=" + strings.Replace(silent.URL(), "//", "//user:p@", 1), `Permissions Violation for Publish to "bench-`},
 		"streams": {"RELOGIN_NATS_URL=" + strings.Replace(guarded.URL(), "//", "//user:p@", 1), `Permissions Violation for Publish to "$JS.API.STREAM.CREATE.BENCH-`},
 		"keys":    {"RELOGIN_REDIS_URL=redis://user:p@" + s.redisAddr, "the user needs the keys bench-"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			status, stdout, stderr := run(t, append(s.env, test.variable), "", "bench", "--jobs", "10")
-			if status != 1 || !strings.Contains(stderr, test.says) || !strings.Contains(stderr, "--namespace") || strings.Contains(stderr, "p@") {
+			if status != 1 || !strings.Contains(stderr, test.says) || strings.Contains(stderr, "p@") {
 				t.Errorf("exit status %d\n%s%s", status, stdout, stderr)
 			}
 			s.clean()

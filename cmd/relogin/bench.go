@@ -23,7 +23,7 @@ func (b *benchSettings) declare(s *settings) {
 	s.addFlag("jobs", number(&b.Jobs, 1, 1_000_000), "10000", "how many are published")
 	s.addFlag("accounts", number(&b.Accounts, 1, 1_000_000), "",
 		"how many accounts the jobs are for, in turn; jobs that meet at one account share a prompt").fallsBackTo("as many as jobs")
-	s.addFlag("concurrency", number(&b.Concurrency, 1, 100_000), "512", "confirmations that the worker holds open at once")
+	s.addFlag("concurrency", number(&b.Concurrency, 1, 100_000), "512", "confirmations that the worker holds open at once; an eighth of them waits for urgent jobs, and these are normal ones")
 	s.addFlag("confirm-after", duration(&b.ConfirmAfter, 0, 30*time.Minute), "0s", "how long the simulated people take to answer")
 	s.addFlag("rate", rate(&b.Rate, 1_000_000), "0",
 		"jobs a second that are published while the worker runs, which shows latency; 0: all are published before it starts, which shows throughput")
@@ -55,12 +55,12 @@ func (b *bench) newCommand() *cobra.Command {
 		Short: "measure a worker on your NATS and Redis, and clean up",
 		Long: `Measures how many jobs a second one worker does on these NATS and Redis servers, what it adds to each job's time, and its memory. The gateway is simulated, and in this process; the worker is a process of its own, with the defaults of relogin worker. Both, and whoever reads the events, share this machine's processors.
 
-The run has a namespace of its own, and refuses one in which anything is there. It creates four streams and three keys at most for each job, and removes them at the end, also when it is interrupted or fails. What it could not remove it names, and the exit status is 1. After kill -9 remove the streams by hand; the keys expire within 10 minutes and twice the lease, but for NAMESPACE:mark.
+The run has a namespace of its own, and refuses one in which anything is there. It creates four streams and three keys at most for each job, and removes them at the end, also when it is interrupted or fails. What it could not remove it names, and the exit status is 1. After kill -9 end its worker and remove the streams by hand; the keys expire, within 11 minutes and twice --confirm-after, but for NAMESPACE:mark.
 
 jobs a second: without --rate from the first prompt to the last event, a backlog worked off; with --rate from the first job to the last event. By the clock of the NATS server that stores them.
 added latency: of a live system, so only with --rate: from when the job was stored to when its event was, less the time that its prompt was open. Jobs that shared another's prompt are left out. In a NATS cluster it is as exact as the servers' clocks agree.
 CPU: of the worker process from start to end, its log included, for each job.
-memory: resident, of the worker process; for an open confirmation: the peak less that of an idle worker, by the most prompts open at once. Known on Linux.
+memory: resident, of the worker process; for an open confirmation: the peak less that of an idle worker, by the most prompts open at once: true where they are many, and left out below 100. Known on Linux.
 
 The exit status is 1 also when a job has no event or did not succeed, or an account was asked twice at once.`,
 		Example: `  relogin bench --nats-url nats://nats:4222 --redis-url redis://redis:6379/0

@@ -70,7 +70,7 @@ func (b *bench) await(ctx context.Context, t *tally, w *benchWorker) error {
 		case <-t.news:
 			quiet.Reset(patience)
 		case <-quiet.C:
-			return fmt.Errorf("no event came for %s: see whether NATS and Redis work", formatDuration(patience))
+			return fmt.Errorf("no event came for %s: see whether NATS and Redis work", formatDuration(patience.Round(time.Second)))
 		case <-w.done:
 			return w.death(ctx)
 		case <-ctx.Done():
@@ -85,6 +85,12 @@ func (b *bench) publish(ctx context.Context, jobs iter.Seq[*worker.Job], shown *
 	defer cancel(nil)
 	publisher, err := queue.NewPublisher(b.nats, b.NATS.Namespace)
 	if err != nil {
+		return err
+	}
+	// The first one goes alone, to see that it may: it is one job still.
+	first, stop := context.WithTimeout(ctx, 5*time.Second)
+	defer stop()
+	if _, err := publisher.Publish(first, b.load.job(0), worker.Normal); err != nil {
 		return err
 	}
 	return publisher.PublishAll(ctx, worker.Normal, jobs, func(_ *worker.Job, _ queue.Stored, err error) {

@@ -11,6 +11,9 @@ import (
 	"github.com/relogin/relogin/worker"
 )
 
+// fewOpen are too few prompts to tell what one of them takes.
+const fewOpen = 100
+
 // benchFigures are what a run has shown.
 type benchFigures struct {
 	JobsPerSecond            float64                `json:"jobsPerSecond"`
@@ -56,7 +59,7 @@ func (f *benchFigures) describe(namespace string, s *benchSettings) {
 	}
 	took = max(took, time.Millisecond)
 	f.Seconds, f.JobsPerSecond = took.Round(time.Millisecond).Seconds(), math.Round(float64(s.Jobs)/took.Seconds()*10)/10
-	if s.ConfirmAfter == 0 {
+	if s.ConfirmAfter == 0 || f.MostOpen < fewOpen {
 		f.BytesPerOpenConfirmation = 0
 	}
 }

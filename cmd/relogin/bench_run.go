@@ -95,15 +95,19 @@ func (b *bench) connect(ctx context.Context) (*nats.Conn, error) {
 
 var errUnreachable = fmt.Errorf("given up after %s", formatDuration(benchPatience))
 
-// openCache connects to Redis as the worker will, or gives up after a while. The caller
-// closes what it returns.
+// openCache connects to Redis, or gives up after a while. It asks for no locks, so its
+// lease is the shortest there is. The caller closes what it returns.
 func (b *bench) openCache(ctx context.Context, trust cache.Trust) (*cache.Client, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, benchPatience, errUnreachable)
 	defer cancel()
+	log := b.log
+	if trust != nil {
+		log = slog.New(slog.DiscardHandler) // that the nodes of a Cluster are new is no loss here
+	}
 	client, err := cache.Open(ctx, cache.Options{
 		URL: b.Redis.URL, SentinelMaster: b.Redis.SentinelMaster, Namespace: b.NATS.Namespace, Pod: benchPod,
-		SendWindow: benchSendWindow, ConfirmTimeout: b.confirmTimeout(),
-		JobMemory: benchJobMemory, EventMaxAge: b.streams().EventMaxAge, Trust: trust, Logger: b.log,
+		SendWindow: time.Millisecond, ConfirmTimeout: time.Millisecond,
+		JobMemory: benchJobMemory, EventMaxAge: b.streams().EventMaxAge, Trust: trust, Logger: log,
 	})
 	if err != nil && strings.Contains(err.Error(), "NOPERM") {
 		return nil, fmt.Errorf("%w; the user needs the keys %s:* and what a worker's user may do; with --namespace the run uses keys that it has", err, b.NATS.Namespace)
@@ -173,7 +177,7 @@ func (b *bench) claim(ctx context.Context) error {
 }
 
 // awaitTrust waits, in a Cluster, until the locks of each node count: those of the first
-// one do at once, and nodes are met by their accounts.
+// one do at once, the others' after the client's lease. Nodes are met by their accounts.
 func (b *bench) awaitTrust(ctx context.Context, client *cache.Client) error {
 	met := 0
 	for j := range b.load.jobs() {

@@ -173,7 +173,7 @@ func TestBenchFigures(t *testing.T) {
 	for _, aid := range []string{"0", "1", "2"} {
 		prompts = append(prompts, gatewaytest.Prompt{AID: aid, Start: time.Unix(5, 0), End: time.Unix(5, 1e8)})
 	}
-	f := y.figures(prompts, gatewaytest.Stats{Prompts: 3, MaxOpen: 2, MaxOpenPerAccount: 2}, usage{cpu: time.Millisecond, idle: 20 << 20, peak: 21 << 20})
+	f := y.figures(prompts, gatewaytest.Stats{Prompts: 3, MaxOpen: 128, MaxOpenPerAccount: 2}, usage{cpu: time.Millisecond, idle: 20 << 20, peak: 24 << 20})
 	if *f.added != (latency{10, 20, 20, 20, 3}) {
 		t.Errorf("latency %+v", f.added)
 	}
@@ -195,14 +195,17 @@ func TestBenchFigures(t *testing.T) {
 
 func TestBenchPassesWarningsOn(t *testing.T) {
 	var out, plain bytes.Buffer
-	w := &benchWorker{log: slog.New(slog.NewTextHandler(&out, nil)), stderr: &plain, ready: make(chan struct{})}
+	w := &benchWorker{log: slog.New(slog.NewTextHandler(&out, nil)), stderr: &plain, ready: make(chan struct{}), told: map[string]int{}}
 	w.listen(bufio.NewReader(strings.NewReader(`{"time":"x","level":"INFO","msg":"worker ready"}
 {"time":"x","level":"INFO","msg":"job ended"}
 {"time":"x","level":"WARN","msg":"slow","job":"7"}
-panic: out of words`)))
+` + strings.Repeat(`{"level":"WARN","msg":"slow"}`+"\n", 9) + `panic: out of words`)))
 	<-w.ready
 	if got := out.String(); !strings.Contains(got, `level=WARN msg="worker: slow" job=7`) || strings.Contains(got, "ended") {
 		t.Errorf("the log says %s", got)
+	}
+	if got := strings.Count(out.String(), "slow"); got != benchRepeats {
+		t.Errorf("it says the same %d times", got)
 	}
 	if got := plain.String(); got != "panic: out of words" {
 		t.Errorf("beside it stands %q", got)

@@ -21,8 +21,10 @@ import (
 	"time"
 )
 
-// benchWorkerGrace is how long a worker may take to stop before it is killed.
-const benchWorkerGrace = 5 * time.Second
+const (
+	benchWorkerGrace = 5 * time.Second // for a worker to stop, before it is killed
+	benchRepeats     = 3               // of what a worker says of many jobs
+)
 
 // benchWorker is the worker that is measured: relogin worker as a process.
 type benchWorker struct {
@@ -30,9 +32,10 @@ type benchWorker struct {
 	log      *slog.Logger // told of warnings and errors
 	stderr   io.Writer    // gets what is no log
 	ready    chan struct{}
-	done     chan struct{} // closed once the process has ended
-	stopping atomic.Bool   // what it has to say no longer matters
-	stop     func() usage  // ends it, be it by killing, and returns what it used; may be called again
+	done     chan struct{}  // closed once the process has ended
+	stopping atomic.Bool    // what it has to say no longer matters
+	told     map[string]int // how often it has logged what
+	stop     func() usage   // ends it, be it by killing, and returns what it used; may be called again
 }
 
 // usage is what a worker took of the machine; 0 bytes: not known.
@@ -47,7 +50,7 @@ func (b *bench) startWorker() (*benchWorker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start worker: %w", err)
 	}
-	w := &benchWorker{cmd: exec.Command(path, "worker"), log: b.log, stderr: b.stderr, ready: make(chan struct{}), done: make(chan struct{})}
+	w := &benchWorker{cmd: exec.Command(path, "worker"), log: b.log, stderr: b.stderr, ready: make(chan struct{}), done: make(chan struct{}), told: map[string]int{}}
 	w.cmd.Env = b.workerEnvironment()
 	pipe, err := w.cmd.StderrPipe()
 	if err == nil {
@@ -109,7 +112,8 @@ func (w *benchWorker) listen(r *bufio.Reader) {
 	}
 }
 
-// tell passes on a warning or an error, or what is no log: why the process ends.
+// tell passes on a warning or an error, each a few times, or what is no log: why the
+// process ends.
 func (w *benchWorker) tell(line []byte) {
 	var entry map[string]any
 	var level slog.Level
@@ -121,6 +125,13 @@ func (w *benchWorker) tell(line []byte) {
 		level = slog.LevelWarn
 	}
 	text, _ := entry["msg"].(string)
+	w.told[text]++
+	switch n := w.told[text]; {
+	case n > benchRepeats:
+		return
+	case n == benchRepeats:
+		text += " (more of these are not shown)"
+	}
 	for _, key := range []string{slog.TimeKey, slog.LevelKey, slog.MessageKey} {
 		delete(entry, key)
 	}
