@@ -46,6 +46,7 @@ SIGTERM or SIGINT stops it cleanly: it takes no more jobs, hands back those that
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		log := a.logger(settings, s.Log)
 		defer exitOnSecondSignal(log)()
+		giveGCRoom()
 		return runPod(cmd.Context(), &s, log)
 	}
 	return cmd
