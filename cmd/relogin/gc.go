@@ -9,6 +9,7 @@ import (
 
 const (
 	usualGCPercent = 100      // Go's own: what is alive may double
+	leastAlive     = 4 << 20  // bytes that Go takes for alive where there is less, or nothing was collected yet
 	gcRoom         = 64 << 20 // bytes that the heap may grow by in any case
 )
 
@@ -25,7 +26,7 @@ func giveGCRoom() {
 
 // gcPercent is by how much of what is alive the heap may grow.
 func gcPercent(alive uint64) int {
-	return max(usualGCPercent, int(gcRoom*100/max(alive, 1<<20)))
+	return max(usualGCPercent, int(gcRoom*100/max(alive, leastAlive)))
 }
 
 // heapAlive is what the last collection had to keep, and the stacks: what Go takes the

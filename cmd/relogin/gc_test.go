@@ -7,11 +7,12 @@ import (
 )
 
 func TestGCPercent(t *testing.T) {
-	for alive, want := range map[uint64]int{0: 6400, 8 << 20: 800, 32 << 20: 200, 64 << 20: 100, 1 << 30: 100} {
+	for alive, want := range map[uint64]int{0: 1600, 8 << 20: 800, 32 << 20: 200, 64 << 20: 100, 1 << 30: 100} {
 		if got := gcPercent(alive); got != want {
 			t.Errorf("gcPercent(%d) = %d, want %d", alive, got, want)
 		}
 	}
+	runtime.GC()
 	if alive := heapAlive(); alive == 0 {
 		t.Error("nothing is alive")
 	}
