@@ -82,7 +82,7 @@ func New(options Options) (*Client, error) {
 }
 
 // Close closes the connections that no call uses. Calls under way go on until their
-// context ends, and calls made later still work.
+// context ends, and calls made later still work; their connections are not kept.
 func (c *Client) Close() {
 	c.pool.close()
 	c.transport.CloseIdleConnections()

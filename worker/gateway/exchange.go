@@ -139,7 +139,7 @@ func (r *replyBody) Close() error {
 	if r.buffer == nil {
 		return nil
 	}
-	whole := r.ended && !r.last && r.buffer.Buffered() == 0
+	whole := r.ended && !r.last && r.buffer.Buffered() == 0 && r.conn.broken == nil
 	buffers.Put(r.buffer)
 	r.buffer = nil
 	r.conn.end(whole)

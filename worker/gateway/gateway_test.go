@@ -16,7 +16,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const secret = "S3CRET+credential=="
 
-func newClient(t *testing.T, o Options) *Client {
+func newClient(t testing.TB, o Options) *Client {
 	t.Helper()
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

@@ -37,6 +37,10 @@ func (h *holder) close() {
 
 func newHolder(t testing.TB, n int) *holder {
 	t.Helper()
+	var files syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil || int(min(files.Cur, 1<<30)) < 2*n+100 {
+		t.Skipf("%d open files are too few for %d calls: %v", files.Cur, n, err)
+	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

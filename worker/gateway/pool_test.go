@@ -49,3 +49,15 @@ func TestIdleForTooLong(t *testing.T) {
 		closed(3)
 	})
 }
+
+func TestPoolIsBounded(t *testing.T) {
+	p := newPool(3)
+	defer p.close()
+	for i := range 5 {
+		client, server := net.Pipe()
+		defer server.Close()
+		if c := (&conn{stream: client, pool: p}); p.put(c) != (i < 3) {
+			t.Errorf("connection %d", i)
+		}
+	}
+}

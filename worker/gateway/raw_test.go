@@ -50,11 +50,11 @@ func (p *peer) reset() {
 }
 
 // serveRaw runs serve for each connection, and closes it then.
-func serveRaw(t *testing.T, serve func(*peer)) (url string) {
+func serveRaw(t testing.TB, serve func(*peer)) (url string) {
 	return serveOn(t, "127.0.0.1:0", nil, serve)
 }
 
-func serveOn(t *testing.T, address string, config *tls.Config, serve func(*peer)) (url string) {
+func serveOn(t testing.TB, address string, config *tls.Config, serve func(*peer)) (url string) {
 	t.Helper()
 	l, err := net.Listen("tcp", address)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/relogin/relogin/worker"
 )
@@ -164,6 +165,9 @@ func readText(raw []byte) text {
 	}
 	if raw[0] != '"' {
 		return text(raw)
+	}
+	if inner := raw[1 : len(raw)-1]; bytes.IndexByte(inner, '\\') < 0 && utf8.Valid(inner) {
+		return text(inner) // as encoding/json reads it
 	}
 	var s string
 	_ = json.Unmarshal(raw, &s) // raw is a part of valid JSON

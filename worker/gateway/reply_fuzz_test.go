@@ -162,3 +162,18 @@ func isThousand(code string) bool {
 	n, err := strconv.ParseFloat(code, 64)
 	return err == nil && math.Abs(n-1000) == 0
 }
+
+// FuzzReadText compares the reading of strings with encoding/json's.
+func FuzzReadText(f *testing.F) {
+	f.Add([]byte(`"a失\ud800\n\"\\"`))
+	f.Add([]byte("\"\xff\u2028<\x7f\""))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		var want string
+		if !bytes.HasPrefix(raw, []byte(`"`)) || !bytes.HasSuffix(raw, []byte(`"`)) || json.Unmarshal(raw, &want) != nil {
+			return
+		}
+		if got := readText(raw); string(got) != want {
+			t.Errorf("%q is %q, want %q", raw, got, want)
+		}
+	})
+}

@@ -188,3 +188,16 @@ func FuzzParseReply(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkParseReply(b *testing.B) {
+	body, err := os.ReadFile("testdata/replies/succeeded.json")
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := ParseReply(body); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -3,6 +3,7 @@
 package gateway
 
 import (
+	"errors"
 	"net"
 	"syscall"
 )
@@ -25,5 +26,5 @@ func silent(c net.Conn, buffer []byte) bool {
 		_, found = syscall.Read(int(fd), buffer)
 		return true
 	})
-	return err == nil && (found == syscall.EAGAIN || found == syscall.EWOULDBLOCK)
+	return err == nil && errors.Is(found, syscall.EAGAIN)
 }
