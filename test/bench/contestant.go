@@ -86,7 +86,7 @@ func (s *setting) confirm(ctx context.Context, body []byte, storedAt time.Time) 
 	if err := msgpack.Unmarshal(body, &j); err != nil {
 		return nil, nil, err
 	}
-	r := &result{ID: "event-" + j.ID, JobID: j.ID, WcID: j.WcID, Tenant: "default", Outcome: "succeeded",
+	r := &result{ID: "event-" + j.WcID + "-" + j.ID, JobID: j.ID, WcID: j.WcID, Tenant: "default", Outcome: "succeeded",
 		Prompted: true, Attempts: 1, Worker: "pod", StartedAt: time.Now()}
 	ask, err := json.Marshal(map[string]any{"wcId": j.WcID, "type": 2})
 	if err != nil {

@@ -28,7 +28,7 @@ func measureFlat(ctx context.Context, l *lab) error {
 	for _, s := range large {
 		row(s)
 	}
-	l.report.add("flat", t)
+	l.tables.add("flat", t)
 	fmt.Print(t.text())
 	return nil
 }

@@ -39,7 +39,7 @@ func measureHotAccount(ctx context.Context, l *lab) error {
 	t := table{head: []string{"queue", "others' jobs/s", "ratio"}}
 	t.add("others alone", fmt.Sprintf("%.0f", median(without)), "1.00")
 	t.add("as many jobs for one account among them", fmt.Sprintf("%.0f", median(with)), fmt.Sprintf("%.2f", median(with)/median(without)))
-	l.report.add("hot", t)
+	l.tables.add("hot", t)
 	fmt.Print(t.text())
 	return nil
 }

@@ -16,7 +16,7 @@ import (
 
 type options struct {
 	rounds, jobs, backlog int
-	binary, report        string
+	binary, report        string // report: its path; "" for none
 	profile               string
 }
 
@@ -24,7 +24,7 @@ type options struct {
 type lab struct {
 	options
 	dir    string
-	report report
+	tables tables
 
 	natsURL, redisURL, gatewayURL, gatewayControl string
 

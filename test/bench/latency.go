@@ -37,7 +37,7 @@ func measureLatency(ctx context.Context, l *lab) error {
 		}
 		t.add(name, of(.5), of(.9), of(.99), of(1))
 	}
-	l.report.add("latency", t)
+	l.tables.add("latency", t)
 	fmt.Print(t.text())
 	return nil
 }

@@ -65,7 +65,7 @@ func run(ctx context.Context) error {
 			return fmt.Errorf("%s: %w", e.name, err)
 		}
 	}
-	return l.report.write(o.report)
+	return l.tables.write(o.report)
 }
 
 // runChild is what the processes of this binary do that bench starts.

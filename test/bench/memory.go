@@ -69,7 +69,7 @@ func measureMemory(ctx context.Context, l *lab) error {
 				fmt.Sprint(median(column(hs, func(h held) int64 { return h.redis }))))
 		}
 	}
-	l.report.add("memory", t)
+	l.tables.add("memory", t)
 	fmt.Print(t.text())
 	return nil
 }

@@ -23,7 +23,7 @@ func measurePods(ctx context.Context, l *lab) error {
 	t := table{head: []string{"pods", "jobs/s", "ratio", "least share of the jobs"}}
 	t.add("1", fmt.Sprintf("%.0f", median(one)), "1.00", "100 %")
 	t.add("2", fmt.Sprintf("%.0f", median(two)), fmt.Sprintf("%.2f", median(two)/median(one)), fmt.Sprintf("%.1f %%", 100*median(share)))
-	l.report.add("pods", t)
+	l.tables.add("pods", t)
 	fmt.Print(t.text())
 	return nil
 }

@@ -61,7 +61,7 @@ func measureRedis(ctx context.Context, l *lab) error {
 	t.add("reads of a socket by the server, which pipelines share", fmt.Sprintf("%.2f", float64(reads)/float64(n)))
 	t.add("bytes once it has ended, of "+fmt.Sprint(keys)+" keys", fmt.Sprintf("%.0f", float64(after-before)/float64(n)))
 	t.add("bytes once --job-memory is over", fmt.Sprintf("%.1f", max(0, float64(left-before))/float64(n)))
-	l.report.add("redis", t)
+	l.tables.add("redis", t)
 	fmt.Print(t.text())
 	return nil
 }

@@ -37,15 +37,15 @@ func (t *table) markdown() string {
 	return b.String()
 }
 
-// report is what goes to the page: between <!-- NAME --> and <!-- /NAME -->.
-type report struct{ parts []part }
+// tables are what goes to the page: between <!-- NAME --> and <!-- /NAME -->.
+type tables struct{ parts []part }
 
 type part struct{ name, text string }
 
-func (r *report) add(name string, t table) { r.parts = append(r.parts, part{name, t.markdown()}) }
+func (r *tables) add(name string, t table) { r.parts = append(r.parts, part{name, t.markdown()}) }
 
 // write replaces the parts of the page that were measured.
-func (r *report) write(path string) error {
+func (r *tables) write(path string) error {
 	if path == "" {
 		return nil
 	}

@@ -28,8 +28,7 @@ func measureThroughput(ctx context.Context, l *lab) error {
 				p.perSecond, micros(p.worker), micros(p.nats), micros(p.redis), micros(p.gateway), p.peak>>20)
 		}
 	}
-	l.reportThroughput(names, paces)
-	return nil
+	return l.reportThroughput(names, paces)
 }
 
 // race lets one contestant empty a queue of n jobs for as many accounts.
@@ -55,7 +54,7 @@ func (l *lab) race(ctx context.Context, name string, n int) (pace, error) {
 // atOnceFlags make relogin hold as many confirmations as the others.
 func (*lab) atOnceFlags() []string { return []string{"--concurrency", fmt.Sprint(atOnce)} }
 
-func (l *lab) reportThroughput(names []string, paces map[string][]pace) {
+func (l *lab) reportThroughput(names []string, paces map[string][]pace) error {
 	speed := func(name string) float64 {
 		return median(column(paces[name], func(p pace) float64 { return p.perSecond }))
 	}
@@ -72,6 +71,13 @@ func (l *lab) reportThroughput(names []string, paces map[string][]pace) {
 			fmt.Sprintf("%.1f", float64(median(column(ps, func(p pace) int64 { return int64(p.gateway) })))/1e3),
 			fmt.Sprint(median(column(ps, func(p pace) int64 { return p.peak }))>>20))
 	}
-	l.report.add("throughput", t)
+	l.tables.add("throughput", t)
 	fmt.Print(t.text())
+	speeds := panel{title: "jobs a second, 512 at once"}
+	work := panel{title: "worker's CPU a job, µs"}
+	for _, name := range names {
+		speeds.values = append(speeds.values, speed(name))
+		work.values = append(work.values, worker(name)/1e3)
+	}
+	return l.draw("performance", names, []panel{speeds, work})
 }
