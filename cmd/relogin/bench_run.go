@@ -6,14 +6,11 @@ import (
 	"fmt"
 	"log/slog"
 	"os/signal"
-	"strings"
 	"syscall"
 	"time"
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/relogin/relogin/cache"
-	"github.com/relogin/relogin/queue"
 	"github.com/relogin/relogin/worker/gateway/gatewaytest"
 )
 
@@ -86,50 +83,6 @@ func (b *bench) streams() *streamSettings {
 	}
 }
 
-// connect gives up after a while, unlike commands that a script may start too early.
-func (b *bench) connect(ctx context.Context) (*nats.Conn, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, benchPatience, errUnreachable)
-	defer cancel()
-	return queue.Connect(ctx, b.NATS.connection("relogin bench", b.log))
-}
-
-var errUnreachable = fmt.Errorf("given up after %s", formatDuration(benchPatience))
-
-// openCache connects to Redis, or gives up after a while. It asks for no locks, so its
-// lease is the shortest there is. The caller closes what it returns.
-func (b *bench) openCache(ctx context.Context, trust cache.Trust) (*cache.Client, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, benchPatience, errUnreachable)
-	defer cancel()
-	log := b.log
-	if trust != nil {
-		log = slog.New(slog.DiscardHandler) // that the nodes of a Cluster are new is no loss here
-	}
-	client, err := cache.Open(ctx, cache.Options{
-		URL: b.Redis.URL, SentinelMaster: b.Redis.SentinelMaster, Namespace: b.NATS.Namespace, Pod: benchPod,
-		SendWindow: time.Millisecond, ConfirmTimeout: time.Millisecond,
-		JobMemory: benchJobMemory, EventMaxAge: b.streams().EventMaxAge, Trust: trust, Logger: log,
-	})
-	if err != nil && strings.Contains(err.Error(), "NOPERM") {
-		return nil, fmt.Errorf("%w; the user needs the keys %s:* and what a worker's user may do; with --namespace the run uses keys that it has", err, b.NATS.Namespace)
-	}
-	return client, err
-}
-
-// probe sees, before anything is created, that Redis works and is not used under this
-// namespace.
-func (b *bench) probe(ctx context.Context) error {
-	client, err := b.openCache(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	used, err := client.Marked(ctx)
-	if err == nil && used {
-		err = fmt.Errorf("workers have used Redis as namespace %[1]s: choose another one; if none does so any more, delete the key %[1]s:mark", b.NATS.Namespace)
-	}
-	return err
-}
-
 // measure does the run, and prints what it has shown.
 func (b *bench) measure(ctx context.Context) error {
 	if err := b.claim(ctx); err != nil {
@@ -149,51 +102,6 @@ func (b *bench) measure(ctx context.Context) error {
 	f := t.figures(b.gateway.Prompts(), b.gateway.Stats(), used)
 	f.describe(b.NATS.Namespace, &b.Load)
 	return errors.Join(f.print(b.printer(b.Load.Output)), f.defects())
-}
-
-// claim creates the streams, and has every Redis server admitted that workers will use.
-func (b *bench) claim(ctx context.Context) error {
-	config := b.streams().config(b.NATS.Namespace, b.log)
-	err := queue.Claim(ctx, b.nats, config, b.load.run)
-	switch {
-	case errors.Is(err, queue.ErrTaken):
-		return fmt.Errorf("%w: nothing was touched; choose another --namespace, or none", err)
-	case errors.Is(err, nats.ErrPermissionViolation):
-		return fmt.Errorf("%w; with --namespace the run uses names that the user may use", err)
-	case err != nil:
-		return err
-	}
-	b.claimed = true
-	trust, err := queue.OpenTrust(ctx, b.nats, b.NATS.Namespace, b.Load.Replicas)
-	if err != nil {
-		return err
-	}
-	client, err := b.openCache(ctx, trust)
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	return b.awaitTrust(ctx, client)
-}
-
-// awaitTrust waits, in a Cluster, until the locks of each node count: those of the first
-// one do at once, the others' after the client's lease. Nodes are met by their accounts.
-func (b *bench) awaitTrust(ctx context.Context, client *cache.Client) error {
-	met := 0
-	for j := range b.load.jobs() {
-		if _, err := client.Excused(ctx, j.WcID, j.ID); err != nil {
-			return err
-		}
-		if met++; met == 200 {
-			break
-		}
-	}
-	select {
-	case <-time.After(client.Stats().SuspendedFor):
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }
 
 // rehearse starts a worker that has nothing to do, and returns its memory.
