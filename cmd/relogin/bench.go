@@ -60,7 +60,7 @@ The run has a namespace of its own, and refuses one in which anything is there. 
 jobs a second: without --rate from the first prompt to the last event, a backlog worked off; with --rate from the first job to the last event. By the clock of the NATS server that stores them.
 added latency: of a live system, so only with --rate: from when the job was stored to when its event was, less the time that its prompt was open. Jobs that shared another's prompt are left out. In a NATS cluster it is as exact as the servers' clocks agree.
 CPU: of the worker process from start to end, its log included, for each job.
-memory: resident, of the worker process; for an open confirmation: the peak less that of an idle worker, by the most prompts open at once: true where they are many, and left out below 100. Known on Linux.
+memory: resident, of the worker process; for an open confirmation: the peak less that of an idle worker, by the most prompts open at once, and left out below 1000 of them. Garbage that was not collected yet is in it: GOGC=100 in the environment lets less of it gather. Known on Linux.
 
 The exit status is 1 also when a job has no event or did not succeed, or an account was asked twice at once.`,
 		Example: `  relogin bench --nats-url nats://nats:4222 --redis-url redis://redis:6379/0

@@ -12,7 +12,7 @@ import (
 )
 
 // fewOpen are too few prompts to tell what one of them takes.
-const fewOpen = 100
+const fewOpen = 1000
 
 // benchFigures are what a run has shown.
 type benchFigures struct {

@@ -173,7 +173,7 @@ func TestBenchFigures(t *testing.T) {
 	for _, aid := range []string{"0", "1", "2"} {
 		prompts = append(prompts, gatewaytest.Prompt{AID: aid, Start: time.Unix(5, 0), End: time.Unix(5, 1e8)})
 	}
-	f := y.figures(prompts, gatewaytest.Stats{Prompts: 3, MaxOpen: 128, MaxOpenPerAccount: 2}, usage{cpu: time.Millisecond, idle: 20 << 20, peak: 24 << 20})
+	f := y.figures(prompts, gatewaytest.Stats{Prompts: 3, MaxOpen: 1024, MaxOpenPerAccount: 2}, usage{cpu: time.Millisecond, idle: 20 << 20, peak: 52 << 20})
 	if *f.added != (latency{10, 20, 20, 20, 3}) {
 		t.Errorf("latency %+v", f.added)
 	}
