@@ -24,17 +24,12 @@ const (
 // envelope is one level of a reply. The value under data may be a login, another
 // envelope, or both in one.
 type envelope struct {
-	Code    json.RawMessage `json:"code"`
-	Message text            `json:"message"`
-	Msg     text            `json:"msg"`
-	Data    json.RawMessage `json:"data"`
+	Code json.RawMessage
+	Data json.RawMessage
 
-	WcID     text `json:"wcId"`
-	WID      text `json:"wId"`
-	NickName text `json:"nickName"`
-	HeadURL  text `json:"headUrl"`
-	Status   text `json:"status"`
-	Token    text `json:"token"`
+	Message, Msg                 text
+	WcID, WID, NickName, HeadURL text
+	Status, Token                text
 }
 
 // ParseReply reads the gateway's reply to a second login. Replies differ between the
@@ -62,17 +57,21 @@ func ParseReply(body []byte) (worker.Reply, error) {
 	var login *envelope
 	scan := false
 	raw := bytes.TrimPrefix(body, []byte("\ufeff"))
-	for depth := 0; isObject(raw); depth++ {
+	level, ok := asObject(raw)
+	if ok && !json.Valid(raw) {
+		return worker.Reply{}, fmt.Errorf("%w: the reply is not valid JSON", ErrAmbiguous)
+	}
+	for depth := 0; ok; depth++ {
 		if depth > maxEnvelopes {
 			return worker.Reply{}, fmt.Errorf("%w: the reply nests too many envelopes", ErrAmbiguous)
 		}
-		e, code, err := readEnvelope(raw)
+		e, code, err := readEnvelope(level)
 		if err != nil {
 			return worker.Reply{}, err
 		}
 		scan = scan || e.wantsScan()
 		if code != "" {
-			reply.Code, reply.Message = cut(code, maxCodeBytes), cut(e.text(), maxMessageBytes)
+			reply.Code, reply.Message = cut(code, maxCodeBytes), cut(e.said(), maxMessageBytes)
 		}
 		if reply.Code != codeOK {
 			break
@@ -80,7 +79,7 @@ func ParseReply(body []byte) (worker.Reply, error) {
 		if depth > 0 && e.WID != "" {
 			login = e
 		}
-		raw = e.Data
+		level, ok = asObject(e.Data)
 	}
 	return conclude(reply, login, scan)
 }
@@ -102,15 +101,18 @@ func conclude(reply worker.Reply, login *envelope, scan bool) (worker.Reply, err
 	return reply, nil
 }
 
-func isObject(raw []byte) bool { return bytes.HasPrefix(bytes.TrimLeft(raw, " \t\r\n"), []byte("{")) }
-
 // readEnvelope returns a level and its code, 1000.0 and " 1000" being 1000; the code is
-// empty when the level has none.
-func readEnvelope(raw []byte) (*envelope, string, error) {
+// empty when the level has none. Of keys that are there twice the last one counts, and
+// case does not, as in encoding/json.
+func readEnvelope(level object) (*envelope, string, error) {
 	var e envelope
-	if err := json.Unmarshal(raw, &e); err != nil {
-		return nil, "", fmt.Errorf("%w: the reply is not valid JSON", ErrAmbiguous)
-	}
+	level.each(func(key, value []byte) {
+		if into := e.text(key); into != nil {
+			*into = readText(value)
+		} else if into := e.raw(key); into != nil {
+			*into = value
+		}
+	})
 	if len(e.Code) == 0 || string(e.Code) == "null" {
 		return &e, "", nil
 	}
@@ -120,8 +122,46 @@ func readEnvelope(raw []byte) (*envelope, string, error) {
 	return &e, plainNumber(strings.TrimSpace(string(readText(e.Code)))), nil
 }
 
-// text returns the level's message.
-func (e *envelope) text() string {
+// text returns where the key's text belongs, nil for a key that is none.
+func (e *envelope) text(key []byte) *text {
+	switch {
+	case isKey(key, "message"):
+		return &e.Message
+	case isKey(key, "msg"):
+		return &e.Msg
+	case isKey(key, "wcId"):
+		return &e.WcID
+	case isKey(key, "wId"):
+		return &e.WID
+	case isKey(key, "nickName"):
+		return &e.NickName
+	case isKey(key, "headUrl"):
+		return &e.HeadURL
+	case isKey(key, "status"):
+		return &e.Status
+	case isKey(key, "token"):
+		return &e.Token
+	}
+	return nil
+}
+
+// raw returns where the key's value belongs that may be of several types, nil for others.
+func (e *envelope) raw(key []byte) *json.RawMessage {
+	switch {
+	case isKey(key, "code"):
+		return &e.Code
+	case isKey(key, "data"):
+		return &e.Data
+	}
+	return nil
+}
+
+func isKey(key []byte, name string) bool {
+	return string(key) == name || strings.EqualFold(string(key), name)
+}
+
+// said returns the level's message.
+func (e *envelope) said() string {
 	if e.Message != "" {
 		return string(e.Message)
 	}
