@@ -84,13 +84,17 @@ func (f *follower) concerns(path string) bool {
 func (f *follower) reread(ctx context.Context) {
 	next, err := readSettings(f.options)
 	f.complain(ctx, unusedText, err)
+	var changed []string
 	if err == nil {
-		if changed := next.inherit(f.settings.Load()); len(changed) > 0 {
+		if changed = next.inherit(f.settings.Load()); len(changed) > 0 {
 			f.log.InfoContext(ctx, "gateway settings changed", "tenants", changed)
 		}
 		f.settings.Store(next)
 	}
 	f.watchFiles(ctx)
+	if len(changed) > 0 { // a new file may have changed before it was watched
+		f.reread(ctx)
+	}
 }
 
 // watchFiles watches the directories of the files, not the files themselves: those are
