@@ -134,7 +134,7 @@ func (discard) Error(...any) {}
 
 // TestDropsWhenFull checks that Shrink never blocks.
 func TestDropsWhenFull(t *testing.T) {
-	c := &Client{tidying: make(chan *call, 1)}
+	c := &Client{tidying: make(chan tidying, 1)}
 	c.Shrink("w", "1")
 	c.Shrink("w", "2")
 	if n := c.stats.dropped.Load(); n != 1 {

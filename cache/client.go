@@ -28,12 +28,15 @@ type Client struct {
 	mark    *mark // nil: a loss of keys is not noticed
 	stats   counters
 
-	calls   chan *call    // somebody waits for the reply
-	tidying chan *call    // nobody does
-	closing chan struct{} // closed when Close is called
-	closed  chan struct{} // closed when the flushers have returned
-	running sync.WaitGroup
-	close   func() error
+	calls    chan *call    // somebody waits for the reply
+	tidying  chan tidying  // nobody does
+	untidy   chan struct{} // holds a value when there is something to tidy
+	untidied atomic.Int64  // tidyings that were not sent yet
+	cluster  bool
+	closing  chan struct{} // closed when Close is called
+	closed   chan struct{} // closed when the flushers have returned
+	running  sync.WaitGroup
+	close    func() error
 }
 
 // Open connects to Redis. It blocks until Redis has answered and proven that it runs
@@ -51,19 +54,19 @@ func Open(ctx context.Context, o Options) (*Client, error) {
 	redis.SetLogger(chatter{o.Logger})
 	c := &Client{
 		opts: o, lease: o.lease(), scripts: newScripts(&o, o.lease()), trusted: newQuarantine(&o),
-		calls: make(chan *call, queueSize), tidying: make(chan *call, queueSize),
+		calls: make(chan *call, queueSize), tidying: make(chan tidying, queueSize), untidy: make(chan struct{}, 1),
 		closing: make(chan struct{}), closed: make(chan struct{}),
 	}
 	if o.Trust != nil {
 		universal.OnConnect = c.trusted.onConnect
 	}
 	c.redis = redis.NewUniversalClient(universal)
-	if _, cluster := c.redis.(*redis.ClusterClient); o.Trust != nil && !cluster {
+	if _, c.cluster = c.redis.(*redis.ClusterClient); o.Trust != nil && !c.cluster {
 		c.mark = newMark(c.redis, o.Namespace, c.trusted)
 	}
 	c.close = sync.OnceValue(c.shut)
 	for range flushers {
-		c.running.Go(func() { c.flush(c.calls) })
+		c.running.Go(c.flush)
 	}
 	c.running.Go(c.tidyUp)
 	if err := c.ready(ctx); err != nil {
@@ -92,7 +95,7 @@ func (c *Client) Ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, c.opts.Timeout)
 	defer cancel()
 	// A key leads to a master, which PING to a Cluster need not.
-	if err := c.redis.Exists(ctx, c.keys("").lock()).Err(); err != nil {
+	if err := c.redis.Exists(ctx, c.keys("").key(lockName, "")).Err(); err != nil {
 		return fmt.Errorf("ping redis: %w", err)
 	}
 	return nil
@@ -167,20 +170,6 @@ func hopeless(err error) bool {
 	return !redis.IsLoadingError(err) && !redis.IsReadOnlyError(err) && !redis.IsClusterDownError(err) &&
 		!redis.IsMasterDownError(err) && !redis.IsMaxClientsError(err) && !redis.IsTryAgainError(err) &&
 		!redis.HasErrorPrefix(err, "NOREPLICAS") && !redis.HasErrorPrefix(err, "BUSY") && !redis.HasErrorPrefix(err, "OOM") && !redis.HasErrorPrefix(err, "MISCONF")
-}
-
-// tidyUp sends what nobody waits for, and after closing what is left of it, for at
-// most the time-out.
-func (c *Client) tidyUp() {
-	c.flush(c.tidying)
-	for until := time.Now().Add(c.opts.Timeout); time.Now().Before(until); {
-		select {
-		case one := <-c.tidying:
-			c.exec(gather(c.tidying, one))
-		default:
-			return
-		}
-	}
 }
 
 // Stats are counts since [Open].

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -73,23 +74,52 @@ func replyFields(reply any, n int) ([]string, error) {
 	return fields, nil
 }
 
-// openRecord is the record of a job that was granted the token.
-func openRecord(storedAt time.Time, token string) string {
-	return "open:" + strconv.FormatInt(unixMilli(storedAt), 10) + ":" + token
+// writeLock writes the lock that is granted to who asks: lock.lua reads it.
+func writeLock(to *bytes.Buffer, a worker.Ask) {
+	writeField(to, a.Token)
+	writeField(to, a.JobID)
+	writeField(to, a.Pod)
 }
 
-// packLock is the lock that is granted to who asks: lock.lua reads it.
-func packLock(a worker.Ask) string { return field(a.Token) + field(a.JobID) + field(a.Pod) }
+func writeField(to *bytes.Buffer, s string) {
+	writeInt(to, int64(len(s)))
+	writeAll(to, ":", s)
+}
 
-func field(s string) string { return strconv.Itoa(len(s)) + ":" + s }
+// writeOpen writes the record of a job that was granted the token.
+func writeOpen(to *bytes.Buffer, storedAt time.Time, token string) {
+	to.WriteString("open:")
+	writeInt(to, unixMilli(storedAt))
+	writeAll(to, ":", token)
+}
 
-// doneRecord is the record of a job that has ended.
-func doneRecord(storedAt time.Time, r worker.Result) ([]byte, error) {
-	result, err := encodeResult(r)
-	if err != nil {
-		return nil, err
+// writeDone writes the record of a job that has ended.
+func writeDone(to *bytes.Buffer, storedAt time.Time, r *worker.Result) error {
+	to.WriteString("done:")
+	writeInt(to, unixMilli(storedAt))
+	to.WriteString(":")
+	return writeResult(to, r)
+}
+
+func writeResult(to *bytes.Buffer, r *worker.Result) error {
+	enc := msgpack.GetEncoder()
+	defer msgpack.PutEncoder(enc)
+	enc.Reset(to)
+	enc.UseCompactInts(true)
+	if err := r.EncodeMsgpack(enc); err != nil {
+		return fmt.Errorf("encode result: %w", err)
 	}
-	return append([]byte("done:"+strconv.FormatInt(unixMilli(storedAt), 10)+":"), result...), nil
+	return nil
+}
+
+func writeAll(to *bytes.Buffer, parts ...string) {
+	for _, s := range parts {
+		to.WriteString(s)
+	}
+}
+
+func writeInt(to *bytes.Buffer, n int64) {
+	to.Write(strconv.AppendInt(to.AvailableBuffer(), n, 10))
 }
 
 // parseDone returns the result in a record of a job that has ended.
@@ -99,14 +129,6 @@ func parseDone(record string) (*worker.Result, error) {
 		return nil, fmt.Errorf("read reply: no record of an end: %.20q", record)
 	}
 	return decodeResult(parts[2])
-}
-
-func encodeResult(r worker.Result) ([]byte, error) {
-	data, err := msgpack.Marshal(r)
-	if err != nil {
-		return nil, fmt.Errorf("encode result: %w", err)
-	}
-	return data, nil
 }
 
 func decodeResult(data string) (*worker.Result, error) {
@@ -128,14 +150,6 @@ func unixMilli(t time.Time) int64 {
 		return 0
 	}
 	return t.UnixMilli()
-}
-
-// deadline returns what begin.lua takes for no deadline, for the zero time.
-func deadline(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return strconv.FormatInt(t.UnixMilli(), 10)
 }
 
 func isNil(err error) bool { return errors.Is(err, redis.Nil) }

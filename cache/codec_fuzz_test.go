@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"bytes"
 	"math"
 	"strconv"
 	"testing"
@@ -11,6 +12,12 @@ import (
 
 	"github.com/relogin/relogin/worker"
 )
+
+func encodeResult(r worker.Result) ([]byte, error) {
+	var b bytes.Buffer
+	err := writeResult(&b, &r)
+	return b.Bytes(), err
+}
 
 // FuzzStoredResult: what was read from Redis, stored again, is the same.
 func FuzzStoredResult(f *testing.F) {

@@ -12,19 +12,30 @@ import (
 var _ worker.Locker = (*Client)(nil)
 
 // keys of an account.
-type keys struct{ prefix string }
+type keys struct{ namespace, account string }
 
-func (c *Client) keys(wcID string) keys {
-	return keys{c.opts.Namespace + ":{" + worker.AccountToken(wcID) + "}:"}
-}
+func (c *Client) keys(wcID string) keys { return keys{c.opts.Namespace, worker.AccountToken(wcID)} }
 
-func (k keys) lock() string              { return k.prefix + "lock" }
-func (k keys) last(tenant string) string { return k.prefix + "last:" + tenant }
-func (k keys) cool() string              { return k.prefix + "cool" }
-func (k keys) prompts() string           { return k.prefix + "prompts" }
-func (k keys) waiting() string           { return k.prefix + "waiting" }
-func (k keys) job(id string) string      { return k.prefix + "job:" + id }
-func (k keys) excused(id string) string  { return k.prefix + "excused:" + id }
+// The names of keys, after the account. Those that end in a colon are followed by what they are of.
+const (
+	lockName    = "lock"
+	lastName    = "last:"
+	coolName    = "cool"
+	promptsName = "prompts"
+	waitingName = "waiting"
+	jobName     = "job:"
+	excusedName = "excused:"
+)
+
+func (k keys) key(name, of string) string { return k.namespace + ":{" + k.account + "}:" + name + of }
+
+func (k keys) lock() string              { return k.key(lockName, "") }
+func (k keys) last(tenant string) string { return k.key(lastName, tenant) }
+func (k keys) cool() string              { return k.key(coolName, "") }
+func (k keys) prompts() string           { return k.key(promptsName, "") }
+func (k keys) waiting() string           { return k.key(waitingName, "") }
+func (k keys) job(id string) string      { return k.key(jobName, id) }
+func (k keys) excused(id string) string  { return k.key(excusedName, id) }
 
 // Begin asks whether the job may prompt its account now: see the package's table.
 // Asking again, with the next token of the same attempts, says that the former grant was
@@ -62,46 +73,81 @@ func (c *Client) suspended(wait time.Duration) worker.Answer {
 const forgotten worker.State = "forgotten"
 
 func (c *Client) begin(ctx context.Context, a worker.Ask, mark string) (worker.Answer, error) {
-	k := c.keys(a.WcID)
-	names := []string{k.lock(), k.job(a.JobID), k.last(a.Tenant), k.cool(), k.prompts(), k.waiting()}
-	if mark != "" {
-		names = append(names, c.mark.key)
-	}
-	reply, err := c.run(ctx, c.scripts.begin, names, packLock(a), openRecord(a.StoredAt, a.Token), deadline(a.Deadline), mark)
+	reply, err := c.run(ctx, c.beginCall(a, mark))
 	if err != nil {
 		return worker.Answer{}, err
 	}
 	return parseAnswer(reply)
 }
 
+func (c *Client) beginCall(a worker.Ask, mark string) *call {
+	one, k := newCall(c.scripts.begin), c.keys(a.WcID)
+	one.key(k, lockName, "")
+	one.key(k, jobName, a.JobID)
+	one.key(k, lastName, a.Tenant)
+	one.key(k, coolName, "")
+	one.key(k, promptsName, "")
+	one.key(k, waitingName, "")
+	if mark != "" {
+		one.plainKey(c.opts.Namespace, markName)
+	}
+	writeLock(&one.buf, a)
+	one.argEnds()
+	writeOpen(&one.buf, a.StoredAt, a.Token)
+	one.argEnds()
+	if !a.Deadline.IsZero() {
+		writeInt(&one.buf, a.Deadline.UnixMilli())
+	}
+	one.argEnds()
+	one.arg(mark)
+	return one
+}
+
 // Finish remembers how the job ended, and returns the result that counts: see the
 // package's table. The cool-down runs from now.
 func (c *Client) Finish(ctx context.Context, end worker.Conclusion) (worker.Result, error) {
-	done, err := doneRecord(end.StoredAt, end.Result)
+	one, k := newCall(c.scripts.finish), c.keys(end.WcID)
+	one.key(k, lockName, "")
+	one.key(k, jobName, end.JobID)
+	one.key(k, lastName, end.Tenant)
+	one.key(k, coolName, "")
+	one.key(k, waitingName, "")
+	err := finishArgs(one, &end)
 	if err != nil {
 		return worker.Result{}, fmt.Errorf("finish job: %w", err)
 	}
-	holder, flags := "", ""
-	if end.Token != "" {
-		holder = field(end.Token)
+	reply, err := c.run(ctx, one)
+	if err != nil {
+		return worker.Result{}, fmt.Errorf("finish job: %w", err)
 	}
+	return finished(reply, end.Result)
+}
+
+// finishArgs adds the arguments of finish.lua.
+func finishArgs(one *call, end *worker.Conclusion) error {
+	if end.Token != "" {
+		writeField(&one.buf, end.Token)
+	}
+	one.argEnds()
+	writeOpen(&one.buf, end.StoredAt, end.Token)
+	one.argEnds()
+	if err := writeDone(&one.buf, end.StoredAt, &end.Result); err != nil {
+		return err
+	}
+	one.argEnds()
+	flags := ""
 	if end.Keep {
 		flags = "k"
 	}
 	if end.Result.Outcome == worker.Unknown {
 		flags += "a"
 	}
-	k := c.keys(end.WcID)
-	args := []any{holder, openRecord(end.StoredAt, end.Token), done, flags}
+	one.arg(flags)
 	if end.Cooldown > 0 {
-		args = append(args, millis(end.Cooldown), coolReason(end.Result))
+		one.intArg(millis(end.Cooldown))
+		one.arg(coolReason(end.Result))
 	}
-	reply, err := c.run(ctx, c.scripts.finish,
-		[]string{k.lock(), k.job(end.JobID), k.last(end.Tenant), k.cool(), k.waiting()}, args...)
-	if err != nil {
-		return worker.Result{}, fmt.Errorf("finish job: %w", err)
-	}
-	return finished(reply, end.Result)
+	return nil
 }
 
 // finished turns what finish.lua says into what [Client.Finish] returns.
@@ -131,8 +177,13 @@ func coolReason(r worker.Result) string {
 // Release undoes the grant of a.Token and of earlier ones of the same attempts: its lock, the job's record and its entry among
 // the prompts. It returns nil when there is nothing to undo.
 func (c *Client) Release(ctx context.Context, a worker.Ask) (waited bool, err error) {
-	k := c.keys(a.WcID)
-	reply, err := c.run(ctx, c.scripts.release, []string{k.lock(), k.job(a.JobID), k.prompts(), k.waiting()}, a.Token)
+	one, k := newCall(c.scripts.release), c.keys(a.WcID)
+	one.key(k, lockName, "")
+	one.key(k, jobName, a.JobID)
+	one.key(k, promptsName, "")
+	one.key(k, waitingName, "")
+	one.arg(a.Token)
+	reply, err := c.run(ctx, one)
 	if err != nil {
 		return false, fmt.Errorf("release account: %w", err)
 	}
@@ -142,24 +193,13 @@ func (c *Client) Release(ctx context.Context, a worker.Ask) (waited bool, err er
 // Shrink reduces the job's record to a mark. It does not block: it may come too late
 // for the buffer, and is counted then.
 func (c *Client) Shrink(wcID, jobID string) {
-	k := c.keys(wcID)
-	c.tidy(c.scripts.shrink, []string{k.job(jobID), k.excused(jobID)})
+	c.tidy(c.scripts.shrink, wcID, jobID)
 }
 
 // Excuse counts a delivery of the job as excused. It does not block: it may come too
 // late for the buffer, and is counted then.
 func (c *Client) Excuse(wcID, jobID string) {
-	k := c.keys(wcID)
-	c.tidy(c.scripts.excuse, []string{k.job(jobID), k.excused(jobID)})
-}
-
-// tidy hands a script whose reply nobody waits for to its flusher.
-func (c *Client) tidy(s *script, keys []string, args ...any) {
-	select {
-	case c.tidying <- &call{script: s, keys: keys, args: args, done: make(chan struct{})}:
-	default:
-		c.stats.dropped.Add(1)
-	}
+	c.tidy(c.scripts.excuse, wcID, jobID)
 }
 
 // Excused returns how many deliveries of the job were excused.
@@ -182,8 +222,12 @@ func (c *Client) Reserve(ctx context.Context, tenant string, ahead time.Duration
 		return 0, true, nil
 	}
 	interval := 1e6 / c.opts.GatewayRate
-	reply, err := c.run(ctx, c.scripts.reserve, []string{c.opts.Namespace + ":rate:" + tenant},
-		strconv.FormatFloat(interval, 'f', -1, 64), strconv.FormatFloat(max(1e6, interval), 'f', -1, 64), ahead.Microseconds())
+	one := newCall(c.scripts.reserve)
+	one.plainKey(c.opts.Namespace, ":rate:", tenant)
+	one.arg(strconv.FormatFloat(interval, 'f', -1, 64))
+	one.arg(strconv.FormatFloat(max(1e6, interval), 'f', -1, 64))
+	one.intArg(ahead.Microseconds())
+	reply, err := c.run(ctx, one)
 	if err != nil {
 		return 0, false, fmt.Errorf("reserve place: %w", err)
 	}

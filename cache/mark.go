@@ -30,7 +30,9 @@ func newMark(r redis.UniversalClient, namespace string, trusted *quarantine) *ma
 	return m
 }
 
-func markKey(namespace string) string { return namespace + ":mark" }
+const markName = ":mark"
+
+func markKey(namespace string) string { return namespace + markName }
 
 // name returns the mark that this pod knows, "" where there is none.
 func (m *mark) name() string {

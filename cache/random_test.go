@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -97,7 +98,7 @@ func newMachine(t *rapid.T, url, namespace string) *machine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	quiet := &Client{opts: c.opts, scripts: c.scripts, redis: c.redis, tidying: make(chan *call, 1)}
+	quiet := &Client{opts: c.opts, scripts: c.scripts, redis: c.redis, tidying: make(chan tidying, 1)}
 	return &machine{T: t, client: c, quiet: quiet, model: newModel(&r)}
 }
 
@@ -246,7 +247,7 @@ func (m *machine) shrink() {
 	job := m.ask().JobID
 	m.model.shrink(exactly(m.now()), job)
 	m.quiet.Shrink("w", job)
-	m.client.exec(gather(m.quiet.tidying, <-m.quiet.tidying))
+	m.client.exec(m.quiet.tidyings())
 	m.Logf("Shrink(%s)", job)
 }
 
@@ -254,7 +255,7 @@ func (m *machine) excuse() {
 	job := m.ask().JobID
 	m.model.excuse(exactly(m.now()), job)
 	m.quiet.Excuse("w", job)
-	m.client.exec(gather(m.quiet.tidying, <-m.quiet.tidying))
+	m.client.exec(m.quiet.tidyings())
 	got, err := m.client.Excused(context.Background(), "w", job)
 	if err != nil {
 		m.Fatal(err)
@@ -360,11 +361,12 @@ func (m *model) stored(k keys, now int64) map[string]string {
 		all[key] = fmt.Sprintf("%v, %v left", value, time.Duration(until.from-now)*time.Millisecond)
 	}
 	if l := m.lock; l != nil {
-		lock := packLock(worker.Ask{Token: l.token, JobID: l.job, Pod: l.pod})
+		var lock bytes.Buffer
+		writeLock(&lock, worker.Ask{Token: l.token, JobID: l.job, Pod: l.pod})
 		if l.prompted != 0 {
-			lock += fmt.Sprint(l.prompted)
+			writeInt(&lock, l.prompted)
 		}
-		set(k.lock(), lock, l.until)
+		set(k.lock(), lock.String(), l.until)
 	}
 	for job, j := range m.jobs {
 		data, _ := encodeResult(j.result)

@@ -1,0 +1,124 @@
+package cache
+
+import (
+	"context"
+	"time"
+)
+
+const (
+	// tidyDelay is how long tidyings wait for calls whose pipeline takes them along.
+	tidyDelay = 5 * time.Millisecond
+	// tidyAtOnce is how many one script tidies, at most: others wait for its end.
+	tidyAtOnce = 64
+)
+
+// tidying is a run of shrink.lua or excuse.lua for one job.
+type tidying struct {
+	script      *script
+	wcID, jobID string
+}
+
+// tidy leaves a script whose reply nobody waits for to the flushers.
+func (c *Client) tidy(s *script, wcID, jobID string) {
+	c.untidied.Add(1)
+	select {
+	case c.tidying <- tidying{s, wcID, jobID}:
+	default:
+		c.untidied.Add(-1)
+		c.stats.dropped.Add(1)
+	}
+	select {
+	case c.untidy <- struct{}{}:
+	default: // tidyUp knows
+	}
+}
+
+// tidied blocks until what was left to the flushers so far has been sent, or failed.
+func (c *Client) tidied(ctx context.Context) error {
+	for c.untidied.Load() > 0 {
+		select {
+		case <-time.After(tidyDelay):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}
+
+// tidyUp sends the tidyings that no call's pipeline took along, and after closing what is
+// left of them, for at most the time-out.
+func (c *Client) tidyUp() {
+	for open := true; open; {
+		select {
+		case <-c.untidy:
+			select {
+			case <-time.After(tidyDelay):
+			case <-c.closing:
+			}
+			c.execTidyings(time.Time{})
+		case <-c.closing:
+			open = false
+		}
+	}
+	c.execTidyings(time.Now().Add(c.opts.Timeout))
+}
+
+// execTidyings sends what is to be tidied, until nothing is, or the time is over.
+func (c *Client) execTidyings(until time.Time) {
+	for until.IsZero() || time.Now().Before(until) {
+		batch := c.tidyings()
+		if len(batch) == 0 {
+			return
+		}
+		c.exec(batch)
+	}
+}
+
+// tidyings returns calls for what is to be tidied, up to a batch.
+func (c *Client) tidyings() []*call {
+	var these []tidying
+	for len(these) < batchSize {
+		select {
+		case t := <-c.tidying:
+			these = append(these, t)
+			continue
+		default:
+		}
+		break
+	}
+	if these == nil {
+		return nil
+	}
+	// Excuses first: the shrinking of the same job takes them away.
+	batch := c.tidyCalls(nil, c.scripts.excuse, these)
+	return c.tidyCalls(batch, c.scripts.shrink, these)
+}
+
+// tidyCalls appends calls that run the script for those of these that it is for. In a
+// Cluster their keys are in many slots, and each has a call of its own.
+func (c *Client) tidyCalls(batch []*call, s *script, these []tidying) []*call {
+	atOnce := tidyAtOnce
+	if c.cluster {
+		atOnce = 1
+	}
+	var last *call
+	for _, t := range these {
+		if t.script != s {
+			continue
+		}
+		if last == nil || last.jobs == atOnce {
+			last = &call{script: s}
+			batch = append(batch, last)
+		}
+		k := c.keys(t.wcID)
+		last.key(k, jobName, t.jobID)
+		last.key(k, excusedName, t.jobID)
+		if last.jobs++; last.jobs == atOnce {
+			last.seal()
+		}
+	}
+	if last != nil && last.jobs < atOnce {
+		last.seal()
+	}
+	return batch
+}
