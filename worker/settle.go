@@ -171,7 +171,7 @@ func (t *task) event(r Result) *Event {
 func (t *task) report(ctx context.Context, e *Event) {
 	t.w.metrics.jobs.WithLabelValues(string(e.Outcome)).Inc()
 	t.w.metrics.overhead.Observe((time.Since(t.taken) - t.elsewhere).Seconds())
-	t.log(ctx, slog.LevelInfo, "job ended", "outcome", e.Outcome, "code", e.Code, "message", e.Message,
+	t.log(ctx, slog.LevelInfo, "job ended", "outcome", string(e.Outcome), "code", e.Code, "message", e.Message,
 		"prompted", e.Prompted, "sharedWith", e.SharedWith, "attempts", e.Attempts)
 }
 

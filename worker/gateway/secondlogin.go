@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -59,7 +60,7 @@ func (t *tenant) readReply(ctx context.Context, resp *http.Response) (worker.Rep
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		return worker.Reply{}, fmt.Errorf("%w: HTTP %d", worker.ErrNotStarted, resp.StatusCode)
 	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxReplyBytes+1))
+	body, err := readBody(resp)
 	switch {
 	case err != nil:
 		return worker.Reply{}, because(ctx, fmt.Errorf("%w: read reply: %s", ErrAmbiguous, describe(resp, body)), err)
@@ -72,4 +73,12 @@ func (t *tenant) readReply(ctx context.Context, resp *http.Response) (worker.Rep
 	}
 	reply.Code, reply.Message = t.redactor.Replace(reply.Code), t.redactor.Replace(reply.Message)
 	return reply, nil
+}
+
+// readBody returns the body, or a byte more than is allowed of it.
+func readBody(resp *http.Response) ([]byte, error) {
+	var body bytes.Buffer
+	body.Grow(int(min(max(resp.ContentLength, 0), maxReplyBytes)) + bytes.MinRead) // what ReadFrom wants free at the end
+	_, err := body.ReadFrom(io.LimitReader(resp.Body, maxReplyBytes+1))
+	return body.Bytes(), err
 }
