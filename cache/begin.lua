@@ -2,6 +2,7 @@
 -- Nothing is written unless the answer is held or granted, or an unused grant is void.
 local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
 local day = 86400000
+local promptsKey = dailyPrompts > 0 and KEYS[#KEYS]
 deadline = tonumber(deadline)
 
 local function int(n) return string.format('%.0f', n) end
@@ -43,7 +44,7 @@ if kind == 'open' and voids(asking.token, rest) then
   kind = nil
 end
 if lock and voids(asking.token, lock.token) then
-  if lock.prompted then call('LREM', promptsKey, -1, lock.prompted) end
+  if lock.prompted and promptsKey then call('LREM', promptsKey, -1, lock.prompted) end
   call('DEL', lockKey)
   lock = nil
 end

@@ -1,8 +1,9 @@
 -- Remembers how a job ended: see the state table in doc.go. It returns what it did, or
 -- the record of a job that has ended before.
-local lockKey, jobKey, lastKey, coolKey, waitingKey = unpack(KEYS)
+local lockKey, jobKey, waitingKey, lastKey, coolKey = unpack(KEYS)
 -- holder is how the token's lock begins, empty without a token; open is the token's
--- record; flags has a k when the lock stays, and an a when nobody shares a late result.
+-- record; flags has a k when the lock stays, an a when nobody shares a late result, and
+-- a c when there is a cool-down, and is left out when it would be empty.
 local holder, open, done, flags, cooldown, reason = unpack(ARGV)
 local call = redis.call
 
@@ -10,12 +11,13 @@ local record, lock = call('GET', jobKey), call('GET', lockKey)
 local ours = lock and holder ~= '' and string.sub(lock, 1, #holder) == holder
 
 -- The straight path: the confirmation was ours, and nobody waits for it.
-if record == open and ours and flags == '' and not cooldown and call('EXISTS', waitingKey) == 0 then
+if record == open and ours and not flags and call('EXISTS', waitingKey) == 0 then
   call('SET', jobKey, done, 'PX', keep)
   call('DEL', lockKey)
   return 'stored'
 end
-
+flags = flags or ''
+local function flagged(flag) return string.find(flags, flag, 1, true) end
 local function split(record) return string.match(record, '^(%a+):%-?%d+:(.*)$') end
 local _, token = split(open)
 
@@ -33,7 +35,7 @@ call('SET', jobKey, done, 'PX', keep)
 if token == '' then
   return 'stored'
 end
-if cooldown then
+if flagged('c') then
   call('SET', coolKey, reason, 'PX', cooldown)
 end
 
@@ -49,13 +51,13 @@ end
 
 local waiting = call('EXISTS', waitingKey) == 1
 if ours then
-  local stays = string.find(flags, 'k', 1, true)
+  local stays = flagged('k')
   if waiting or stays then writeLast() end
   if not stays then call('DEL', lockKey) end
   -- Without a record another delivery may have ended the job, and its mark expired.
   return record and 'stored' or 'lost'
 end
-if not lock and waiting and not string.find(flags, 'a', 1, true) and call('EXISTS', lastKey) == 0 then
+if not lock and waiting and not flagged('a') and call('EXISTS', lastKey) == 0 then
   writeLast()
 end
 return 'lost'

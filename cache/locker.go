@@ -86,10 +86,12 @@ func (c *Client) beginCall(a worker.Ask, mark string) *call {
 	one.key(k, jobName, a.JobID)
 	one.key(k, lastName, a.Tenant)
 	one.key(k, coolName, "")
-	one.key(k, promptsName, "")
 	one.key(k, waitingName, "")
 	if mark != "" {
 		one.plainKey(c.opts.Namespace, markName)
+	}
+	if c.opts.DailyPrompts > 0 {
+		one.key(k, promptsName, "")
 	}
 	writeLock(&one.buf, a)
 	one.argEnds()
@@ -99,7 +101,9 @@ func (c *Client) beginCall(a worker.Ask, mark string) *call {
 		writeInt(&one.buf, a.Deadline.UnixMilli())
 	}
 	one.argEnds()
-	one.arg(mark)
+	if mark != "" {
+		one.arg(mark)
+	}
 	return one
 }
 
@@ -109,9 +113,11 @@ func (c *Client) Finish(ctx context.Context, end worker.Conclusion) (worker.Resu
 	one, k := newCall(c.scripts.finish), c.keys(end.WcID)
 	one.key(k, lockName, "")
 	one.key(k, jobName, end.JobID)
-	one.key(k, lastName, end.Tenant)
-	one.key(k, coolName, "")
 	one.key(k, waitingName, "")
+	one.key(k, lastName, end.Tenant)
+	if end.Cooldown > 0 {
+		one.key(k, coolName, "")
+	}
 	err := finishArgs(one, &end)
 	if err != nil {
 		return worker.Result{}, fmt.Errorf("finish job: %w", err)
@@ -135,14 +141,19 @@ func finishArgs(one *call, end *worker.Conclusion) error {
 		return err
 	}
 	one.argEnds()
-	flags := ""
+	var flags string
 	if end.Keep {
-		flags = "k"
+		flags += "k"
 	}
 	if end.Result.Outcome == worker.Unknown {
 		flags += "a"
 	}
-	one.arg(flags)
+	if end.Cooldown > 0 {
+		flags += "c"
+	}
+	if flags != "" {
+		one.arg(flags)
+	}
 	if end.Cooldown > 0 {
 		one.intArg(millis(end.Cooldown))
 		one.arg(coolReason(end.Result))

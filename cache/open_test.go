@@ -88,7 +88,7 @@ func TestOpenRefused(t *testing.T) {
 // TestPermissions opens with what the package comment says is enough, and uses all of it.
 func TestPermissions(t *testing.T) {
 	server := servers.StartRedis(t, strings.Fields("--user default off nopass +ping --user relogin on >pw ~test-* "+
-		"+client|setname +info +time +exists +evalsha +eval +get +set +del +incr +pexpire +pttl "+
+		"+client|setname +info +time +exists +evalsha +eval +get +getrange +set +del +incr +pexpire +pttl "+
 		"+hset +hmget +lindex +lrem +rpush +ltrim")...)
 	f := open(t, "redis://relogin:pw@"+server.Addr, trusting(&ledger{}), func(o *Options) {
 		o.DailyPrompts, o.GatewayRate, o.ConfirmTimeout = 2, 1, time.Minute

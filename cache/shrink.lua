@@ -1,15 +1,19 @@
--- Reduces the records of jobs that are done to marks.
+-- Reduces the records of jobs that are done to marks. Of a record its first bytes are
+-- read: the result in it is large.
 local call = redis.call
+local excusedKeys = {}
 for i = 1, #KEYS, 2 do
-  local jobKey, excusedKey = KEYS[i], KEYS[i + 1]
-  local record = call('GET', jobKey)
-  if record and string.sub(record, 1, 5) == 'done:' then
+  local jobKey = KEYS[i]
+  if call('GETRANGE', jobKey, '0', '4') == 'done:' then
     if memory == '0' then
       call('DEL', jobKey)
     else
       call('SET', jobKey, '1', 'PX', memory)
     end
-    call('DEL', excusedKey)
+    excusedKeys[#excusedKeys + 1] = KEYS[i + 1]
   end
+end
+if #excusedKeys > 0 then
+  call('DEL', unpack(excusedKeys))
 end
 return 1
