@@ -87,7 +87,7 @@ func (d *deployment) testRedisSignIn(t *testing.T) {
 	}
 }
 
-var luaCommand = regexp.MustCompile(`redis\.call\('([A-Z]+)'`)
+var luaCommand = regexp.MustCompile(`\bcall\('([A-Z]+)'`)
 
 // users.acl permits the scripts' commands and those of a worker's start, and no others.
 func TestRedisCommands(t *testing.T) {
