@@ -31,6 +31,10 @@ race: ## the tests with the race detector
 faults: ## an hour of faults: make faults FOR=10m SEED=7; as root, on Linux
 	go test ./test/faults -v -count=1 -timeout 0 -args -for $(or $(FOR),1h) -seed $(or $(SEED),0)
 
+.PHONY: bench
+bench: ## measure against alternatives: make bench ONLY=throughput,latency ROUNDS=3; on Linux
+	cd test/bench && go run . -report ../../docs/performance.md -rounds $(or $(ROUNDS),5) -only "$(ONLY)"
+
 .PHONY: lint
 lint: ## the linter, with the import rule
 	$(LINT) run

@@ -1,23 +1,31 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 )
 
 // measureFlat works through a large backlog for as many accounts, and compares what a job
 // takes at its start and at its end, and with a small backlog and few accounts.
 func measureFlat(ctx context.Context, l *lab) error {
-	sample := max(min(l.jobs, l.backlog/4), 1000)
-	small, err := l.steps(ctx, 2*sample, 1000, sample)
+	sample := l.backlog / 50
+	few := l.backlog / 100
+	var small []step
+	for range l.rounds {
+		s, err := l.steps(ctx, few, few/10, few*9/10, few/10)
+		if err != nil {
+			return err
+		}
+		small = append(small, s...)
+	}
+	large, err := l.steps(ctx, l.backlog, l.backlog, sample, sample/2, (l.backlog-sample)/2, l.backlog-sample)
 	if err != nil {
 		return err
 	}
-	large, err := l.steps(ctx, l.backlog, l.backlog, sample)
-	if err != nil {
-		return err
-	}
-	base := small[len(small)-1]
+	slices.SortFunc(small, func(a, b step) int { return cmp.Compare(a.worker, b.worker) })
+	base := small[len(small)/2]
 	t := table{head: []string{"backlog", "accounts seen", "worker's CPU a job, µs", "ratio", "all CPU a job, µs", "ratio", "worker resident, MiB"}}
 	row := func(s step) {
 		sum := func(p pace) float64 { return float64(p.worker + p.nats + p.redis + p.gateway) }
@@ -40,9 +48,9 @@ type step struct {
 	resident          int64
 }
 
-// steps works through n jobs of that many accounts, and measures stretches at the start,
-// in the middle and at the end.
-func (l *lab) steps(ctx context.Context, n, accounts, sample int) ([]step, error) {
+// steps works through n jobs of that many accounts, and measures stretches that begin
+// there.
+func (l *lab) steps(ctx context.Context, n, accounts, sample int, at ...int) ([]step, error) {
 	c, err := l.prepare(ctx, "relogin", l.atOnceFlags()...)
 	if err != nil {
 		return nil, err
@@ -56,7 +64,7 @@ func (l *lab) steps(ctx context.Context, n, accounts, sample int) ([]step, error
 		return nil, err
 	}
 	var steps []step
-	for _, from := range []int{sample / 2, (n - sample) / 2, n - sample} {
+	for _, from := range at {
 		pace, err := c.span(ctx, from, from+sample)
 		if err != nil {
 			return nil, err

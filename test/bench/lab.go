@@ -17,7 +17,8 @@ import (
 type options struct {
 	rounds, jobs, backlog int
 	binary, report        string // report: its path; "" for none
-	profile               string
+	contestants           string
+	open                  []int
 }
 
 // lab is the servers, and what all experiments share.

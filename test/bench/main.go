@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 )
@@ -49,8 +50,16 @@ func run(ctx context.Context) error {
 	flag.IntVar(&o.backlog, "backlog", 1_000_000, "jobs and accounts of the large backlog")
 	flag.StringVar(&o.binary, "relogin", "", "the binary to measure; built from the checkout unless set")
 	flag.StringVar(&o.report, "report", "", "the page whose tables to replace; none unless set")
-	flag.StringVar(&o.profile, "contestants", "", "contestants of the throughput, comma-separated; all unless set")
+	flag.StringVar(&o.contestants, "contestants", strings.Join(allContestants, ","), "of the throughput, comma-separated")
+	open := flag.String("open", "100,10000,25000", "confirmations held open, comma-separated")
 	flag.Parse()
+	for n := range strings.SplitSeq(*open, ",") {
+		count, err := strconv.Atoi(n)
+		if err != nil {
+			return fmt.Errorf("-open: %w", err)
+		}
+		o.open = append(o.open, count)
+	}
 	l, err := newLab(ctx, o)
 	if err != nil {
 		return err

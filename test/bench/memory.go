@@ -8,9 +8,6 @@ import (
 	"time"
 )
 
-// openCounts are how many confirmations are held open at once.
-var openCounts = []int{100, 10_000, 25_000}
-
 // sparesFiles are what a process has open beside its confirmations.
 const spareFiles = 500
 
@@ -24,7 +21,7 @@ type held struct {
 // measureMemory holds confirmations open, answers all of them at once, and looks at the
 // worker's memory and at how long the last event takes.
 func measureMemory(ctx context.Context, l *lab) error {
-	counts, err := l.possible(openCounts)
+	counts, err := l.possible(l.open)
 	if err != nil {
 		return err
 	}

@@ -11,10 +11,7 @@ var allContestants = []string{"floor", "redislock", "watermill", "asynq", "relog
 // measureThroughput runs every contestant on the same backlog with a gateway that answers
 // at once, in turn, and in another order each round.
 func measureThroughput(ctx context.Context, l *lab) error {
-	names := allContestants
-	if l.profile != "" {
-		names = strings.Split(l.profile, ",")
-	}
+	names := strings.Split(l.contestants, ",")
 	paces := map[string][]pace{}
 	for round := range l.rounds {
 		for i := range names {
