@@ -12,13 +12,9 @@ import (
 func measureFlat(ctx context.Context, l *lab) error {
 	sample := l.backlog / 50
 	few := l.backlog / 100
-	var small []step
-	for range l.rounds {
-		s, err := l.steps(ctx, few, few/10, few*9/10, few/10)
-		if err != nil {
-			return err
-		}
-		small = append(small, s...)
+	small, err := l.again(ctx, few, l.rounds+2)
+	if err != nil {
+		return err
 	}
 	large, err := l.steps(ctx, l.backlog, l.backlog, sample, sample/2, (l.backlog-sample)/2, l.backlog-sample)
 	if err != nil {
@@ -46,6 +42,42 @@ type step struct {
 	pace
 	backlog, accounts int // at its start
 	resident          int64
+}
+
+// again fills a queue with n jobs and works through it, several times with one worker, and
+// measures each time but the first two, in which that grows to its usual size.
+func (l *lab) again(ctx context.Context, n, times int) ([]step, error) {
+	c, err := l.prepare(ctx, "relogin", l.atOnceFlags()...)
+	if err != nil {
+		return nil, err
+	}
+	defer c.stop()
+	p, err := c.launch()
+	if err != nil {
+		return nil, err
+	}
+	var steps []step
+	for round := range times {
+		if err := p.pause(); err != nil {
+			return nil, err
+		}
+		if err := c.enqueueFrom(ctx, round*n, n, func(i int) string { return distinct(i % (n / 10)) }); err != nil {
+			return nil, err
+		}
+		if err := p.resume(); err != nil {
+			return nil, err
+		}
+		pace, err := c.span(ctx, round*n+n/10, (round+1)*n)
+		if err != nil {
+			return nil, err
+		}
+		now, _ := p.memory()
+		if round >= 2 {
+			steps = append(steps, step{pace: pace, backlog: n, accounts: n / 10, resident: now})
+			fmt.Printf("backlog %7d, accounts seen %7d: worker %s µs/job, %.0f jobs/s, %d MiB\n", n, n/10, micros(pace.worker), pace.perSecond, now>>20)
+		}
+	}
+	return steps, nil
 }
 
 // steps works through n jobs of that many accounts, and measures stretches that begin

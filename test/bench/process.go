@@ -53,6 +53,10 @@ func (p *process) kill() {
 	<-p.done
 }
 
+// pause and resume stop the process for a moment, and let it go on.
+func (p *process) pause() error  { return p.cmd.Process.Signal(syscall.SIGSTOP) }
+func (p *process) resume() error { return p.cmd.Process.Signal(syscall.SIGCONT) }
+
 func (p *process) ended() bool {
 	select {
 	case <-p.done:
