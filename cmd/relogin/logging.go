@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"io"
 	"log/slog"
 	"os"
@@ -29,24 +30,42 @@ func (a *app) logger(s *settings, l logSettings) *slog.Logger {
 	if err := level.UnmarshalText([]byte(l.Level)); err != nil {
 		panic(err) // it was checked
 	}
-	options := &slog.HandlerOptions{Level: level, ReplaceAttr: readable}
+	options := &slog.HandlerOptions{Level: level}
 	var handler slog.Handler = slog.NewJSONHandler(a.stderr, options)
 	if l.Format == "text" || l.Format == "" && isTerminal(a.stderr) {
 		handler = slog.NewTextHandler(a.stderr, options)
 	}
-	log := slog.New(handler)
+	log := slog.New(readable{handler})
 	for _, hint := range s.hints {
 		log.Warn(hint)
 	}
 	return log
 }
 
-// readable writes durations as people do, in JSON too.
-func readable(_ []string, a slog.Attr) slog.Attr {
-	if a.Value.Kind() == slog.KindDuration {
-		a.Value = slog.StringValue(a.Value.Duration().String())
+// readable writes durations as people do, in JSON too. Few lines have one, so that
+// [slog.HandlerOptions].ReplaceAttr, which looks at each attribute, would cost more.
+type readable struct{ slog.Handler }
+
+func (h readable) Handle(ctx context.Context, r slog.Record) error {
+	var attrs []slog.Attr
+	found := false
+	r.Attrs(func(a slog.Attr) bool {
+		found = found || a.Value.Kind() == slog.KindDuration
+		return !found
+	})
+	if !found {
+		return h.Handler.Handle(ctx, r)
 	}
-	return a
+	r.Attrs(func(a slog.Attr) bool {
+		if a.Value.Kind() == slog.KindDuration {
+			a.Value = slog.StringValue(a.Value.Duration().String())
+		}
+		attrs = append(attrs, a)
+		return true
+	})
+	plain := slog.NewRecord(r.Time, r.Level, r.Message, r.PC)
+	plain.AddAttrs(attrs...)
+	return h.Handler.Handle(ctx, plain)
 }
 
 func isTerminal(stream any) bool {
