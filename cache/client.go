@@ -181,7 +181,7 @@ func hopeless(err error) bool {
 
 // Stats are counts since [Open].
 type Stats struct {
-	Commands     uint64        // scripts sent
+	Commands     uint64        // scripts sent; one may shrink, or excuse, many jobs
 	Pipelines    uint64        // round trips that carried them; Commands/Pipelines is the mean batch
 	Failed       uint64        // scripts that ended with an error
 	Reloads      uint64        // scripts that the server did not know and was sent

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"math"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -88,4 +89,39 @@ func FuzzAnswer(f *testing.F) {
 			t.Error("a time that is none was read")
 		}
 	})
+}
+
+// FuzzGrant: the time of a grant is that of Redis's TIME, in ms.
+func FuzzGrant(f *testing.F) {
+	f.Add("1700000000.123456")
+	f.Add("1700000000.7")
+	f.Add("1")
+	f.Add("1.x")
+	f.Fuzz(func(t *testing.T, reply string) {
+		a, err := parseAnswer(reply)
+		if err != nil {
+			if a.State != "" {
+				t.Errorf("%q: %+v beside the error %v", reply, a, err)
+			}
+			return
+		}
+		seconds, micros, _ := strings.Cut(reply, ".")
+		s, _ := strconv.ParseInt(seconds, 10, 64)
+		us, _ := strconv.ParseInt(micros, 10, 64)
+		if a.State != worker.Granted || a.Now.UnixMilli() != s*1000+us/1000 {
+			t.Errorf("%q: %+v", reply, a)
+		}
+	})
+}
+
+// TestNotAReply has what no script returns.
+func TestNotAReply(t *testing.T) {
+	for _, reply := range []any{nil, int64(1), "", "stored?", "open:1:x", "done:1", []any{"done"}} {
+		if result, err := finished(reply, worker.Result{}); err == nil {
+			t.Errorf("Finish took %v for %+v", reply, result)
+		}
+		if answer, err := parseAnswer(reply); err == nil {
+			t.Errorf("Begin took %v for %+v", reply, answer)
+		}
+	}
 }

@@ -39,6 +39,12 @@ func TestCluster(t *testing.T) {
 		})
 	}
 	all.Wait()
+	if err := f.tidied(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := f.raw.Get(t.Context(), f.Client.keys("wxid_7").job("j")).Val(); got != "1" {
+		t.Errorf("not shrunk: %q", got)
+	}
 	used := 0
 	for _, addr := range addrs {
 		if strings.Contains(servers.Ask(t, addr, "INFO", "keyspace"), "keys=") {
