@@ -11,32 +11,6 @@ import (
 
 var _ worker.Locker = (*Client)(nil)
 
-// keys of an account.
-type keys struct{ namespace, account string }
-
-func (c *Client) keys(wcID string) keys { return keys{c.opts.Namespace, worker.AccountToken(wcID)} }
-
-// The names of keys, after the account. Those that end in a colon are followed by what they are of.
-const (
-	lockName    = "lock"
-	lastName    = "last:"
-	coolName    = "cool"
-	promptsName = "prompts"
-	waitingName = "waiting"
-	jobName     = "job:"
-	excusedName = "excused:"
-)
-
-func (k keys) key(name, of string) string { return k.namespace + ":{" + k.account + "}:" + name + of }
-
-func (k keys) lock() string              { return k.key(lockName, "") }
-func (k keys) last(tenant string) string { return k.key(lastName, tenant) }
-func (k keys) cool() string              { return k.key(coolName, "") }
-func (k keys) prompts() string           { return k.key(promptsName, "") }
-func (k keys) waiting() string           { return k.key(waitingName, "") }
-func (k keys) job(id string) string      { return k.key(jobName, id) }
-func (k keys) excused(id string) string  { return k.key(excusedName, id) }
-
 // Begin asks whether the job may prompt its account now: see the package's table.
 // Asking again, with the next token of the same attempts, says that the former grant was
 // not used; the lease then starts anew. While the server is not trusted
