@@ -27,6 +27,9 @@ func (c *Client) Marked(ctx context.Context) (bool, error) {
 // namespace would take that for a loss of data: it is for who had the namespace alone.
 // No more than a batch is sent at once. After an error, call it again.
 func (c *Client) Forget(ctx context.Context, jobs iter.Seq[*worker.Job]) error {
+	if err := c.tidied(ctx); err != nil { // else a key could come back
+		return fmt.Errorf("forget jobs: %w", err)
+	}
 	batch := [][]string{{markKey(c.opts.Namespace)}, c.everything(&worker.Job{ID: c.opts.Pod})}
 	for j := range jobs {
 		if batch = append(batch, c.everything(j)); len(batch) < batchSize {

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -91,7 +92,7 @@ func checkLabels(labels map[string]string) error {
 // job's id alone, so that it is the same however often, and from whichever pod, the
 // event is sent; two accounts' jobs of the same id have different events.
 func (j *Job) EventID() string {
-	name := fmt.Appendf(nil, "%d:%s%s", len(j.WcID), j.WcID, j.ID)
+	name := append(append(append(strconv.AppendInt(nil, int64(len(j.WcID)), 10), ':'), j.WcID...), j.ID...)
 	return uuid.NewSHA1(uuid.NameSpaceOID, name).String()
 }
 

@@ -21,6 +21,7 @@ const (
 	takeWait         = 30 * time.Second       // of a request for a job
 	takeMoreWait     = time.Second            // of one for many, which keeps their slots
 	takeAtOnce       = 256                    // jobs
+	maxIdle          = 256                    // goroutines that wait for another job: a new one's stack grows twice
 	gatherFor        = 2 * time.Millisecond   // slots, before a request for many jobs: measured, few large requests cost half as much
 	normalAhead      = time.Second            // a place under the rate is taken no earlier, so that urgent jobs
 	urgentAhead      = 10 * time.Second       // find one before those that wait for theirs
@@ -59,9 +60,11 @@ type Worker struct {
 	refusals *refusals
 	metrics  *Metrics
 	parked   atomic.Int64
-	run      string        // names this worker's attempts, as no other's
-	attempts atomic.Uint64 // so far
-	stopping chan struct{} // closed when Run's context has ended
+	next     chan *Delivery // to goroutines that have ended one
+	idle     atomic.Int64   // of them
+	run      string         // names this worker's attempts, as no other's
+	attempts atomic.Uint64  // so far
+	stopping chan struct{}  // closed when Run's context has ended
 	jobs     sync.WaitGroup
 }
 
@@ -69,7 +72,7 @@ type Worker struct {
 func New(q Queue, l Locker, g Gateway, o Options) *Worker {
 	id := uuid.New()
 	return &Worker{
-		Options: o, queue: q, locker: l, gateway: g, run: string(id[:]),
+		Options: o, queue: q, locker: l, gateway: g, run: string(id[:]), next: make(chan *Delivery),
 		slots: newSlots(o.Concurrency), lot: newLot(q),
 		breakers: newBreakers(o.Logger, o.Metrics), refusals: newRefusals(),
 		metrics: o.Metrics, stopping: make(chan struct{}),
@@ -124,7 +127,7 @@ func (w *Worker) pull(ctx, calls, after context.Context, lane Lane) {
 		taken, backlog, err := w.queue.Take(ctx, lane, n, w.takeWait(n))
 		w.slots.release(lane, n-len(taken))
 		for _, d := range taken {
-			w.jobs.Go(func() { w.handle(calls, after, d) })
+			w.start(calls, after, d)
 		}
 		want = min(max(backlog, 1), takeAtOnce)
 		switch {
@@ -138,6 +141,35 @@ func (w *Worker) pull(ctx, calls, after context.Context, lane Lane) {
 				return
 			}
 		}
+	}
+}
+
+// start has a goroutine handle the delivery: one that has just ended another's, whose
+// stack has grown already, or a new one.
+func (w *Worker) start(calls, after context.Context, d *Delivery) {
+	select {
+	case w.next <- d:
+		return
+	default:
+	}
+	w.jobs.Go(func() {
+		for more := true; more; d, more = w.another() {
+			w.handle(calls, after, d)
+		}
+	})
+}
+
+// another waits for one more delivery, in a goroutine that has ended one, unless many wait.
+func (w *Worker) another() (d *Delivery, ok bool) {
+	defer w.idle.Add(-1)
+	if w.idle.Add(1) > maxIdle {
+		return nil, false
+	}
+	select {
+	case d = <-w.next:
+		return d, true
+	case <-w.stopping:
+		return nil, false
 	}
 }
 

@@ -39,8 +39,8 @@ func (c *Client) post(ctx context.Context, one *call) (*http.Response, error) {
 
 // describe says what a reply looks like, for an error. Of what the gateway wrote it shows
 // nothing: logins are in there, and some gateways repeat the credential.
-func describe(resp *http.Response, body []byte) string {
-	return fmt.Sprintf("HTTP %d, %s, %d bytes", resp.StatusCode, contentType(resp), len(body))
+func describe(resp *http.Response, bodyBytes int) string {
+	return fmt.Sprintf("HTTP %d, %s, %d bytes", resp.StatusCode, contentType(resp), bodyBytes)
 }
 
 func contentType(resp *http.Response) string {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"sync"
 
 	"github.com/relogin/relogin/worker"
 )
@@ -60,25 +61,29 @@ func (t *tenant) readReply(ctx context.Context, resp *http.Response) (worker.Rep
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		return worker.Reply{}, fmt.Errorf("%w: HTTP %d", worker.ErrNotStarted, resp.StatusCode)
 	}
-	body, err := readBody(resp)
+	body := bodies.Get().(*bytes.Buffer)
+	defer putBody(body)
+	_, err := body.ReadFrom(io.LimitReader(resp.Body, maxReplyBytes+1))
 	switch {
 	case err != nil:
-		return worker.Reply{}, because(ctx, fmt.Errorf("%w: read reply: %s", ErrAmbiguous, describe(resp, body)), err)
+		return worker.Reply{}, because(ctx, fmt.Errorf("%w: read reply: %s", ErrAmbiguous, describe(resp, body.Len())), err)
 	case resp.StatusCode/100 != 2:
-		return worker.Reply{}, fmt.Errorf("%w: %s", ErrAmbiguous, describe(resp, body))
+		return worker.Reply{}, fmt.Errorf("%w: %s", ErrAmbiguous, describe(resp, body.Len()))
 	}
-	reply, err := ParseReply(body)
+	reply, err := ParseReply(body.Bytes())
 	if err != nil {
-		return worker.Reply{}, fmt.Errorf("%w: %s", err, describe(resp, body))
+		return worker.Reply{}, fmt.Errorf("%w: %s", err, describe(resp, body.Len()))
 	}
 	reply.Code, reply.Message = t.redactor.Replace(reply.Code), t.redactor.Replace(reply.Message)
 	return reply, nil
 }
 
-// readBody returns the body, or a byte more than is allowed of it.
-func readBody(resp *http.Response) ([]byte, error) {
-	var body bytes.Buffer
-	body.Grow(int(min(max(resp.ContentLength, 0), maxReplyBytes)) + bytes.MinRead) // what ReadFrom wants free at the end
-	_, err := body.ReadFrom(io.LimitReader(resp.Body, maxReplyBytes+1))
-	return body.Bytes(), err
+// bodies are for replies being read. What ParseReply returns shares no memory with them.
+var bodies = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+func putBody(body *bytes.Buffer) {
+	if body.Cap() <= bufferBytes { // few replies are larger
+		body.Reset()
+		bodies.Put(body)
+	}
 }
