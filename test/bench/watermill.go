@@ -45,7 +45,7 @@ func runWatermill(ctx context.Context, s *setting) error {
 	if err != nil {
 		return err
 	}
-	router.AddNoPublisherHandler("relogin", s.namespace+".jobs.normal", subscriber, func(m *message.Message) error {
+	router.AddConsumerHandler("relogin", s.namespace+".jobs.normal", subscriber, func(m *message.Message) error {
 		return locked(m.Context(), locks, account(m.Payload), func() error {
 			r, event, err := s.confirm(m.Context(), m.Payload, time.Now())
 			if err != nil {
