@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -14,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -152,20 +154,21 @@ func freePort(tb testing.TB) int {
 }
 
 // pickPort returns a port that is free, with the one 10000 above it, which a Cluster's
-// nodes use, in range.
+// nodes use. Both are below those that systems give to outgoing connections, of which the
+// tests beside this one have thousands: one of these could take the port before its server
+// starts.
 func pickPort() (int, error) {
+	const first, count = 12000, 10000
 	for {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		port := first + rand.IntN(count)
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if errors.Is(err, syscall.EADDRINUSE) {
+			continue
+		}
 		if err != nil {
 			return 0, err
 		}
-		port := l.Addr().(*net.TCPAddr).Port
-		if err := l.Close(); err != nil {
-			return 0, err
-		}
-		if port+10000 < 1<<16 {
-			return port, nil
-		}
+		return port, l.Close()
 	}
 }
 
