@@ -33,6 +33,18 @@ type pace struct {
 	peak                         int64         // resident bytes of the contestant
 }
 
+func (p pace) speed() float64 { return p.perSecond }
+func (p pace) work() float64  { return float64(p.worker) }
+
+// ratio is the median of the rounds' ratios: a machine's speed changes from one to the next.
+func ratio(of, to []pace, what func(pace) float64) string {
+	var ratios []float64
+	for i := range min(len(of), len(to)) {
+		ratios = append(ratios, what(of[i])/what(to[i]))
+	}
+	return fmt.Sprintf("%.2f", median(ratios))
+}
+
 func between(a, b reading) pace {
 	n := time.Duration(max(b.events-a.events, 1))
 	return pace{

@@ -92,7 +92,7 @@ func (*lab) possible(counts []int) ([]int, error) {
 }
 
 func (l *lab) holdOpen(ctx context.Context, name string, n int) (h held, err error) {
-	c, err := l.prepare(ctx, name, "--concurrency", fmt.Sprint(n*8/7+1)) // an eighth is the other lane's
+	c, err := l.prepare(ctx, name, concurrency(n)...)
 	if err != nil {
 		return h, err
 	}

@@ -49,20 +49,20 @@ func (l *lab) race(ctx context.Context, name string, n int) (pace, error) {
 }
 
 // atOnceFlags make relogin hold as many confirmations as the others.
-func (*lab) atOnceFlags() []string { return []string{"--concurrency", fmt.Sprint(atOnce)} }
+func (*lab) atOnceFlags() []string { return concurrency(atOnce) }
+
+// concurrency returns the setting with which n normal jobs are worked on at once: an
+// eighth of the places is the urgent ones'.
+func concurrency(n int) []string { return []string{"--concurrency", fmt.Sprint(n*8/7 + 1)} }
 
 func (l *lab) reportThroughput(names []string, paces map[string][]pace) error {
-	speed := func(name string) float64 {
-		return median(column(paces[name], func(p pace) float64 { return p.perSecond }))
-	}
-	worker := func(name string) float64 {
-		return float64(median(column(paces[name], func(p pace) int64 { return int64(p.worker) })))
-	}
+	speed := func(name string) float64 { return median(column(paces[name], pace.speed)) }
+	worker := func(name string) float64 { return median(column(paces[name], pace.work)) }
 	t := table{head: []string{"", "jobs/s", "× floor", "worker's CPU a job, µs", "× floor", "NATS, µs", "Redis, µs", "gateway, µs", "peak, MiB"}}
 	for _, name := range names {
 		ps := paces[name]
-		t.add(name, fmt.Sprintf("%.0f", speed(name)), fmt.Sprintf("%.2f", speed(name)/speed("floor")),
-			fmt.Sprintf("%.1f", worker(name)/1e3), fmt.Sprintf("%.2f", worker(name)/worker("floor")),
+		t.add(name, fmt.Sprintf("%.0f", speed(name)), ratio(paces[name], paces["floor"], pace.speed),
+			fmt.Sprintf("%.1f", worker(name)/1e3), ratio(paces[name], paces["floor"], pace.work),
 			fmt.Sprintf("%.1f", float64(median(column(ps, func(p pace) int64 { return int64(p.nats) })))/1e3),
 			fmt.Sprintf("%.1f", float64(median(column(ps, func(p pace) int64 { return int64(p.redis) })))/1e3),
 			fmt.Sprintf("%.1f", float64(median(column(ps, func(p pace) int64 { return int64(p.gateway) })))/1e3),
