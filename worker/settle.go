@@ -171,8 +171,14 @@ func (t *task) event(r Result) *Event {
 func (t *task) report(ctx context.Context, e *Event) {
 	t.w.metrics.jobs.WithLabelValues(string(e.Outcome)).Inc()
 	t.w.metrics.overhead.Observe((time.Since(t.taken) - t.elsewhere).Seconds())
-	t.log(ctx, slog.LevelInfo, "job ended", "outcome", string(e.Outcome), "code", e.Code, "message", e.Message,
-		"prompted", e.Prompted, "sharedWith", e.SharedWith, "attempts", e.Attempts)
+	attrs := []any{"outcome", string(e.Outcome), "prompted", e.Prompted, "attempts", e.Attempts}
+	if e.Outcome != Succeeded {
+		attrs = append(attrs, "code", e.Code, "message", e.Message)
+	}
+	if e.SharedWith != "" {
+		attrs = append(attrs, "sharedWith", e.SharedWith)
+	}
+	t.log(ctx, slog.LevelInfo, "job ended", attrs...)
 }
 
 // survive keeps a defect that one job runs into from ending every other's confirmation.
