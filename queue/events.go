@@ -92,9 +92,28 @@ func headerValue(s string) string {
 	return b.String()
 }
 
-// Published implements [worker.Queue]. It reads the headers of the account's events.
-func (q *Queue) Published(ctx context.Context, wcID, eventID string, since time.Time) (found bool, err error) {
+// Published implements [worker.Queue]. The account's last event tells, unless it is another
+// job's of that time: then the headers of all of them are read. Whoever confirms for longer
+// than a minute is looked for here, so it matters that the first is one small request, where
+// the second is a consumer of its own.
+func (q *Queue) Published(ctx context.Context, wcID, eventID string, since time.Time) (bool, error) {
 	since = since.Add(-q.config.DuplicateWindow / 2)
+	last, err := q.events.GetLastMsgForSubject(ctx, q.names.accountEvents(wcID))
+	switch {
+	case errors.Is(err, jetstream.ErrMsgNotFound):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("look for event %s: %w", eventID, explain(q.nc, err))
+	case last.Time.Before(since):
+		return false, nil
+	case last.Header.Get(nats.MsgIdHdr) == eventID:
+		return true, nil
+	}
+	return q.among(ctx, wcID, eventID, since)
+}
+
+// among reads the headers of the account's events.
+func (q *Queue) among(ctx context.Context, wcID, eventID string, since time.Time) (found bool, err error) {
 	consumer, err := q.events.CreateConsumer(ctx, jetstream.ConsumerConfig{
 		FilterSubject: q.names.accountEvents(wcID), AckPolicy: jetstream.AckNonePolicy, HeadersOnly: true,
 		DeliverPolicy: jetstream.DeliverByStartTimePolicy, OptStartTime: &since,
