@@ -175,7 +175,8 @@ func (d *deployment) testReplicasGone(t *testing.T) {
 	w.terminate()
 }
 
-// What was answered is there again after kill -9, and the worker waits before it trusts it.
+// What has reached the file is there again after kill -9, and the worker waits before it
+// trusts it. While the disk syncs, Redis replies before it writes.
 func (d *deployment) testRedisKilled(t *testing.T) {
 	w := start(t, d.workerEnv(), "worker")
 	w.says("worker ready")
@@ -185,6 +186,9 @@ func (d *deployment) testRedisKilled(t *testing.T) {
 	}
 	master := d.redis.nodes[0]
 	before := master.ask("KEYS", "relogin:{redis-killed}:job:*")
+	eventually(t, "the file to have it", func() bool {
+		return strings.Contains(master.ask("INFO", "persistence"), "\naof_buffer_length:0\r")
+	})
 	master.stop()
 	master.start()
 	if after := master.ask("KEYS", "relogin:{redis-killed}:job:*"); after != before || len(after) < 10 {
