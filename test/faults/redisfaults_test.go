@@ -17,6 +17,9 @@ func redisFaults() []fault {
 		return during(name, moment, 3*second, func(w *world) func() {
 			s := w.redis.servers[0]
 			w.restarting.Lock()
+			if !empty { // else what was written while the disk synced would be lost
+				ask(s.addr, "CONFIG", "SET", "appendfsync", "always")
+			}
 			s.kill()
 			if empty {
 				w.lost()
