@@ -37,6 +37,32 @@ func measureFlat(ctx context.Context, l *lab) error {
 	return nil
 }
 
+// sizes are what the streams take of NATS.
+type sizes struct {
+	messages, bytes int64 // on disk
+	resident        int64 // of the whole server
+}
+
+func (c *contest) sizes(ctx context.Context, stream string) (sizes, error) {
+	s, err := c.js.Stream(ctx, c.stream(stream))
+	if err != nil {
+		return sizes{}, err
+	}
+	state := s.CachedInfo().State
+	resident, _ := c.natsServer.memory()
+	return sizes{int64(state.Msgs), int64(state.Bytes), resident}, nil
+}
+
+func (l *lab) reportSizes(jobs, events sizes) {
+	t := table{head: []string{"stream", "messages", "bytes each, on disk", "nats-server resident, MiB"}}
+	for name, s := range map[string]sizes{"jobs, before the worker starts": jobs, "events, once all have ended": events} {
+		t.add(name, fmt.Sprint(s.messages), fmt.Sprint(s.bytes/max(s.messages, 1)), fmt.Sprint(s.resident>>20))
+	}
+	slices.SortFunc(t.rows, func(a, b []string) int { return cmp.Compare(b[0], a[0]) })
+	l.tables.add("sizes", t)
+	fmt.Print(t.text())
+}
+
 // step is a stretch of the way through a backlog.
 type step struct {
 	pace
@@ -91,6 +117,10 @@ func (l *lab) steps(ctx context.Context, n, accounts, sample int, at ...int) ([]
 	if err := c.enqueue(ctx, n, func(i int) string { return distinct(i % accounts) }); err != nil {
 		return nil, err
 	}
+	jobs, err := c.sizes(ctx, "JOBS")
+	if err != nil {
+		return nil, err
+	}
 	p, err := c.launch()
 	if err != nil {
 		return nil, err
@@ -106,5 +136,7 @@ func (l *lab) steps(ctx context.Context, n, accounts, sample int, at ...int) ([]
 		steps = append(steps, s)
 		fmt.Printf("backlog %7d, accounts seen %7d: worker %s µs/job, %.0f jobs/s, %d MiB\n", s.backlog, s.accounts, micros(s.worker), s.perSecond, now>>20)
 	}
-	return steps, nil
+	events, err := c.sizes(ctx, "EVENTS")
+	l.reportSizes(jobs, events)
+	return steps, err
 }
