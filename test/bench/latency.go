@@ -8,10 +8,8 @@ import (
 	"time"
 )
 
-const (
-	liveRate = 200 // jobs a second
-	liveFor  = 15 * time.Second
-)
+// liveRate is how many jobs come a second: as many in all as a tenth of a backlog's.
+const liveRate = 200
 
 // measureLatency publishes jobs at a steady rate to a contestant that waits for them. The
 // gateway answers at once, so what is between the job's and the event's time in NATS is
@@ -55,7 +53,7 @@ func (l *lab) live(ctx context.Context, name string) ([]time.Duration, error) {
 	if err := c.warmUp(ctx); err != nil {
 		return nil, err
 	}
-	n := int(liveFor.Seconds() * liveRate)
+	n := l.jobs / 10
 	tick := time.NewTicker(time.Second / liveRate)
 	defer tick.Stop()
 	for i := range n {
