@@ -28,8 +28,8 @@ func (d *gatherer) Dial(network, address string) (net.Conn, error) {
 }
 
 // gathering is a connection with a goroutine that writes. nats.go writes as soon as
-// somebody publishes, which under load made for every second event or acknowledgement a
-// system call here and one at the server; this one lets those run first who are about to
+// somebody publishes, which under load made for every second job a system call here and
+// one at the server; this one lets those run first who are about to
 // publish. Nobody waits longer for it: where nobody is about to, it writes at once. What
 // waits is lost with the connection, as is what waits in the kernel.
 type gathering struct {

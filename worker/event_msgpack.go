@@ -6,9 +6,9 @@ import (
 	"github.com/vmihailenco/msgpack/v5"
 )
 
-// The methods below write what the struct tags say, without reflection: measured, it took
-// three times as long for an event, which is the largest thing that a job encodes. What they write is held
-// against the tags in a test.
+// The methods below write what the struct tags say, without reflection: 2 allocations for
+// an event instead of 20 (BenchmarkEncodeEvent). What they write is held against the tags
+// in a test.
 
 var (
 	_ msgpack.CustomEncoder = (*Event)(nil)

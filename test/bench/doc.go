@@ -2,7 +2,7 @@
 // figures that the project promises. It is a module of its own, so that what it compares
 // with stays out of the product's dependencies.
 //
-//	make bench            all of it, about 40 minutes on two cores; writes docs/performance.md
+//	make bench            all of it, about a quarter of an hour on two cores; writes docs/performance.md
 //	make bench ONLY=throughput,latency ROUNDS=3
 //
 // It starts a nats-server with file storage, a redis-server without persistence and a

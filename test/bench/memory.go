@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// sparesFiles are what a process has open beside its confirmations.
+// spareFiles are what a process may have open beside its confirmations.
 const spareFiles = 500
 
 // held is what holding n confirmations open took.
