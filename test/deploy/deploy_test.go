@@ -186,6 +186,7 @@ func (d *deployment) testRedisKilled(t *testing.T) {
 	}
 	master := d.redis.nodes[0]
 	before := master.ask("KEYS", "relogin:{redis-killed}:job:*")
+	master.ask("CONFIG", "SET", "appendfsync", "always") // waits for the disk, and writes before it replies
 	eventually(t, "the file to have it", func() bool {
 		return strings.Contains(master.ask("INFO", "persistence"), "\naof_buffer_length:0\r")
 	})
