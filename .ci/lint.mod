@@ -5,6 +5,8 @@ module github.com/relogin/relogin
 
 go 1.26.0
 
+toolchain go1.26.10
+
 tool github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
 require (

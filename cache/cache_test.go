@@ -111,11 +111,11 @@ func (f *fixture) end(job, token string, outcome worker.Outcome) worker.Conclusi
 // mustFinish finishes and checks the error, and without one that the result is as given.
 func (f *fixture) mustFinish(c worker.Conclusion, want error) worker.Result {
 	f.tb.Helper()
-	got, err := f.Finish(f.tb.Context(), c)
+	finished, err := f.Finish(f.tb.Context(), c)
 	if err != want {
 		f.tb.Fatalf("Finish(%s, %q) error = %v, want %v", c.JobID, c.Token, err, want)
 	}
-	return got
+	return finished.Result
 }
 
 func (f *fixture) mustRelease(a worker.Ask) {

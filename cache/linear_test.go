@@ -416,9 +416,9 @@ func (w *linearWorker) finish(end worker.Conclusion) {
 	w.record(w.id, linearCall{end: &end}, func() linearReply {
 		ctx, cancel := w.patience()
 		defer cancel()
-		result, err := w.client.Finish(ctx, end)
+		finished, err := w.client.Finish(ctx, end)
 		known := err == nil || err == worker.ErrLeaseLost || err == worker.ErrEnded || err == worker.ErrSuperseded
-		return linearReply{lost: !known, result: result, err: err}
+		return linearReply{lost: !known, result: finished.Result, err: err}
 	})
 }
 

@@ -83,7 +83,7 @@ func (c *Client) beginCall(a worker.Ask, mark string) *call {
 
 // Finish remembers how the job ended, and returns the result that counts: see the
 // package's table. The cool-down runs from now.
-func (c *Client) Finish(ctx context.Context, end worker.Conclusion) (worker.Result, error) {
+func (c *Client) Finish(ctx context.Context, end worker.Conclusion) (worker.Finished, error) {
 	one, k := newCall(c.scripts.finish), c.keys(end.WcID)
 	one.key(k, lockName, "")
 	one.key(k, jobName, end.JobID)
@@ -94,13 +94,14 @@ func (c *Client) Finish(ctx context.Context, end worker.Conclusion) (worker.Resu
 	}
 	err := finishArgs(one, &end)
 	if err != nil {
-		return worker.Result{}, fmt.Errorf("finish job: %w", err)
+		return worker.Finished{}, fmt.Errorf("finish job: %w", err)
 	}
 	reply, err := c.run(ctx, one)
 	if err != nil {
-		return worker.Result{}, fmt.Errorf("finish job: %w", err)
+		return worker.Finished{}, fmt.Errorf("finish job: %w", err)
 	}
-	return finished(reply, end.Result)
+	result, err := finished(reply, end.Result)
+	return worker.Finished{Result: result}, err
 }
 
 // finishArgs adds the arguments of finish.lua.

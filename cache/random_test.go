@@ -223,11 +223,11 @@ func (m *machine) finish() {
 		},
 	}
 	want, wantErr := m.model.finish(exactly(m.now()), end)
-	got, err := m.client.Finish(context.Background(), end)
+	finished, err := m.client.Finish(context.Background(), end)
 	if err != wantErr {
 		m.Fatalf("Finish(%+v) error = %v, want %v", end, err, wantErr)
 	}
-	m.equal(fmt.Sprintf("Finish(%+v)", end), got, want)
+	m.equal(fmt.Sprintf("Finish(%+v)", end), finished.Result, want)
 }
 
 func (m *machine) release() {

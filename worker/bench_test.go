@@ -21,8 +21,10 @@ type instant struct {
 func (*instant) Begin(_ context.Context, a Ask) (Answer, error) {
 	return Answer{State: Granted, Now: time.Now(), Token: a.Token}, nil
 }
-func (*instant) Finish(_ context.Context, c Conclusion) (Result, error) { return c.Result, nil }
-func (*instant) Shrink(string, string)                                  {}
+func (*instant) Finish(_ context.Context, c Conclusion) (Finished, error) {
+	return Finished{Result: c.Result}, nil
+}
+func (*instant) Shrink(string, string) {}
 func (*instant) Reserve(context.Context, string, time.Duration) (time.Duration, bool, error) {
 	return 0, true, nil
 }

@@ -101,18 +101,20 @@ type Ask struct {
 	Pod      string
 	StoredAt time.Time // when the job was stored
 	Deadline time.Time // zero: none
+	Have     string    // the token of a shared result that the pod has already, empty for none: that one is not sent again
 }
 
 // Answer is what the job is told.
 type Answer struct {
 	State   State
 	Now     time.Time     // by the store's clock, which all pods share
-	Token   string        // Held, InDoubt: the token of the confirmation in question
+	Token   string        // Held, InDoubt, Shared: the token of the confirmation in question
 	Own     bool          // Held: by an earlier delivery of this very job
 	By      string        // Held: the holder's job; Shared: the job whose confirmation it was
 	Pod     string        // Held: the holder's pod
 	Wait    time.Duration // Held: how long the lease still runs; Suspended: how long until trusted
-	Result  *Result       // Done, Shared
+	Result  *Result       // Done, Shared; nil for Shared when Token is the one of [Ask].Have
+	Known   bool          // another delivery has concluded the job before: its event may be stored already
 	Since   time.Time     // Done: when the job was first stored
 	RetryAt time.Time     // Cooling
 	Reason  string        // Cooling: which rule, for people
@@ -126,7 +128,14 @@ type Conclusion struct {
 	Keep     bool   // the prompt may still be open: the lock stays until its lease ends
 	Cooldown time.Duration
 	StoredAt time.Time
-	Result   Result
+	Result   Result    // with SharedWith set it is another job's, which the store has already
+	Sole     time.Time // by the store's clock: no other delivery can have ended the job before; zero: not known
+}
+
+// Finished is what a [Locker] answers to a conclusion.
+type Finished struct {
+	Result Result // the one that counts: an earlier delivery's where there is one
+	First  bool   // the store proves that no other delivery has ended the job before
 }
 
 // Locker is the lock of each account and the record of each job. Package cache
@@ -136,12 +145,13 @@ type Locker interface {
 	// Begin asks whether the job may prompt its account now.
 	Begin(ctx context.Context, a Ask) (Answer, error)
 	// Finish remembers how the job ended, frees the lock if the token still holds
-	// it and c.Keep is not set, and returns the result that counts: an earlier
-	// delivery's where there is one. It returns [ErrSuperseded] when another delivery
+	// it and c.Keep is not set, and returns the result that counts, and whether this
+	// is the first one: the job's record was the open one of c.Token, or has been there
+	// without a break since before c.Sole. It returns [ErrSuperseded] when another delivery
 	// of the job may be prompting, and [ErrLeaseLost] beside a result that was
 	// stored although the lock was no longer ours. [ErrEnded] says that the job's
 	// event is stored.
-	Finish(ctx context.Context, c Conclusion) (Result, error)
+	Finish(ctx context.Context, c Conclusion) (Finished, error)
 	// Release undoes a grant that was not used, and tells whether other jobs may
 	// wait for the account. It returns no error when there is nothing left to undo.
 	Release(ctx context.Context, a Ask) (waited bool, err error)

@@ -17,9 +17,9 @@ func (t *task) finish(ctx context.Context, end *Conclusion) error {
 	}
 	t.decided = time.Now()
 	failpoint("concluded")
-	var result Result
+	var finished Finished
 	err := t.insist(ctx, "storing the result failed: trying again; see that Redis works", t.w.SendWindow+t.w.ConfirmTimeout, func() (err error) {
-		result, err = t.w.locker.Finish(ctx, *end)
+		finished, err = t.w.locker.Finish(ctx, *end)
 		if errors.Is(err, ErrLeaseLost) {
 			t.leaseLost(ctx, end)
 			t.known, err = true, nil
@@ -29,8 +29,8 @@ func (t *task) finish(ctx context.Context, end *Conclusion) error {
 	switch {
 	case err == nil:
 		failpoint("stored")
-		t.known = t.known || !result.FinishedAt.Equal(end.Result.FinishedAt) // another delivery's
-		end.Result = result
+		t.known = t.known || !finished.Result.FinishedAt.Equal(end.Result.FinishedAt) // another delivery's
+		end.Result = finished.Result
 	case errors.Is(err, ErrSuperseded), errors.Is(err, ErrEnded):
 		return err
 	default:

@@ -34,6 +34,7 @@ type stage struct {
 	reserve    func() time.Duration
 	published  bool
 	waited     bool
+	first      bool // Finish says so
 	excused    int
 	changed    atomic.Bool // the credential
 	access     error
@@ -78,12 +79,13 @@ func (s *stage) Begin(_ context.Context, a Ask) (Answer, error) {
 	return answer, err
 }
 
-func (s *stage) Finish(_ context.Context, c Conclusion) (Result, error) {
+func (s *stage) Finish(_ context.Context, c Conclusion) (Finished, error) {
 	s.note("finish:%s", c.Result.Outcome)
 	s.mu.Lock()
 	s.conclusion = c
 	s.mu.Unlock()
-	return s.finish(c)
+	r, err := s.finish(c)
+	return Finished{Result: r, First: s.first}, err
 }
 func (s *stage) Release(context.Context, Ask) (bool, error)           { s.note("release"); return s.waited, nil }
 func (s *stage) Freed(string)                                         { s.note("freed") }
