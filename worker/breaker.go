@@ -1,8 +1,10 @@
 package worker
 
 import (
+	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/failsafe-go/failsafe-go/circuitbreaker"
@@ -29,6 +31,15 @@ type breakers struct {
 // breaker is one gateway's.
 type breaker struct {
 	circuitbreaker.CircuitBreaker[any]
+	last *atomic.Pointer[error] // how the last call failed that counted
+}
+
+// lastError returns how the last call failed that counted, nil when none has.
+func (b breaker) lastError() error {
+	if err := b.last.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 func newBreakers(log *slog.Logger, m *Metrics) *breakers {
@@ -49,20 +60,23 @@ func (bs *breakers) at(address string) breaker {
 func (bs *breakers) newBreaker(address string) breaker {
 	gauge := bs.metrics.breakerOpen.WithLabelValues(address)
 	gauge.Set(0)
-	return breaker{circuitbreaker.NewBuilder[any]().
+	b := breaker{last: new(atomic.Pointer[error])}
+	b.CircuitBreaker = circuitbreaker.NewBuilder[any]().
 		WithFailureThreshold(breakerThreshold).
 		WithSuccessThreshold(1).
 		WithDelay(breakerDelay).
 		WithJitterFactor(breakerJitter).
 		OnOpen(func(circuitbreaker.StateChangedEvent) {
 			gauge.Set(1)
-			bs.log.Error("gateway breaker opened: no new confirmations there until a trial succeeds; see that the gateway works", "gateway", address)
+			bs.log.Error("gateway breaker opened: no new confirmations there until a trial succeeds; see that the gateway works",
+				"gateway", address, "error", b.lastError())
 		}).
 		OnClose(func(circuitbreaker.StateChangedEvent) {
 			gauge.Set(0)
 			bs.log.Info("gateway breaker closed: confirmations go on", "gateway", address)
 		}).
-		Build()}
+		Build()
+	return b
 }
 
 // call runs one call to the gateway; do calls sent when the request goes out, and healthy
@@ -74,6 +88,7 @@ func (b breaker) call(do func(sent func()) error, healthy func(error) bool, firs
 		return false
 	}
 	trial, works := b.IsHalfOpen(), false
+	failure := errPanicked
 	var alive *time.Timer
 	defer func() {
 		recorded := alive != nil && !alive.Stop()
@@ -81,29 +96,33 @@ func (b breaker) call(do func(sent func()) error, healthy func(error) bool, firs
 		case works && !recorded:
 			b.RecordSuccess()
 		case !works && (trial || first):
+			b.last.Store(&failure)
 			b.RecordFailure()
 		}
 	}()
-	works = healthy(do(func() {
+	failure = do(func() {
 		if trial {
 			alive = time.AfterFunc(aliveAfter, b.RecordSuccess)
 		}
-	}))
+	})
+	works = healthy(failure)
 	return true
 }
 
+var errPanicked = errors.New("a defect in relogin ended the call: see the log")
+
 // wait returns how long the pod should take no jobs: until the first of its gateways
-// may be tried again, 0 when one works.
-func (bs *breakers) wait(addresses []string) time.Duration {
-	var shortest time.Duration
+// may be tried again, and how that one failed; 0 when one works.
+func (bs *breakers) wait(addresses []string) (shortest time.Duration, err error) {
 	for _, address := range addresses {
-		d := bs.at(address).RemainingDelay()
+		b := bs.at(address)
+		d := b.RemainingDelay()
 		if d <= 0 {
-			return 0
+			return 0, nil
 		}
 		if shortest == 0 || d < shortest {
-			shortest = d
+			shortest, err = d, b.lastError()
 		}
 	}
-	return shortest
+	return shortest, err
 }

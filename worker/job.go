@@ -91,8 +91,10 @@ func checkLabels(labels map[string]string) error {
 // EventID returns the id of the job's one event. It depends on the account and the
 // job's id alone, so that it is the same however often, and from whichever pod, the
 // event is sent; two accounts' jobs of the same id have different events.
-func (j *Job) EventID() string {
-	name := append(append(append(strconv.AppendInt(nil, int64(len(j.WcID)), 10), ':'), j.WcID...), j.ID...)
+func (j *Job) EventID() string { return eventID(j.WcID, j.ID) }
+
+func eventID(wcID, record string) string {
+	name := append(append(append(strconv.AppendInt(nil, int64(len(wcID)), 10), ':'), wcID...), record...)
 	return uuid.NewSHA1(uuid.NameSpaceOID, name).String()
 }
 

@@ -1,13 +1,15 @@
 package worker
 
 import (
+	"container/list"
 	"context"
 	"sync"
 )
 
 // lot is where jobs wait for the account that another job holds: in memory, on the
 // account, without a slot and without asking Redis. One subscription to the account's
-// events serves all of its jobs in the pod.
+// events serves all of its jobs in the pod. Each of its operations costs the same,
+// however many wait.
 type lot struct {
 	watch func(ctx context.Context, wcID string, ended, freed func()) (stop func(), err error)
 
@@ -20,15 +22,38 @@ type watched struct {
 	ready   chan struct{} // closed when the subscription stands, or failed
 	err     error         // why it failed; read after ready
 	stop    func()
-	waiters map[*waiter]struct{}
+	waiters int
+	tenants map[string]*crowd
+}
+
+// crowd are an account's waiting jobs of one tenant, which share a confirmation.
+//
+// When a confirmation has ended, one of them asks first, and the others only once it was
+// told something new: then they know the shared result already, and a forged or repeated
+// message wakes one job, not thousands.
+type crowd struct {
+	waiters int
+	asleep  list.List // of *waiter: those that nothing has woken since they last asked
+	leading *waiter   // asks before the others do, nil: nobody does
+	again   bool      // something has happened since the leader asked
+	shared  sharing   // the last result that one of them was told
+}
+
+// sharing is the result of a confirmation, which all of a crowd share.
+type sharing struct {
+	token  string // of the confirmation; empty: there is none
+	result *Result
 }
 
 // waiter is a job's place in the lot.
 type waiter struct {
-	lot  *lot
-	wcID string
-	at   *watched
-	woke chan struct{} // buffered: holds a wake-up that came while nobody waited
+	lot    *lot
+	wcID   string
+	tenant string
+	at     *watched
+	crowd  *crowd
+	bed    *list.Element // in the crowd's asleep; nil: it was woken
+	woke   chan struct{} // buffered: holds a wake-up that came while nobody waited
 }
 
 func newLot(q Queue) *lot {
@@ -37,7 +62,7 @@ func newLot(q Queue) *lot {
 
 // join returns a place if the account is watched already, else nil. Taken before the
 // account is asked for, no wake-up can be missed.
-func (l *lot) join(wcID string) *waiter {
+func (l *lot) join(wcID, tenant string) *waiter {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	at, ok := l.accounts[wcID]
@@ -52,23 +77,23 @@ func (l *lot) join(wcID string) *waiter {
 	if at.err != nil {
 		return nil
 	}
-	return l.place(wcID, at)
+	return l.place(wcID, tenant, at)
 }
 
 // enter returns a place once the account is watched. It blocks while the
 // subscription is made.
-func (l *lot) enter(ctx context.Context, wcID string) (*waiter, error) {
+func (l *lot) enter(ctx context.Context, wcID, tenant string) (*waiter, error) {
 	l.mu.Lock()
 	at, ok := l.accounts[wcID]
 	if !ok {
-		at = &watched{ready: make(chan struct{}), waiters: map[*waiter]struct{}{}}
+		at = &watched{ready: make(chan struct{}), tenants: map[string]*crowd{}}
 		l.accounts[wcID] = at
 	}
-	w := l.place(wcID, at)
+	w := l.place(wcID, tenant, at)
 	l.mu.Unlock()
 
 	if !ok {
-		stop, err := l.watch(ctx, wcID, func() { l.wake(wcID) }, func() { l.wakeOne(wcID) })
+		stop, err := l.watch(ctx, wcID, func() { l.ended(wcID) }, func() { l.freed(wcID) })
 		l.mu.Lock()
 		at.stop, at.err = stop, err
 		close(at.ready)
@@ -88,57 +113,114 @@ func (l *lot) enter(ctx context.Context, wcID string) (*waiter, error) {
 }
 
 // place is called with l.mu held.
-func (l *lot) place(wcID string, at *watched) *waiter {
-	w := &waiter{lot: l, wcID: wcID, at: at, woke: make(chan struct{}, 1)}
-	at.waiters[w] = struct{}{}
+func (l *lot) place(wcID, tenant string, at *watched) *waiter {
+	c := at.tenants[tenant]
+	if c == nil {
+		c = &crowd{}
+		at.tenants[tenant] = c
+	}
+	w := &waiter{lot: l, wcID: wcID, tenant: tenant, at: at, crowd: c, woke: make(chan struct{}, 1)}
+	w.bed = c.asleep.PushBack(w)
+	at.waiters++
+	c.waiters++
 	return w
 }
 
-// wakeOne wakes one of the account's jobs in this pod: its lock was let go of, and only
+// ended wakes one of the account's jobs of each tenant: a confirmation has ended, and
+// they learn for the others how.
+func (l *lot) ended(wcID string) { l.wake(wcID, func(at *watched) { at.lead(len(at.tenants)) }) }
+
+// freed wakes one of the account's jobs in this pod: its lock was let go of, and only
 // one of them can get it.
-func (l *lot) wakeOne(wcID string) {
+func (l *lot) freed(wcID string) { l.wake(wcID, func(at *watched) { at.lead(1) }) }
+
+func (l *lot) wake(wcID string, wake func(*watched)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if at := l.accounts[wcID]; at != nil {
-		at.wakeOne()
+		wake(at)
 	}
 }
 
-// wakeOne is called with the lot's lock held. It passes over those that are awake.
-func (at *watched) wakeOne() {
-	for w := range at.waiters {
-		select {
-		case w.woke <- struct{}{}:
+// lead sees to it that one job of up to that many tenants asks from now on. The lot's
+// lock is held.
+func (at *watched) lead(tenants int) {
+	for _, c := range at.tenants {
+		switch {
+		case tenants == 0:
 			return
+		case c.leading != nil:
+			c.again = c.again || c.leading.bed != nil // it has asked already
+		case c.asleep.Len() > 0:
+			c.leading = c.wakeOne()
+		default:
+			continue // they are about to ask
+		}
+		tenants--
+	}
+}
+
+// wakeOne wakes the one that has waited longest. The lot's lock is held.
+func (c *crowd) wakeOne() *waiter {
+	w := c.asleep.Remove(c.asleep.Front()).(*waiter)
+	w.bed = nil
+	w.woke <- struct{}{} // it has room: who has one in it is not asleep
+	return w
+}
+
+// ask says that the job asks for its account now, so that every wake-up until then is
+// obsolete, and each later one is kept for it. It returns the result that its crowd
+// was told last.
+func (w *waiter) ask() sharing {
+	w.lot.mu.Lock()
+	defer w.lot.mu.Unlock()
+	if w.bed == nil {
+		select {
+		case <-w.woke:
 		default:
 		}
+		w.bed = w.crowd.asleep.PushBack(w)
 	}
+	return w.crowd.shared
 }
 
-// wake wakes all of the account's jobs in this pod: a confirmation has ended.
-func (l *lot) wake(wcID string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	at := l.accounts[wcID]
-	if at == nil {
+// told says what the job was answered. Who leads wakes the others unless the account is
+// held, by a confirmation that they wait for as well as this one.
+func (w *waiter) told(state State, s sharing) {
+	w.lot.mu.Lock()
+	defer w.lot.mu.Unlock()
+	c := w.crowd
+	if state == Shared {
+		c.shared = s
+	}
+	if c.leading != w {
 		return
 	}
-	for w := range at.waiters {
-		select {
-		case w.woke <- struct{}{}:
-		default:
+	c.leading = nil
+	next := c.again
+	c.again = false
+	switch state {
+	case Held, Granted, Suspended:
+	case Shared:
+		w.rise()
+		for c.asleep.Len() > 0 {
+			c.wakeOne()
 		}
+	default: // it ends otherwise, and the account may be free
+		next = true
+	}
+	if next {
+		w.at.lead(1)
 	}
 }
 
-// leave gives the place back; the last one ends the subscription. The next one is woken:
-// it may be this one that was woken for a free account, and had no use for it.
+// leave gives the place back; the last one ends the subscription. Who leads, and leaves
+// before it was answered, is followed by another one.
 func (w *waiter) leave() {
 	l := w.lot
 	l.mu.Lock()
-	delete(w.at.waiters, w)
-	w.at.wakeOne()
-	last := len(w.at.waiters) == 0
+	w.vacate()
+	last := w.at.waiters == 0
 	if last && l.accounts[w.wcID] == w.at {
 		delete(l.accounts, w.wcID)
 	}
@@ -146,5 +228,27 @@ func (w *waiter) leave() {
 	l.mu.Unlock()
 	if last && stop != nil {
 		stop()
+	}
+}
+
+// vacate is called with the lot's lock held.
+func (w *waiter) vacate() {
+	c := w.crowd
+	w.rise()
+	w.at.waiters--
+	if c.waiters--; c.waiters == 0 {
+		delete(w.at.tenants, w.tenant)
+	}
+	if c.leading == w {
+		c.leading, c.again = nil, false
+		w.at.lead(1)
+	}
+}
+
+// rise takes the job off those that can be woken. The lot's lock is held.
+func (w *waiter) rise() {
+	if w.bed != nil {
+		w.crowd.asleep.Remove(w.bed)
+		w.bed = nil
 	}
 }

@@ -13,6 +13,10 @@ type Metrics struct {
 	breakerOpen *prometheus.GaugeVec
 	refused     prometheus.Gauge
 	leaseLost   prometheus.Counter
+
+	redelivered   prometheus.Counter
+	confirmation  *prometheus.HistogramVec
+	tenantRefused *prometheus.GaugeVec
 }
 
 // NewMetrics returns metrics that are registered with r.
@@ -35,13 +39,21 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		breakerOpen: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "relogin_breaker_open", Help: "1 while the gateway's breaker is open."}, []string{"gateway"}),
 		refused: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "relogin_refused_tenants", Help: "Tenants that are paused because their credential was refused."}),
+			Name: "relogin_refused_tenants", Help: "Tenants that are paused because the gateway refuses their credential."}),
 		leaseLost: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "relogin_lease_lost_total", Help: "Results that came after their lease had ended."}),
+		redelivered: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "relogin_redeliveries_total", Help: "Deliveries that were not a job's first: it was handed back, or its pod died."}),
+		confirmation: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "relogin_confirmation_seconds", Help: "How long the gateway held a call open, by what came of it.",
+			Buckets: []float64{.1, .5, 1, 2, 5, 10, 20, 30, 60, 90, 120, 180, 240, 300, 600}}, []string{"outcome"}),
+		tenantRefused: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "relogin_tenant_refused", Help: "1 for a tenant that is paused because the gateway refuses its credential."}, []string{"tenant"}),
 	}
 	for _, o := range Outcomes() {
 		m.jobs.WithLabelValues(string(o))
 	}
-	r.MustRegister(m.jobs, m.dead, m.open, m.parked, m.lockWait, m.overhead, m.breakerOpen, m.refused, m.leaseLost)
+	r.MustRegister(m.jobs, m.dead, m.open, m.parked, m.lockWait, m.overhead, m.breakerOpen, m.refused, m.leaseLost,
+		m.redelivered, m.confirmation, m.tenantRefused)
 	return m
 }

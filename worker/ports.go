@@ -77,6 +77,10 @@ type Queue interface {
 // large for the server.
 var ErrUnsendable = errors.New("the event can't be sent")
 
+// ErrUnburiable is returned by a [Queue] for a dead letter that the server refuses in
+// whatever form.
+var ErrUnburiable = errors.New("the dead letter can't be stored")
+
 // State is what a job finds when it asks for its account.
 type State string
 

@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -13,18 +14,23 @@ import (
 
 const (
 	firstRetry       = 200 * time.Millisecond // after a failure that may pass
+	longRetry        = 15 * time.Second       // the longest pause before another try
+	unburiedPause    = 10 * time.Minute       // before a job comes back whose dead letter is refused
 	reconcileTimeout = 10 * time.Second       // for one
 	leaseSlack       = 250 * time.Millisecond // spreads those who wait for a lease's end
 	settleTimeout    = 5 * time.Second        // for letting go of an account
 	tellTimeout      = 10 * time.Second       // for telling others what has happened, once the calls are cut off
 	reviewEvery      = time.Second            // of refused credentials
-	takeWait         = 30 * time.Second       // of a request for a job
-	takeMoreWait     = time.Second            // of one for many, which keeps their slots
-	takeAtOnce       = 256                    // jobs
-	maxIdle          = 256                    // goroutines that wait for another job: a new one's stack grows twice
-	gatherFor        = 2 * time.Millisecond   // slots, before a request for many jobs: about 70 jobs came with one then, in the benchmark
-	normalAhead      = time.Second            // a place under the rate is taken no earlier, so that urgent jobs
-	urgentAhead      = 10 * time.Second       // find one before those that wait for theirs
+	shareEvery       = 2 * time.Second        // with other pods, what is known of them
+	shareTimeout     = 5 * time.Second
+	trickle          = time.Second          // between jobs that are taken while something fails for all
+	takeWait         = 30 * time.Second     // of a request for a job
+	takeMoreWait     = time.Second          // of one for many, which keeps their slots
+	takeAtOnce       = 256                  // jobs
+	maxIdle          = 256                  // goroutines that wait for another job: a new one's stack grows twice
+	gatherFor        = 2 * time.Millisecond // slots, before a request for many jobs: about 70 jobs came with one then, in the benchmark
+	normalAhead      = time.Second          // a place under the rate is taken no earlier, so that urgent jobs
+	urgentAhead      = 10 * time.Second     // find one before those that wait for theirs
 )
 
 // errGrace is the cause of a call that the end of the shutdown grace cut off.
@@ -34,7 +40,7 @@ var errGrace = errors.New("the shutdown grace is over")
 type Options struct {
 	Pod            string        // this worker's name in events
 	Concurrency    int           // confirmations that it holds open at once
-	MaxParked      int           // jobs that it lets wait beside them
+	MaxParked      int           // jobs that it lets wait beside them; a tenant, and an account, has a share of it
 	MaxDeliveries  int           // of a job before it is given up, hand-backs not counted
 	SendWindow     time.Duration // how long after the lock was asked for the request may still be sent
 	ConfirmTimeout time.Duration // how long a prompt can live at the gateway, at most
@@ -42,6 +48,7 @@ type Options struct {
 	ShutdownGrace  time.Duration // for open confirmations when Run's context ends
 	Freshness      time.Duration // how old a result may be before the stream is asked whether its event is there; less than the queue tells repeated events by
 
+	Pauses  Pauses       // where pods tell each other of refused credentials; nil: this pod is alone
 	Protect func(*Login) // hides a login's secrets before anybody stores them; nil leaves them
 	Logger  *slog.Logger
 	Metrics *Metrics
@@ -56,10 +63,11 @@ type Worker struct {
 
 	slots    *slots
 	lot      *lot
+	room     *room
 	breakers *breakers
 	refusals *refusals
+	outages  *outages
 	metrics  *Metrics
-	parked   atomic.Int64
 	next     chan *Delivery // to goroutines that have ended one
 	idle     atomic.Int64   // of them
 	run      string         // names this worker's attempts, as no other's
@@ -73,8 +81,8 @@ func New(q Queue, l Locker, g Gateway, o Options) *Worker {
 	id := uuid.New()
 	return &Worker{
 		Options: o, queue: q, locker: l, gateway: g, run: string(id[:]), next: make(chan *Delivery),
-		slots: newSlots(o.Concurrency), lot: newLot(q),
-		breakers: newBreakers(o.Logger, o.Metrics), refusals: newRefusals(),
+		slots: newSlots(o.Concurrency), lot: newLot(q), room: newRoom(o.MaxParked),
+		breakers: newBreakers(o.Logger, o.Metrics), refusals: newRefusals(&o), outages: newOutages(o.Logger),
 		metrics: o.Metrics, stopping: make(chan struct{}),
 	}
 }
@@ -94,9 +102,10 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 	loops.Go(func() {
 		for sleep(ctx, reviewEvery) {
-			w.review()
+			w.refusals.review(w.gateway.Access)
 		}
 	})
+	loops.Go(func() { w.share(ctx) })
 
 	<-ctx.Done()
 	close(w.stopping)
@@ -112,10 +121,15 @@ func (w *Worker) Run(ctx context.Context) error {
 // the queue, where other pods get it.
 func (w *Worker) pull(ctx, calls, after context.Context, lane Lane) {
 	want := 1
-	trouble := newBackOff(firstRetry)
+	trouble := newBackOff(firstRetry, longRetry)
 	for {
-		if d := w.breakers.wait(w.gateway.Addresses()); d > 0 && !sleep(ctx, d) {
+		if d, _ := w.GatewayDown(); d > 0 && !sleep(ctx, d) {
 			return
+		}
+		if w.outages.total() {
+			if want = 1; !sleep(ctx, trickle) {
+				return
+			}
 		}
 		n, err := w.slots.acquire(ctx, lane, want)
 		if err != nil {
@@ -134,9 +148,10 @@ func (w *Worker) pull(ctx, calls, after context.Context, lane Lane) {
 		case ctx.Err() != nil:
 			return
 		case err == nil:
+			w.outages.jobs.worked()
 			trouble.Reset()
 		default:
-			w.Logger.Warn("taking jobs failed: trying again; see that NATS works", "lane", lane, "error", err)
+			w.outages.jobs.failed(fmt.Errorf("lane %s: %w", lane, err))
 			if !sleep(ctx, trouble.NextBackOff()) {
 				return
 			}
@@ -181,12 +196,21 @@ func (w *Worker) takeWait(n int) time.Duration {
 	return takeWait
 }
 
-// review ends the pauses of tenants whose credential has changed.
-func (w *Worker) review() {
-	lifted, left := w.refusals.review(w.gateway.Access)
-	w.metrics.refused.Set(float64(left))
-	for _, tenant := range lifted {
-		w.Logger.Info("the tenant's credential has changed: its jobs go on", "tenant", tenant)
+// share keeps what is known of refused credentials the same in all pods, until ctx ends.
+func (w *Worker) share(ctx context.Context) {
+	failed := outage{log: w.Logger, fails: "sharing with other pods which tenants are paused fails: this pod goes by what it sees itself; see that NATS works",
+		works: "pods share again which tenants are paused"}
+	for sleep(ctx, shareEvery) {
+		try, cancel := context.WithTimeout(ctx, shareTimeout)
+		err := w.refusals.share(try, w.gateway.Access)
+		cancel()
+		switch {
+		case ctx.Err() != nil:
+		case err != nil:
+			failed.failed(err)
+		default:
+			failed.worked()
+		}
 	}
 }
 
@@ -219,8 +243,12 @@ func (w *Worker) protect(l *Login) {
 }
 
 // GatewayDown returns how long the pod will take no jobs because every gateway's
-// breaker is open; 0 when it takes them.
-func (w *Worker) GatewayDown() time.Duration { return w.breakers.wait(w.gateway.Addresses()) }
+// breaker is open, and how a gateway failed last; 0 when it takes them.
+func (w *Worker) GatewayDown() (time.Duration, error) { return w.breakers.wait(w.gateway.Addresses()) }
+
+// Paused returns the tenants whose jobs wait because the gateway refuses their
+// credential, and whether it has accepted another one's since.
+func (w *Worker) Paused() (tenants []PausedTenant, otherwise bool) { return w.refusals.paused() }
 
 // sleep returns false when ctx ended first.
 func sleep(ctx context.Context, d time.Duration) bool {

@@ -9,16 +9,17 @@ import (
 )
 
 // finish remembers how the job ended, so that every delivery of it agrees. The result
-// that counts is left in end. It insists, up to a lease: then the event goes out
-// without it, and its id keeps it from being stored twice.
+// that counts is left in end. It tries until that is stored; a handBack is returned when
+// the worker must go before. A job that is wrong in itself leaves nothing: its id is
+// welcome again once it is mended.
 func (t *task) finish(ctx context.Context, end *Conclusion) error {
-	if t.job.WcID == "" {
-		return nil // nothing can be remembered of it
-	}
 	t.decided = time.Now()
+	if t.job.WcID == "" || end.Result.Outcome == Invalid {
+		return nil
+	}
 	failpoint("concluded")
 	var finished Finished
-	err := t.insist(ctx, "storing the result failed: trying again; see that Redis works", t.w.SendWindow+t.w.ConfirmTimeout, func() (err error) {
+	err := t.insist(ctx, &t.w.outages.store, func() (err error) {
 		finished, err = t.w.locker.Finish(ctx, *end)
 		if errors.Is(err, ErrLeaseLost) {
 			t.leaseLost(ctx, end)
@@ -26,16 +27,13 @@ func (t *task) finish(ctx context.Context, end *Conclusion) error {
 		}
 		return err
 	})
-	switch {
-	case err == nil:
-		failpoint("stored")
-		t.known = t.known || !finished.Result.FinishedAt.Equal(end.Result.FinishedAt) // another delivery's
-		end.Result = finished.Result
-	case errors.Is(err, ErrSuperseded), errors.Is(err, ErrEnded):
+	if err != nil {
 		return err
-	default:
-		t.log(ctx, slog.LevelError, "the result could not be stored: its event is published all the same", "error", err)
 	}
+	failpoint("stored")
+	t.first = finished.First && (end.Token == "" || t.certain)
+	t.known = t.known || !finished.Result.FinishedAt.Equal(end.Result.FinishedAt) // another delivery's
+	end.Result = finished.Result
 	return nil
 }
 
@@ -63,12 +61,15 @@ func (t *task) settle(ctx context.Context, end *Conclusion, err error) {
 	var back handBack
 	switch {
 	case errors.As(err, &back):
-		t.w.locker.Excuse(t.job.WcID, t.job.ID)
+		t.w.locker.Excuse(t.job.WcID, t.record)
 		t.d.HandBack(back.after)
 		failpoint("handedBack")
 		t.log(ctx, slog.LevelDebug, "job handed back", "after", back.after)
 	case t.dead != nil:
 		t.d.Term()
+		if end.Result.Outcome != Invalid {
+			t.w.locker.Shrink(t.job.WcID, t.record)
+		}
 		t.log(ctx, slog.LevelWarn, "job moved to the dead stream: see its reason, and publish it again when it is mended", "reason", t.dead)
 	case errors.Is(err, ErrEnded):
 		t.d.Ack()
@@ -79,32 +80,31 @@ func (t *task) settle(ctx context.Context, end *Conclusion, err error) {
 	default:
 		t.d.Ack()
 		failpoint("acked")
-		t.w.locker.Shrink(t.job.WcID, t.job.ID)
+		t.w.locker.Shrink(t.job.WcID, t.record)
 	}
 }
 
-// announce stores the event. It insists; a handBack is returned when the worker must go.
+// announce stores the event. It tries until that is done; a handBack is returned when the
+// worker must go before. An event that no try will store is shortened step by step, and
+// in the end the job goes to the dead stream in its place.
 func (t *task) announce(ctx context.Context, r Result) error {
 	if t.job.WcID == "" {
 		return nil // nobody to tell it of
 	}
 	event := t.event(r)
-	check := t.known || t.late()
+	check := t.known || t.late() && !t.first
 	tried := false // else it was another delivery that published it, and reported it
-	publish := func() error {
+	err := t.insist(ctx, &t.w.outages.events, func() error {
 		if check || sinceBothClocks(t.decided) > t.w.Freshness {
-			if published, err := t.published(ctx); published || err != nil {
+			if published, err := t.published(ctx, event.ID); published || err != nil {
 				return err
 			}
 		}
 		check, tried = true, true
 		failpoint("publishing")
-		return t.w.queue.Publish(ctx, event)
-	}
-	err := t.insist(ctx, "storing the event failed: trying again; see that NATS works", 0, func() error {
-		err := publish()
-		if errors.Is(err, ErrUnsendable) && event.shorten() {
-			err = publish()
+		err := t.w.queue.Publish(ctx, event)
+		for errors.Is(err, ErrUnsendable) && event.shorten() {
+			err = t.w.queue.Publish(ctx, event)
 		}
 		return err
 	})
@@ -113,7 +113,7 @@ func (t *task) announce(ctx context.Context, r Result) error {
 		t.log(ctx, slog.LevelError, "the event can't be sent: the job goes to the dead stream", "error", err)
 		t.dead = err
 	case err != nil:
-		return handBack{}
+		return err
 	case tried:
 		t.report(ctx, event)
 	}
@@ -122,42 +122,58 @@ func (t *task) announce(ctx context.Context, r Result) error {
 
 // bury stores the job in the dead stream.
 func (t *task) bury(ctx context.Context) error {
-	err := t.insist(ctx, "storing the dead letter failed: trying again; see that NATS works", 0, func() error {
+	err := t.insist(ctx, &t.w.outages.events, func() error {
 		ctx, cancel := context.WithTimeout(ctx, settleTimeout)
 		defer cancel()
 		return t.w.queue.Bury(ctx, t.d, t.dead.Error())
 	})
-	if err != nil {
-		return handBack{}
+	switch {
+	case errors.Is(err, ErrUnburiable):
+		t.log(ctx, slog.LevelError, "the server refuses the dead letter: the job stays in the queue, and is tried again in ten minutes; see the limits of the dead stream", "reason", t.dead, "error", err)
+		return handBack{after: unburiedPause}
+	case err != nil:
+		return err
 	}
 	t.w.metrics.dead.Inc()
 	failpoint("buried")
 	return nil
 }
 
-// insist repeats do, with growing pauses, until it succeeds, or no try will, or ctx ends,
-// or the limit is over; 0: there is none.
-func (t *task) insist(ctx context.Context, trouble string, limit time.Duration, do func() error) error {
-	started, wait := time.Now(), newBackOff(firstRetry)
-	for {
+// insist repeats do, with growing pauses, until it succeeds or no try will. Meanwhile the
+// job has no slot that a new confirmation could use, as long as there is room to wait. A
+// handBack is returned when ctx ends.
+func (t *task) insist(ctx context.Context, o *outage, do func() error) error {
+	for wait := newBackOff(firstRetry, longRetry); ; {
 		err := do()
-		if err == nil || errors.Is(err, ErrSuperseded) || errors.Is(err, ErrEnded) || errors.Is(err, ErrUnsendable) {
+		switch {
+		case err == nil:
+			o.worked()
+			return nil
+		case isFinal(err):
 			return err
 		}
-		t.log(ctx, slog.LevelWarn, trouble, "error", err)
-		pause := wait.NextBackOff()
-		if limit > 0 && time.Since(started)+pause > limit {
-			return err
-		}
-		if !sleep(ctx, pause) {
-			return context.Cause(ctx)
+		o.failed(err)
+		t.log(ctx, slog.LevelDebug, "telling how the job ended failed: trying again", "error", err)
+		t.park()
+		if !sleep(ctx, wait.NextBackOff()) {
+			return handBack{}
 		}
 	}
 }
 
+// isFinal tells errors that no other try would change.
+func isFinal(err error) bool {
+	for _, final := range []error{ErrSuperseded, ErrEnded, ErrUnsendable, ErrUnburiable} {
+		if errors.Is(err, final) {
+			return true
+		}
+	}
+	return false
+}
+
 func (t *task) event(r Result) *Event {
 	e := &Event{
-		ID: t.job.EventID(), JobID: t.job.ID, WcID: t.job.WcID, Tenant: t.job.Tenant, Labels: t.job.Labels,
+		ID: t.eventID(r.Outcome), JobID: t.job.ID, WcID: t.job.WcID, Tenant: t.job.Tenant, Labels: t.job.Labels,
 		Result: r, Attempts: t.d.Attempts, Worker: t.w.Pod,
 		RequestedAt: t.job.RequestedAt, Traceparent: t.d.Traceparent,
 	}
@@ -165,6 +181,37 @@ func (t *task) event(r Result) *Event {
 		e.RequestedAt = t.d.StoredAt
 	}
 	return e
+}
+
+// eventID returns the id of the job's event. One that says that the job is invalid is about
+// the message: the job has another one once it was mended and sent again.
+func (t *task) eventID(o Outcome) string {
+	if o == Invalid {
+		return t.d.eventID(t.job.WcID, t.record)
+	}
+	return eventID(t.job.WcID, t.record)
+}
+
+// took counts and logs that the delivery was taken.
+func (t *task) took(ctx context.Context) {
+	if t.d.Attempts > 1 {
+		t.w.metrics.redelivered.Inc()
+	}
+	t.log(ctx, slog.LevelDebug, "job taken", "lane", t.d.Lane, "deliveries", t.d.Attempts, "sequence", t.d.Sequence)
+}
+
+// measure notes how long the gateway held the call open, by what came of it.
+func (t *task) measure(reply Reply, err error) {
+	outcome := string(reply.Outcome)
+	switch {
+	case errors.Is(err, ErrRefused):
+		outcome = "refused"
+	case errors.Is(err, ErrNotStarted):
+		outcome = "not_started"
+	case err != nil:
+		outcome = string(Unknown)
+	}
+	t.w.metrics.confirmation.WithLabelValues(outcome).Observe(time.Since(t.called).Seconds())
 }
 
 // report counts and logs the job's end.
@@ -177,6 +224,9 @@ func (t *task) report(ctx context.Context, e *Event) {
 	}
 	if e.SharedWith != "" {
 		attrs = append(attrs, "sharedWith", e.SharedWith)
+	}
+	if e.Reconciled {
+		attrs = append(attrs, "reconciled", true)
 	}
 	t.log(ctx, slog.LevelInfo, "job ended", attrs...)
 }

@@ -17,10 +17,14 @@ type task struct {
 	d   *Delivery
 	job *Job
 
+	record    string    // names the job in the store
 	dead      error     // why the job goes to the dead stream
 	exhausted bool      // it was delivered too often
 	known     bool      // its event may be stored already
 	since     time.Time // then not before this
+	sole      time.Time // by the store's clock: no other delivery can have ended the job before; zero: not known
+	first     bool      // the store proves that no other delivery has ended the job before this one
+	certain   bool      // the account was granted when no other delivery could have ended the job
 
 	attempts string    // names those that did not reach the gateway, "" when there was none
 	asks     int       // of them
@@ -30,18 +34,23 @@ type task struct {
 	now      time.Time // what the store's clock said to it
 
 	access    Access
+	refusal   error                      // what the gateway said when it refused the credential for this job
+	trial     bool                       // it may try although its tenant is paused
 	ambiguity error                      // why the answer to this job's own prompt is not known
 	doubtedAt time.Time                  // when that came up: the prompt was made before
 	tries     int                        // calls to the gateway
 	retries   backoff.ExponentialBackOff // between them
+	refusals  backoff.ExponentialBackOff // between them, after refusals
 	looks     backoff.ExponentialBackOff // between looks at the online list
 	reserved  bool                       // its turn under the tenant's rate has come
 
 	place  *waiter // in the lot
+	have   sharing // the result that its crowd there knew when it asked last
 	slot   bool
 	parked bool
 
 	startedAt time.Time
+	called    time.Time // when the last call to the gateway began
 	taken     time.Time
 	decided   time.Time     // when it was known how the job ends, or before
 	elsewhere time.Duration // spent in the gateway, or waiting
@@ -52,14 +61,15 @@ func (w *Worker) newTask(d *Delivery) *task {
 		w: w, d: d, job: &Job{},
 		exhausted: d.Attempts > w.MaxDeliveries,
 		since:     d.StoredAt, startedAt: time.Now(), taken: time.Now(), doubtedAt: time.Now(),
-		slot: true, retries: newBackOff(firstRetry), looks: newBackOff(time.Second),
+		slot: true, retries: newBackOff(firstRetry, longRetry), looks: newBackOff(time.Second, longRetry),
+		refusals: newBackOff(firstRefusal, longRefusal),
 	}
 }
 
-// newBackOff returns pauses that grow by half, with as much jitter, up to 15 s.
-func newBackOff(first time.Duration) backoff.ExponentialBackOff {
+// newBackOff returns pauses that grow by half, with as much jitter.
+func newBackOff(first, longest time.Duration) backoff.ExponentialBackOff {
 	return backoff.ExponentialBackOff{
-		InitialInterval: first, MaxInterval: 15 * time.Second,
+		InitialInterval: first, MaxInterval: longest,
 		Multiplier: backoff.DefaultMultiplier, RandomizationFactor: backoff.DefaultRandomizationFactor,
 	}
 }
@@ -69,6 +79,7 @@ func (t *task) leave() {
 	if t.place != nil {
 		t.place.leave()
 	}
+	t.returnTrial()
 	t.unpark()
 	t.freeSlot()
 }
@@ -80,6 +91,9 @@ func (t *task) nextAsk() Ask {
 	}
 	t.asks++
 	t.token = t.attempts + "#" + strconv.Itoa(t.asks)
+	if t.place != nil {
+		t.have = t.place.ask()
+	}
 	return t.ask()
 }
 
@@ -88,9 +102,30 @@ func (t *task) spend() { t.token, t.attempts, t.reserved = "", "", false }
 
 func (t *task) ask() Ask {
 	return Ask{
-		WcID: t.job.WcID, JobID: t.job.ID, Tenant: t.job.Tenant,
-		Token: t.token, Pod: t.w.Pod,
+		WcID: t.job.WcID, JobID: t.record, Tenant: t.job.Tenant,
+		Token: t.token, Pod: t.w.Pod, Have: t.have.token,
 		StoredAt: t.d.StoredAt, Deadline: t.job.Deadline,
+	}
+}
+
+// told takes over what the store said to the last ask.
+func (t *task) told(answer *Answer) {
+	if t.now = answer.Now; t.sole.IsZero() && t.d.Attempts == 1 && answer.State != Suspended {
+		t.sole = t.now.Add(t.w.Freshness - sinceBothClocks(t.taken))
+	}
+	t.known = t.known || answer.Known
+	answer.By = jobID(answer.By)
+	if answer.State != Granted && answer.State != Suspended {
+		t.token = ""
+	}
+	if answer.State == Granted {
+		t.certain = t.now.Before(t.sole)
+	}
+	if answer.State == Shared && answer.Result == nil {
+		answer.Result = t.have.result
+	}
+	if t.place != nil {
+		t.place.told(answer.State, sharing{answer.Token, answer.Result})
 	}
 }
 
@@ -104,7 +139,8 @@ func (t *task) release(ctx context.Context) {
 	waited, err := t.w.locker.Release(ctx, t.ask())
 	if err != nil {
 		// The next ask makes up for it.
-		t.log(ctx, slog.LevelWarn, "letting go of the account failed: it stays locked until the job asks again or its lease ends", "error", err)
+		t.w.outages.store.failed(err)
+		t.log(ctx, slog.LevelDebug, "letting go of the account failed: it stays locked until the job asks again or its lease ends", "error", err)
 		return
 	}
 	failpoint("released")
@@ -123,8 +159,8 @@ func (t *task) conclude(r Result) (*Conclusion, error) {
 		r.FinishedAt = t.clock()
 	}
 	return &Conclusion{
-		WcID: t.job.WcID, JobID: t.job.ID, Tenant: t.job.Tenant,
-		StoredAt: t.d.StoredAt, Result: r,
+		WcID: t.job.WcID, JobID: t.record, Tenant: t.job.Tenant,
+		StoredAt: t.d.StoredAt, Result: r, Sole: t.sole,
 	}, nil
 }
 
@@ -166,11 +202,12 @@ func (t *task) reject(reason error) (*Conclusion, error) {
 // giveUp concludes a job that was delivered too often without coming to an end, unless
 // it was handed back so often.
 func (t *task) giveUp(ctx context.Context, answer Answer) (*Conclusion, error) {
-	excused, err := t.w.locker.Excused(ctx, t.job.WcID, t.job.ID)
+	excused, err := t.w.locker.Excused(ctx, t.job.WcID, t.record)
 	switch {
 	case err != nil:
+		t.w.outages.store.failed(err)
 		t.release(ctx)
-		return nil, t.hold(t.retries.NextBackOff())
+		return nil, t.standBy(t.retries.NextBackOff())
 	case t.d.Attempts-excused <= t.w.MaxDeliveries:
 		t.exhausted = false
 		return t.step(ctx, answer)
@@ -212,9 +249,9 @@ func (t *task) late() bool {
 	return t.d.Attempts > 1 || sinceBothClocks(t.taken) > t.w.Freshness
 }
 
-// published tells whether the job's event is in the stream already.
-func (t *task) published(ctx context.Context) (bool, error) {
-	return t.w.queue.Published(ctx, t.job.WcID, t.job.EventID(), t.since)
+// published tells whether the event of that id is in the stream already.
+func (t *task) published(ctx context.Context, eventID string) (bool, error) {
+	return t.w.queue.Published(ctx, t.job.WcID, eventID, t.since)
 }
 
 // clock is the store's clock, which all pods share, once it is known.

@@ -13,14 +13,25 @@ import (
 // worker stops or too many wait.
 func (t *task) wait(d time.Duration, woken <-chan struct{}) error {
 	if !t.park() {
-		return handBack{after: min(max(d, time.Second), time.Minute) + jitter(5*time.Second)}
+		return handBack{after: t.comeBack(d)}
 	}
 	return t.rest(d, woken)
 }
 
-// hold waits with the slot kept: what is waited for holds up every job, so that
-// taking more of them would be wrong.
-func (t *task) hold(d time.Duration) error { return t.rest(d, nil) }
+// comeBack is how long a job stays in the queue that found no room to wait here, at most
+// d: the shorter the less often it was delivered, so that one which waits for a moment
+// comes back soon, and thousands that wait for long do not go round and round.
+func (t *task) comeBack(d time.Duration) time.Duration {
+	pause := time.Second << min(t.d.Attempts-1, 6)
+	return max(min(pause, d, time.Minute), time.Second) + jitter(pause)
+}
+
+// standBy waits like [task.wait], for something that may hold up all jobs: where there is
+// no room it keeps the slot, so that the pod takes no more of them.
+func (t *task) standBy(d time.Duration) error {
+	t.park()
+	return t.rest(d, nil)
+}
 
 func (t *task) rest(d time.Duration, woken <-chan struct{}) error {
 	started := time.Now()
@@ -59,17 +70,41 @@ func (t *task) awaitSlot(ctx context.Context) (*Conclusion, error) {
 	return nil, nil
 }
 
-// awaitCredential waits until the tenant's credential has changed, or the deadline has passed.
-func (t *task) awaitCredential(lifted <-chan struct{}) (*Conclusion, error) {
-	return nil, t.wait(max(t.left(), 0), lifted)
+// awaitCredential waits until the tenant's credential has changed or works again, or this
+// job may try it, or the deadline has passed.
+func (t *task) awaitCredential(changed, trial <-chan struct{}) error {
+	if !t.park() {
+		return handBack{after: t.comeBack(time.Minute)}
+	}
+	started := time.Now()
+	defer func() { t.elsewhere += time.Since(started) }()
+	timer := time.NewTimer(max(t.left(), 0))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-changed:
+	case <-trial:
+		t.trial = true
+	case <-t.w.stopping:
+		return handBack{}
+	}
+	return nil
 }
 
-// refuse pauses the tenant: its credential was refused.
-func (t *task) refuse(ctx context.Context, err error) {
-	if t.w.refusals.add(t.job.Tenant, t.access.Fingerprint) {
-		t.w.metrics.refused.Inc()
-		t.log(ctx, slog.LevelError, "the gateway refused the credential: the tenant's jobs wait until it changes",
-			"tenant", t.job.Tenant, "gateway", t.access.Address, "error", err)
+// refused notes that the gateway refused the credential for this job, which tries again
+// after pauses that grow, or when the credential has changed.
+func (t *task) refused(ctx context.Context, err error) (*Conclusion, error) {
+	t.refusal, t.trial = err, false
+	t.w.refusals.add(t.job.Tenant, t.job.WcID, t.access.Fingerprint, err)
+	t.log(ctx, slog.LevelDebug, "the gateway refused the credential for this job: trying again later", "tenant", t.job.Tenant, "error", err)
+	return nil, t.wait(min(t.refusals.NextBackOff(), max(t.left(), 0)), t.w.refusals.changed(t.job.Tenant))
+}
+
+// returnTrial lets another job try that has not.
+func (t *task) returnTrial() {
+	if t.trial {
+		t.trial = false
+		t.w.refusals.grant([]string{t.job.Tenant})
 	}
 }
 
@@ -85,13 +120,14 @@ func (t *task) rate(ctx context.Context) (func(context.Context) (*Conclusion, er
 	d, taken, err := t.w.locker.Reserve(ctx, t.job.Tenant, ahead)
 	switch {
 	case err != nil:
-		t.log(ctx, slog.LevelWarn, "asking for the tenant's turn failed: trying again; see that Redis works", "error", err)
+		t.w.outages.store.failed(err)
+		t.log(ctx, slog.LevelDebug, "asking for the tenant's turn failed: trying again", "error", err)
 		return t.pauseFor(t.retries.NextBackOff()), nil
 	case !taken:
 		return t.pauseFor(t.retries.NextBackOff()), nil
 	case d > 0:
 		t.reserved = true // the slot is kept: a place that is not used is lost
-		return func(context.Context) (*Conclusion, error) { return nil, t.hold(d) }, nil
+		return func(context.Context) (*Conclusion, error) { return nil, t.rest(d, nil) }, nil
 	}
 	return nil, nil
 }
@@ -121,13 +157,12 @@ func (t *task) freeSlot() {
 }
 
 // park gives the slot back and counts the task among those that wait. It returns
-// false when there are too many.
+// false when there is no room for it.
 func (t *task) park() bool {
 	if t.parked {
 		return true
 	}
-	if t.w.parked.Add(1) > int64(t.w.MaxParked) {
-		t.w.parked.Add(-1)
+	if !t.w.room.enter(t.job) {
 		return false
 	}
 	t.parked, t.reserved = true, false
@@ -139,7 +174,7 @@ func (t *task) park() bool {
 func (t *task) unpark() {
 	if t.parked {
 		t.parked = false
-		t.w.parked.Add(-1)
+		t.w.room.leave(t.job)
 		t.w.metrics.parked.Dec()
 	}
 }

@@ -16,7 +16,8 @@ func (w *Worker) handle(ctx, after context.Context, d *Delivery) {
 	defer t.leave()
 	defer t.survive(ctx)
 	failpoint("taken")
-	t.job, t.dead = d.Job()
+	t.job, t.record, t.dead = d.read()
+	t.took(ctx)
 	for {
 		end, err := t.pursue(ctx)
 		if err == nil {
@@ -53,6 +54,9 @@ func (t *task) step(ctx context.Context, answer Answer) (*Conclusion, error) {
 	if t.exhausted {
 		return t.giveUp(ctx, answer)
 	}
+	if answer.State != Suspended {
+		t.w.outages.trust.worked()
+	}
 	switch answer.State {
 	case Granted:
 		return t.granted(ctx)
@@ -66,12 +70,10 @@ func (t *task) step(ctx context.Context, answer Answer) (*Conclusion, error) {
 	case Cooling:
 		return t.conclude(Result{Outcome: Throttled, Message: answer.Reason, RetryAfter: answer.RetryAt})
 	case TooLate:
-		if t.w.refusals.of(t.job.Tenant) != nil {
-			return t.conclude(Result{Outcome: Unauthorized, Message: ErrRefused.Error()})
-		}
-		return t.conclude(Result{Outcome: Expired, Message: "too little time was left before the deadline"})
+		return t.tooLate()
 	case Suspended:
-		return nil, t.hold(answer.Wait)
+		t.w.outages.trust.failed(fmt.Errorf("for %v from now on", answer.Wait.Round(time.Second)))
+		return nil, t.standBy(answer.Wait)
 	case Done:
 		t.known, t.since = true, answer.Since
 		return t.conclude(*answer.Result)
@@ -81,13 +83,22 @@ func (t *task) step(ctx context.Context, answer Answer) (*Conclusion, error) {
 	return nil, fmt.Errorf("step: unknown state %q", answer.State)
 }
 
-// begin asks for the account: one round trip, shared with other jobs. It insists
-// while the store can't be reached.
+// tooLate concludes a job whose deadline has passed, or is too near.
+func (t *task) tooLate() (*Conclusion, error) {
+	if paused, _ := t.w.refusals.of(t.job.Tenant); paused != nil || t.refusal != nil {
+		return t.conclude(Result{Outcome: Unauthorized, Message: ErrRefused.Error()})
+	}
+	return t.conclude(Result{Outcome: Expired, Message: "too little time was left before the deadline"})
+}
+
+// begin asks for the account: one round trip, shared with other jobs. It tries again
+// while the store can't be reached, without a slot where there is room to wait: others'
+// accounts may be in a part of the store that works.
 func (t *task) begin(ctx context.Context) (answer Answer, err error) {
 	if t.place == nil {
-		t.place = t.w.lot.join(t.job.WcID)
+		t.place = t.w.lot.join(t.job.WcID, t.job.Tenant)
 	}
-	for wait := newBackOff(firstRetry); ; {
+	for wait := newBackOff(firstRetry, longRetry); ; {
 		if t.w.isStopping() {
 			t.release(ctx)
 			return Answer{}, handBack{}
@@ -97,14 +108,13 @@ func (t *task) begin(ctx context.Context) (answer Answer, err error) {
 		answer, err = t.w.locker.Begin(ctx, t.nextAsk())
 		if err == nil {
 			failpoint("asked")
-			t.now = answer.Now
-			if answer.State != Granted && answer.State != Suspended {
-				t.token = ""
-			}
+			t.told(&answer)
+			t.w.outages.store.worked()
 			return answer, nil
 		}
-		t.log(ctx, slog.LevelWarn, "asking for the account failed: trying again; see that Redis works", "error", err)
-		if err := t.hold(wait.NextBackOff()); err != nil {
+		t.w.outages.store.failed(err)
+		t.log(ctx, slog.LevelDebug, "asking for the account failed: trying again", "error", err)
+		if err := t.standBy(wait.NextBackOff()); err != nil {
 			t.release(ctx)
 			return Answer{}, err
 		}
@@ -133,8 +143,8 @@ func (t *task) obstacle(ctx context.Context) (wait func(context.Context) (*Concl
 		return func(context.Context) (*Conclusion, error) { return t.reject(unknown) }, nil
 	}
 	t.access = access
-	if lifted := t.w.refusals.of(t.job.Tenant); lifted != nil {
-		return func(context.Context) (*Conclusion, error) { return t.awaitCredential(lifted) }, nil
+	if changed, trial := t.w.refusals.of(t.job.Tenant); changed != nil && !t.trial {
+		return func(context.Context) (*Conclusion, error) { return nil, t.awaitCredential(changed, trial) }, nil
 	}
 	if t.ambiguity != nil {
 		return func(context.Context) (*Conclusion, error) { return t.unknown(Answer{}) }, nil
@@ -142,13 +152,15 @@ func (t *task) obstacle(ctx context.Context) (wait func(context.Context) (*Concl
 	if !t.takeSlot() {
 		return t.awaitSlot, nil
 	}
-	if t.late() {
-		if published, err := t.published(ctx); err != nil {
-			t.log(ctx, slog.LevelWarn, "looking for the job's event failed: trying again; see that NATS works", "error", err)
+	if !t.certain || t.known {
+		if published, err := t.published(ctx, t.eventID("")); err != nil {
+			t.w.outages.events.failed(err)
+			t.log(ctx, slog.LevelDebug, "looking for the job's event failed: trying again", "error", err)
 			return t.pauseFor(t.retries.NextBackOff()), nil
 		} else if published {
 			return nil, ErrEnded
 		}
+		t.certain = true
 	}
 	return t.rate(ctx)
 }
@@ -162,27 +174,31 @@ func (t *task) confirm(ctx context.Context) (*Conclusion, error) {
 		return err
 	}, healthy, t.tries == 0)
 	t.tries++
+	if ran && t.used == t.token {
+		t.measure(reply, err)
+	}
 	switch {
 	case !ran:
 		t.release(ctx)
 		return t.pauseFor(t.retries.NextBackOff())(ctx)
 	case err == nil:
 		t.spend()
+		t.trial = false
+		t.w.refusals.accept(t.job.Tenant, t.access.Fingerprint)
 		return t.answered(reply)
 	case errors.Is(err, errSlow):
 		t.release(ctx)
-		t.log(ctx, slog.LevelWarn, "the request was not sent in time: trying again later", "sendWindow", t.w.SendWindow)
+		t.log(ctx, slog.LevelWarn, "the request was not sent in time: trying again later; is this pod short of CPU?", "sendWindow", t.w.SendWindow)
 		return t.pauseFor(t.retries.NextBackOff())(ctx)
 	case errors.Is(err, ErrUnknownTenant):
 		t.release(ctx)
 		return t.reject(err)
 	case errors.Is(err, ErrRefused):
 		t.release(ctx)
-		t.refuse(ctx, err)
-		return nil, nil
+		return t.refused(ctx, err)
 	case errors.Is(err, ErrNotStarted):
 		t.release(ctx)
-		t.log(ctx, slog.LevelWarn, "the gateway did not start the confirmation: trying again later", "error", err)
+		t.log(ctx, slog.LevelDebug, "the gateway did not start the confirmation: trying again later", "error", err)
 		return t.pauseFor(t.retries.NextBackOff())(ctx)
 	}
 	t.spend() // a prompt may be open
@@ -202,9 +218,9 @@ func (t *task) call(ctx context.Context, sent func()) (Reply, error) {
 	defer cancel()
 	w.metrics.open.Inc()
 	defer w.metrics.open.Dec()
-	t.startedAt = t.clock()
-	started := time.Now()
-	defer func() { t.elsewhere += time.Since(started) }()
+	t.startedAt, t.called = t.clock(), time.Now()
+	defer func() { t.elsewhere += time.Since(t.called) }()
+	t.log(ctx, slog.LevelDebug, "asking the phone", "tenant", t.job.Tenant, "gateway", t.access.Address)
 	failpoint("calling")
 	defer failpoint("answered")
 	return w.gateway.SecondLogin(ctx, t.job, func() error {
@@ -243,14 +259,16 @@ func (t *task) await(ctx context.Context, answer Answer) (*Conclusion, error) {
 		wait = min(wait, t.looks.NextBackOff())
 	}
 	if t.place == nil {
-		place, err := t.w.lot.enter(ctx, t.job.WcID)
+		place, err := t.w.lot.enter(ctx, t.job.WcID, t.job.Tenant)
 		if err != nil {
-			t.log(ctx, slog.LevelWarn, "watching the account's events failed: trying again; see that NATS works", "error", err)
-			return nil, t.hold(t.retries.NextBackOff())
+			t.w.outages.jobs.failed(err)
+			t.log(ctx, slog.LevelDebug, "watching the account's events failed: trying again", "error", err)
+			return nil, t.standBy(t.retries.NextBackOff())
 		}
 		t.place = place
 		return nil, nil // once more: the confirmation may have ended before the subscription stood
 	}
+	t.log(ctx, slog.LevelDebug, "waiting for the account", "behind", answer.By, "of", answer.Pod, "until", answer.Now.Add(answer.Wait))
 	started := time.Now()
 	defer func() { t.w.metrics.lockWait.Observe(time.Since(started).Seconds()) }()
 	return nil, t.wait(min(wait, t.left()), t.place.woke)

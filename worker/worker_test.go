@@ -35,6 +35,7 @@ type stage struct {
 	published  bool
 	waited     bool
 	first      bool // Finish says so
+	bury       error
 	excused    int
 	changed    atomic.Bool // the credential
 	access     error
@@ -54,7 +55,7 @@ func newStage() *stage {
 	s.online = func() (*Login, error) { return nil, ErrNoList }
 	s.publish = func(*Event) error { return nil }
 	s.Worker = New(s, s, s, Options{
-		Pod: "pod", Concurrency: 8, MaxParked: 3, MaxDeliveries: 5,
+		Pod: "pod", Concurrency: 8, MaxParked: 9, MaxDeliveries: 5,
 		SendWindow: 2 * time.Second, ConfirmTimeout: 5 * time.Minute, Cooldown: time.Minute, ShutdownGrace: time.Minute, Freshness: time.Minute,
 		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), Metrics: NewMetrics(prometheus.NewRegistry()),
 	})
@@ -131,7 +132,7 @@ func (s *stage) Published(context.Context, string, string, time.Time) (bool, err
 	return s.published, nil
 }
 func (s *stage) LastWID(context.Context, string) (string, error) { return "w0", nil }
-func (s *stage) Bury(context.Context, *Delivery, string) error   { s.note("bury"); return nil }
+func (s *stage) Bury(context.Context, *Delivery, string) error   { s.note("bury"); return s.bury }
 func (s *stage) Access(string) (Access, error) {
 	return Access{"http://gw", fmt.Sprint(s.changed.Load())}, s.access
 }
@@ -179,8 +180,8 @@ func run(t *testing.T, set func(*stage, *Delivery), body, want string) *stage {
 		if got := s.happened(); got != want {
 			t.Errorf("happened:\n%s\nwant:\n%s", got, want)
 		}
-		if s.slots.used[Normal] != 0 || s.Worker.parked.Load() != 0 || len(s.lot.accounts) != 0 {
-			t.Errorf("left behind: %d slots, %d parked, %d accounts", s.slots.used[Normal], s.Worker.parked.Load(), len(s.lot.accounts))
+		if s.slots.used[Normal] != 0 || s.room.used != 0 || len(s.room.tenants) != 0 || len(s.room.accounts) != 0 || len(s.lot.accounts) != 0 {
+			t.Errorf("left behind: %d slots, %d parked, %d accounts", s.slots.used[Normal], s.room.used, len(s.lot.accounts))
 		}
 	})
 	return s
@@ -340,36 +341,6 @@ func TestLateRequestIsNotSent(t *testing.T) {
 	}, plain, "begin:granted login release begin:granted login finish:succeeded publish:succeeded ack shrink")
 }
 
-func TestRefusedWaitsForTheCredential(t *testing.T) {
-	run(t, func(s *stage, _ *Delivery) {
-		ok := s.login
-		s.login = func(ctx context.Context, j *Job, mayStart func() error) (Reply, error) {
-			if !s.changed.Load() {
-				return Reply{}, ErrRefused
-			}
-			return ok(ctx, j, mayStart)
-		}
-		time.AfterFunc(time.Hour, func() {
-			s.changed.Store(true)
-			s.review()
-		})
-	}, plain, "begin:granted login release begin:granted release begin:granted published? login finish:succeeded published? publish:succeeded ack shrink")
-}
-
-func TestRefusedUntilTheDeadlineIsUnauthorized(t *testing.T) {
-	run(t, func(s *stage, _ *Delivery) {
-		start := time.Now()
-		s.begin = func(a Ask) (Answer, error) {
-			if time.Since(start) >= 29*time.Second {
-				return Answer{State: TooLate, Now: time.Now()}, nil
-			}
-			return Answer{State: Granted, Now: time.Now()}, nil
-		}
-		s.login = func(context.Context, *Job, func() error) (Reply, error) { return Reply{}, ErrRefused }
-	}, `{"wcId":"a","id":"j","deadline":"2000-01-01T00:00:30Z"}`,
-		"begin:granted login release begin:granted release begin:too_late finish:unauthorized publish:unauthorized ack shrink")
-}
-
 func TestEndsWithoutAPrompt(t *testing.T) {
 	tests := map[string]struct {
 		answer Answer
@@ -426,11 +397,8 @@ func TestFirstDeliveryThatWasPaused(t *testing.T) {
 }
 
 func TestInvalidGoesToTheDeadStreamAndIsTold(t *testing.T) {
-	run(t, nil, `{"wcId":"a","type":"x"}`, "finish:invalid publish:invalid bury term")
+	run(t, nil, `{"wcId":"a","type":"x"}`, "publish:invalid bury term")
 	run(t, nil, `nonsense`, "bury term")
-	run(t, func(s *stage, _ *Delivery) {
-		s.finish = func(c Conclusion) (Result, error) { return c.Result, ErrSuperseded }
-	}, `{"wcId":"a","id":"open","type":"x"}`, "finish:invalid bury term")
 }
 
 // A place that is far ahead is not taken, and a near one is waited for with the slot.
@@ -447,7 +415,7 @@ func TestRate(t *testing.T) {
 
 func TestUnknownTenant(t *testing.T) {
 	s := run(t, func(s *stage, _ *Delivery) { s.access = fmt.Errorf("%w: %q", ErrUnknownTenant, "nobody") }, plain,
-		"begin:granted release finish:invalid publish:invalid bury term")
+		"begin:granted release publish:invalid bury term")
 	if !strings.Contains(s.events[0].Message, "nobody") {
 		t.Errorf("message %q", s.events[0].Message)
 	}
@@ -461,7 +429,7 @@ func TestDefectHandsTheJobBack(t *testing.T) {
 
 func TestDeliveredTooOften(t *testing.T) {
 	often := func(s *stage, d *Delivery) { d.Attempts = 6 }
-	run(t, often, plain, "begin:granted release finish:unknown published? publish:unknown bury term")
+	run(t, often, plain, "begin:granted release finish:unknown published? publish:unknown bury term shrink")
 	run(t, func(s *stage, d *Delivery) { often(s, d); s.excused = 1 }, plain,
 		"begin:granted published? login finish:succeeded published? publish:succeeded ack shrink")
 }
@@ -603,8 +571,8 @@ func TestBreakerStopsTaking(t *testing.T) {
 		if logins := strings.Count(s.happened(), "login"); logins < breakerThreshold || logins > 20 {
 			t.Errorf("%d calls", logins)
 		}
-		if s.GatewayDown() == 0 {
-			t.Error("the breaker is closed")
+		if d, err := s.GatewayDown(); d == 0 || !errors.Is(err, ErrNotStarted) {
+			t.Errorf("the breaker is closed, or does not tell why it is open: %v", err)
 		}
 		down.Store(false)
 		time.Sleep(time.Minute)

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -21,7 +22,8 @@ const (
 // readiness is one thing that must work before jobs can be done.
 type readiness struct {
 	Name string
-	Err  error // nil: it works
+	Err  error  // nil: it works
+	Note string // what else there is to know of it
 }
 
 // monitor is what a process shows of itself.
@@ -91,6 +93,6 @@ func (m *monitor) readyz(w http.ResponseWriter, r *http.Request) {
 			fmt.Fprintf(w, "%s: %v\n", one.Name, one.Err)
 			continue
 		}
-		fmt.Fprintf(w, "%s: ok\n", one.Name)
+		fmt.Fprintln(w, strings.TrimSuffix(one.Name+": ok; "+one.Note, "; "))
 	}
 }

@@ -16,7 +16,7 @@ func TestMonitor(t *testing.T) {
 	var broken error
 	m := &monitor{
 		Ready: func(context.Context) []readiness {
-			return []readiness{{"nats", nil}, {"redis", broken}}
+			return []readiness{{Name: "nats"}, {Name: "redis", Err: broken}}
 		},
 		Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
 	}

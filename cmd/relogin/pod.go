@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -67,10 +68,17 @@ func (p *pod) connect(ctx context.Context) (err error) {
 	if p.queue, err = queue.Open(ctx, p.nats, config); err != nil {
 		return err
 	}
-	if p.cache, err = p.openCache(ctx); err != nil {
+	options := p.workerOptions()
+	var trust *queue.Trust
+	if !p.untrusted {
+		if trust, err = queue.OpenTrust(ctx, p.nats, s.NATS.Namespace, s.Streams.Replicas); err != nil {
+			return err
+		}
+		options.Pauses = trust
+	}
+	if p.cache, err = p.openCache(ctx, trust); err != nil {
 		return err
 	}
-	options := p.workerOptions()
 	options.Freshness = config.DuplicateWindow / 2
 	p.worker = worker.New(p.queue, p.cache, p.gateway, options)
 	p.registry.MustRegister(podCollector{p})
@@ -79,7 +87,8 @@ func (p *pod) connect(ctx context.Context) (err error) {
 	return nil
 }
 
-func (p *pod) openCache(ctx context.Context) (*cache.Client, error) {
+// openCache connects to Redis. Without trust every Redis server is trusted.
+func (p *pod) openCache(ctx context.Context, trust *queue.Trust) (*cache.Client, error) {
 	s := p.s
 	options := cache.Options{
 		URL: s.Redis.URL, SentinelMaster: s.Redis.SentinelMaster, Namespace: s.NATS.Namespace, Pod: s.Pipeline.Pod,
@@ -87,11 +96,7 @@ func (p *pod) openCache(ctx context.Context) (*cache.Client, error) {
 		JobMemory: s.Streams.JobMemory, EventMaxAge: s.Streams.EventMaxAge,
 		DailyPrompts: s.Pipeline.DailyPrompts, GatewayRate: s.Pipeline.GatewayRate, Logger: p.log,
 	}
-	if !p.untrusted {
-		trust, err := queue.OpenTrust(ctx, p.nats, s.NATS.Namespace, s.Streams.Replicas)
-		if err != nil {
-			return nil, err
-		}
+	if trust != nil {
 		options.Trust = trust
 	}
 	return cache.Open(ctx, options)
@@ -145,22 +150,41 @@ func (p *pod) watchMonitor(ctx context.Context) error {
 // ready tells whether the pod takes jobs, and if not, why.
 func (p *pod) ready(ctx, stopping context.Context) []readiness {
 	if stopping.Err() != nil {
-		return []readiness{{"worker", errors.New("stopping")}}
+		return []readiness{{Name: "worker", Err: errors.New("stopping")}}
 	}
 	if !p.connected.Load() {
-		return []readiness{{"worker", errors.New("waiting for its servers: see the log")}}
+		return []readiness{{Name: "worker", Err: errors.New("waiting for its servers: see the log")}}
 	}
-	all := []readiness{{"nats", nil}, {"redis", p.cache.Ping(ctx)}, {"locks", nil}, {"gateway", nil}}
+	all := []readiness{{Name: "nats"}, {Name: "redis", Err: p.cache.Ping(ctx)}, {Name: "locks"}, {Name: "gateway"}}
 	if status := p.nats.Status(); status != nats.CONNECTED {
 		all[0].Err = fmt.Errorf("connection is %v", status)
 	}
 	if d := p.cache.Stats().SuspendedFor; d > 0 {
 		all[2].Err = fmt.Errorf("redis may have lost some: no confirmation starts for %v", d.Round(time.Second))
 	}
-	if d := p.worker.GatewayDown(); d > 0 {
-		all[3].Err = fmt.Errorf("it fails: tried again in %v", d.Round(time.Second))
-	}
+	all[3].Note, all[3].Err = p.gatewayState()
 	return all
+}
+
+// gatewayState tells why no confirmation starts, or else what operators should know of
+// the gateway.
+func (p *pod) gatewayState() (note string, err error) {
+	if d, last := p.worker.GatewayDown(); d > 0 {
+		return "", fmt.Errorf("it fails, and is tried again in %v: %w", d.Round(time.Second), last)
+	}
+	paused, otherwise := p.worker.Paused()
+	if len(paused) == 0 {
+		return "", nil
+	}
+	var tenants []string
+	for _, one := range paused {
+		tenants = append(tenants, fmt.Sprintf("%s since %s (%v)", one.Tenant, one.Since.UTC().Format(time.RFC3339), one.Err))
+	}
+	note = "it refuses the credentials of " + strings.Join(tenants, ", ") + ": replace them"
+	if !otherwise {
+		return "", errors.New(note + "; it has accepted no other credential since")
+	}
+	return note, nil
 }
 
 // close ends what connect has made. What was published is on its way before the

@@ -1,0 +1,151 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"testing"
+)
+
+// watching returns a lot whose subscriptions stand at once.
+func watching() *lot {
+	return &lot{
+		watch:    func(context.Context, string, func(), func()) (func(), error) { return func() {}, nil },
+		accounts: map[string]*watched{},
+	}
+}
+
+func (l *lot) mustEnter(tb testing.TB, tenant string) *waiter {
+	tb.Helper()
+	w, err := l.enter(tb.Context(), "a", tenant)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return w
+}
+
+// awake returns those of the waiters that were woken, and takes their wake-ups.
+func awake(waiters ...*waiter) (numbers string) {
+	for i, w := range waiters {
+		select {
+		case <-w.woke:
+			numbers += fmt.Sprint(i)
+		default:
+		}
+	}
+	return numbers
+}
+
+// Waking all who wait for an account, and letting each leave, costs the same for each,
+// however many they are. Where it does not this test does not end: with a cost that grew
+// with their number, 131,072 of them took 72 s.
+func TestLeavingTheLotIsLinear(t *testing.T) {
+	l := watching()
+	all := make([]*waiter, 1<<19)
+	for i := range all {
+		all[i] = l.mustEnter(t, "t")
+	}
+	l.ended("a")
+	all[0].ask()
+	all[0].told(Shared, sharing{"T", &Result{}})
+	for _, w := range all {
+		w.leave()
+	}
+	if len(l.accounts) != 0 {
+		t.Error("the account is watched still")
+	}
+}
+
+func TestOneAsksBeforeTheOthers(t *testing.T) {
+	l := watching()
+	first, second, third, other := l.mustEnter(t, "t"), l.mustEnter(t, "t"), l.mustEnter(t, "t"), l.mustEnter(t, "other")
+	l.ended("a")
+	l.ended("a") // again, or forged
+	if got := awake(first, second, third, other); got != "03" {
+		t.Fatalf("woken: %s, want one of each tenant", got)
+	}
+	if s := first.ask(); s.token != "" {
+		t.Errorf("it knows %+v", s)
+	}
+	result := &Result{Outcome: Succeeded}
+	first.told(Shared, sharing{"T", result})
+	if got := awake(first, second, third, other); got != "12" {
+		t.Errorf("woken: %s, want the others of the tenant", got)
+	}
+	if s := second.ask(); s.token != "T" || s.result != result {
+		t.Errorf("the second one does not know the result: %+v", s)
+	}
+	if s := other.ask(); s.token != "" {
+		t.Errorf("another tenant's job is told %+v", s)
+	}
+}
+
+func TestWhatHappensWhileTheLeaderAsksIsNotMissed(t *testing.T) {
+	l := watching()
+	first, second := l.mustEnter(t, "t"), l.mustEnter(t, "t")
+	l.freed("a")
+	if got := awake(first, second); got != "0" {
+		t.Fatalf("woken: %s", got)
+	}
+	first.ask()
+	l.ended("a") // after Redis has answered, before the answer is here
+	first.told(Held, sharing{})
+	if got := awake(first, second); got == "" {
+		t.Error("nobody was woken by the end of the confirmation")
+	}
+}
+
+func TestLeaderWhoLeavesIsFollowed(t *testing.T) {
+	l := watching()
+	first, second := l.mustEnter(t, "t"), l.mustEnter(t, "other")
+	l.freed("a")
+	woken := []*waiter{first, second}
+	got := awake(woken...)
+	if len(got) != 1 {
+		t.Fatalf("woken: %s, want one", got)
+	}
+	leader := int(got[0] - '0')
+	woken[leader].leave()
+	if got := awake(woken...); got != fmt.Sprint(1-leader) {
+		t.Errorf("woken: %q, want the other one", got)
+	}
+}
+
+// Somebody else can publish what wakes jobs: a flood of that wakes one at a time.
+func TestFloodWakesOneAtATime(t *testing.T) {
+	l := watching()
+	var all []*waiter
+	for range 1000 {
+		all = append(all, l.mustEnter(t, "t"))
+	}
+	for range 10_000 {
+		l.ended("a")
+		l.freed("a")
+	}
+	if got := len(awake(all...)); got != 1 {
+		t.Errorf("%d characters: more than one was woken", got)
+	}
+}
+
+func TestNoTenantOrAccountFillsTheRoom(t *testing.T) {
+	r := newRoom(1000)
+	fill := func(tenant, account string) (n int) {
+		for ; r.enter(&Job{Tenant: tenant, WcID: account}); n++ {
+			if account == "" {
+				account = "any"
+			}
+		}
+		return n
+	}
+	if n := fill("hog", "hot"); n < 300 || n > 350 {
+		t.Errorf("an account took %d of 1,000", n)
+	}
+	for i := range 2000 {
+		r.enter(&Job{Tenant: "hog", WcID: fmt.Sprint(i)})
+	}
+	if r.tenants["hog"] != 500 {
+		t.Errorf("a tenant took %d of 1,000", r.tenants["hog"])
+	}
+	if n := fill("other", "b"); n < 150 {
+		t.Errorf("another tenant's account found room for %d jobs", n)
+	}
+}

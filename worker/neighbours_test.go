@@ -1,0 +1,205 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// An event that can't be stored holds no slot that a new confirmation needs.
+func TestEventThatIsRefusedHoldsNoSlot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage()
+		s.room = newRoom(1000)
+		s.publish = func(e *Event) error {
+			if strings.HasPrefix(e.WcID, "poison") {
+				return errors.New("the server says something that this version does not know")
+			}
+			return nil
+		}
+		stop := s.start(t)
+		for i := range 3 * s.Concurrency {
+			s.send(fmt.Sprint("poison-", i))
+		}
+		time.Sleep(time.Minute)
+		for i := range 10 {
+			s.send(fmt.Sprint("good-", i))
+		}
+		time.Sleep(2 * time.Second)
+		if got := s.ended(Succeeded); len(got) != 10 {
+			t.Errorf("ended: %v", got)
+		}
+		stop()
+	})
+}
+
+// One shard of the store fails: only the accounts there wait, without slots.
+func TestAccountsThatCantBeAskedForHoldNoSlot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage()
+		s.room = newRoom(1000)
+		s.begin = func(a Ask) (Answer, error) {
+			if strings.HasPrefix(a.WcID, "lost") {
+				return Answer{}, errors.New("TRYAGAIN")
+			}
+			return Answer{State: Granted, Now: time.Now()}, nil
+		}
+		stop := s.start(t)
+		for i := range 3 * s.Concurrency {
+			s.send(fmt.Sprint("lost-", i))
+		}
+		time.Sleep(time.Minute)
+		for i := range 10 {
+			s.send(fmt.Sprint("good-", i))
+		}
+		time.Sleep(3 * time.Second)
+		if got := s.ended(Succeeded); len(got) != 10 {
+			t.Errorf("ended: %v", got)
+		}
+		stop()
+	})
+}
+
+// While all fails jobs are taken one by one, to see when it works again.
+func TestTakesFewJobsWhileTheStoreIsDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage()
+		s.Concurrency, s.slots, s.room = 64, newSlots(64), newRoom(1000)
+		s.deliver = make(chan *Delivery, 1000)
+		down := true
+		s.begin = func(Ask) (Answer, error) {
+			if down {
+				return Answer{}, errors.New("connection refused")
+			}
+			return Answer{State: Granted, Now: time.Now()}, nil
+		}
+		stop := s.start(t)
+		s.send("first")
+		time.Sleep(2 * time.Second)
+		for i := range 500 {
+			s.send(fmt.Sprint(i))
+		}
+		time.Sleep(10 * time.Second)
+		if taken := 500 - len(s.deliver); taken > 90 {
+			t.Errorf("%d jobs were taken within 10 s", taken)
+		}
+		down = false
+		time.Sleep(30 * time.Second)
+		if got := s.ended(Succeeded); len(got) != 501 {
+			t.Errorf("%d of 501 ended", len(got))
+		}
+		stop()
+	})
+}
+
+func TestUnsendableEventIsShortenedStepByStep(t *testing.T) {
+	var sent []string
+	s := run(t, func(s *stage, _ *Delivery) {
+		s.login = func(_ context.Context, j *Job, mayStart func() error) (Reply, error) {
+			return Reply{Outcome: Succeeded, Login: &Login{WID: "w1", NickName: "n", Token: "t", Data: "d"}}, mayStart()
+		}
+		s.publish = func(e *Event) error {
+			sent = append(sent, fmt.Sprintf("%s%s%s%d", e.Login.Token, e.Login.Data, e.Login.NickName, len(e.Labels)))
+			if len(e.Labels) > 0 {
+				return fmt.Errorf("publish event: %w", ErrUnsendable)
+			}
+			return nil
+		}
+	}, `{"wcId":"a","id":"j","labels":{"k":"v"}}`,
+		"begin:granted login finish:succeeded publish:succeeded publish:succeeded publish:succeeded publish:succeeded ack shrink")
+	if want := []string{"tdn1", "n1", "1", "0"}; !slices.Equal(sent, want) {
+		t.Errorf("sent %q, want %q", sent, want)
+	}
+	if e := s.events[0]; e.Login.WID != "w1" || !strings.Contains(e.Message, "left out") {
+		t.Errorf("event %+v", e)
+	}
+}
+
+func TestUnburiableStaysInTheQueue(t *testing.T) {
+	run(t, func(s *stage, _ *Delivery) {
+		s.publish = func(*Event) error { return ErrUnsendable }
+		s.bury = ErrUnburiable
+	}, plain, "begin:granted login finish:succeeded publish:succeeded bury excuse back")
+}
+
+// The same id is welcome again once the job is mended: the store knows nothing of it, and
+// its event is another one.
+func TestMendedJobHasAnEventOfItsOwn(t *testing.T) {
+	first := run(t, nil, `{"wcId":"a","id":"j","type":"x"}`, "publish:invalid bury term")
+	again := run(t, func(_ *stage, d *Delivery) { d.Sequence = 2 }, `{"wcId":"a","id":"j","type":"x"}`, "publish:invalid bury term")
+	mended := run(t, func(_ *stage, d *Delivery) { d.Sequence = 3 }, plain, "begin:granted login finish:succeeded publish:succeeded ack shrink")
+	ids := []string{first.events[0].ID, again.events[0].ID, mended.events[0].ID}
+	if ids[0] == ids[1] || ids[1] == ids[2] || ids[0] == ids[2] {
+		t.Errorf("ids %v: want three", ids)
+	}
+	if mended.events[0].ID != (&Job{WcID: "a", ID: "j"}).EventID() {
+		t.Errorf("the mended job's event has the id %s", ids[2])
+	}
+}
+
+// A stream that was made anew gives out its first number again.
+func TestJobsOfAStreamThatWasMadeAnew(t *testing.T) {
+	var asked []Ask
+	ask := func(stored time.Time) *stage {
+		return run(t, func(s *stage, d *Delivery) {
+			d.StoredAt = stored
+			s.begin = func(a Ask) (Answer, error) {
+				asked = append(asked, a)
+				return Answer{State: Granted, Now: time.Now()}, nil
+			}
+		}, `{"wcId":"a"}`, "begin:granted login finish:succeeded publish:succeeded ack shrink")
+	}
+	first, second := ask(noon), ask(noon.Add(time.Hour))
+	if asked[0].JobID == asked[1].JobID || first.events[0].ID == second.events[0].ID {
+		t.Errorf("%q and %q are one job", asked[0].JobID, asked[1].JobID)
+	}
+	for _, s := range []*stage{first, second} {
+		if id := s.events[0].JobID; id != "JOBS-1" {
+			t.Errorf("its id is %q", id)
+		}
+	}
+}
+
+// A redelivery of such a job, and those that share its confirmation, know it by its id.
+func TestSharedWithAJobWithoutAnIDOfItsOwn(t *testing.T) {
+	by := "JOBS-1" + recordMark + "abc"
+	shared := Answer{State: Shared, By: by, Token: "T", Result: &Result{Outcome: Succeeded, FinishedAt: noon}}
+	s := run(t, func(s *stage, _ *Delivery) { s.begin = answers(shared) }, plain, "begin:shared finish:succeeded publish:succeeded ack shrink")
+	if got := s.events[0].SharedWith; got != "JOBS-1" {
+		t.Errorf("shared with %q", got)
+	}
+}
+
+// What the store proves need not be looked for, however long the job has waited.
+func TestNoLookWhereTheStoreProvesThatItIsTheFirst(t *testing.T) {
+	slow := func(s *stage, d *Delivery) {
+		s.first = true
+		s.login = func(_ context.Context, _ *Job, mayStart func() error) (Reply, error) {
+			err := mayStart()
+			time.Sleep(4 * time.Minute)
+			return Reply{Outcome: Succeeded, Login: &Login{WID: "w1"}}, err
+		}
+	}
+	run(t, slow, plain, "begin:granted login finish:succeeded publish:succeeded ack shrink")
+	run(t, func(s *stage, d *Delivery) { slow(s, d); d.Attempts = 2 }, plain,
+		"begin:granted published? login finish:succeeded publish:succeeded ack shrink")
+	shared := Answer{State: Shared, By: "other", Token: "T", Result: &Result{Outcome: Succeeded, FinishedAt: noon}}
+	held := Answer{State: Held, Wait: 3 * time.Minute}
+	s := run(t, func(s *stage, _ *Delivery) {
+		s.first = true
+		s.begin = answers(held, held, shared)
+	}, plain, "begin:held begin:held begin:shared finish:succeeded publish:succeeded ack shrink unwatch")
+	if s.conclusion.Sole.IsZero() {
+		t.Error("the store was not told until when this delivery was the only one")
+	}
+	shared.Known = true
+	run(t, func(s *stage, _ *Delivery) {
+		s.first = true
+		s.begin = answers(shared)
+	}, plain, "begin:shared finish:succeeded published? publish:succeeded ack shrink")
+}

@@ -1,0 +1,92 @@
+package worker
+
+import (
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	tellAgain = time.Minute // between two lines about the same outage
+	totalFrom = time.Second // without a success, and something fails for all
+)
+
+// outage tells people of something that many jobs need: one line when it starts to fail,
+// at most one a minute while it does, and one when it works again. Each job's own
+// failures are logged for debugging alone. The zero value of the counters is an outage
+// that is not there.
+type outage struct {
+	log   *slog.Logger
+	fails string // is logged when it fails: what that means, and what to do
+	works string // is logged when it works again
+
+	failing atomic.Bool // since is set; read without the lock where all works
+	mu      sync.Mutex
+	since   time.Time // the first failure after the last success
+	logged  time.Time // the last line
+	told    bool      // that it fails
+	count   int       // failures since the last line
+}
+
+// failed notes a failure.
+func (o *outage) failed(err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	now := time.Now()
+	if o.since.IsZero() {
+		o.since = now
+		o.failing.Store(true)
+	}
+	o.count++
+	if !o.logged.IsZero() && now.Sub(o.logged) < tellAgain {
+		return
+	}
+	o.log.Warn(o.fails, "error", err, "failures", o.count, "for", now.Sub(o.since).Round(time.Second))
+	o.logged, o.told, o.count = now, true, 0
+}
+
+// worked notes a success.
+func (o *outage) worked() {
+	if !o.failing.Load() {
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.told {
+		o.log.Info(o.works, "after", time.Since(o.since).Round(time.Millisecond))
+	}
+	o.since, o.told = time.Time{}, false
+	o.failing.Store(false)
+}
+
+// total tells whether nothing has worked for a while.
+func (o *outage) total() bool {
+	if !o.failing.Load() {
+		return false
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return !o.since.IsZero() && time.Since(o.since) >= totalFrom
+}
+
+// outages are those that a pod tells of.
+type outages struct {
+	store, trust, events, jobs outage
+}
+
+func newOutages(log *slog.Logger) *outages {
+	return &outages{
+		store: outage{log: log, fails: "asking Redis fails: jobs wait and try again, and nothing is lost; see that Redis works",
+			works: "Redis answers again: jobs go on"},
+		trust: outage{log: log, fails: "Redis may have lost locks: no confirmation starts until the locks that it may have forgotten have ended",
+			works: "Redis is trusted again: confirmations start"},
+		events: outage{log: log, fails: "storing events fails: jobs that have ended wait and try again, and nothing is lost; see that NATS and its events stream work",
+			works: "events are stored again"},
+		jobs: outage{log: log, fails: "taking jobs fails: they stay in the queue; see that NATS and its jobs stream work",
+			works: "jobs are taken again"},
+	}
+}
+
+// total tells whether something fails for all jobs, so that taking many of them is wrong.
+func (o *outages) total() bool { return o.store.total() || o.trust.total() || o.events.total() }

@@ -1,0 +1,240 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+)
+
+var errForbidden = fmt.Errorf("%w: HTTP 403", ErrRefused)
+
+func TestRefusedGoesOnWhenTheCredentialChanges(t *testing.T) {
+	run(t, func(s *stage, _ *Delivery) {
+		ok := s.login
+		s.login = func(ctx context.Context, j *Job, mayStart func() error) (Reply, error) {
+			if !s.changed.Load() {
+				return Reply{}, errForbidden
+			}
+			return ok(ctx, j, mayStart)
+		}
+		time.AfterFunc(time.Second, func() {
+			s.changed.Store(true)
+			s.refusals.review(s.gateway.Access)
+		})
+	}, plain, "begin:granted login release begin:granted login finish:succeeded publish:succeeded ack shrink")
+}
+
+func TestRefusedUntilTheDeadlineIsUnauthorized(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage()
+		start := time.Now()
+		s.begin = func(Ask) (Answer, error) {
+			if time.Since(start) >= 10*time.Minute {
+				return Answer{State: TooLate, Now: time.Now()}, nil
+			}
+			return Answer{State: Granted, Now: time.Now()}, nil
+		}
+		s.login = func(context.Context, *Job, func() error) (Reply, error) { return Reply{}, errForbidden }
+		s.slots.tryAcquire(Normal, 1)
+		s.handle(t.Context(), t.Context(), s.job(`{"wcId":"a","id":"j","deadline":"2000-01-01T00:10:00Z"}`))
+		if len(s.events) != 1 || s.events[0].Outcome != Unauthorized {
+			t.Fatalf("events %+v", s.events)
+		}
+		if calls := strings.Count(s.happened(), "login"); calls < 3 || calls > 20 {
+			t.Errorf("%d calls in ten minutes, want a few, with pauses that grow", calls)
+		}
+	})
+}
+
+// refusing is a stage whose gateway refuses the calls for some accounts.
+func refusing(refused func(wcID string) bool) (*stage, *sync.Map) {
+	s, asked := newStage(), &sync.Map{}
+	s.Concurrency, s.slots, s.room = 64, newSlots(64), newRoom(1000)
+	ok := s.login
+	s.login = func(ctx context.Context, j *Job, mayStart func() error) (Reply, error) {
+		n, _ := asked.LoadOrStore(j.WcID, new(int))
+		*n.(*int)++
+		if refused(j.WcID) {
+			return Reply{}, errForbidden
+		}
+		return ok(ctx, j, mayStart)
+	}
+	return s, asked
+}
+
+func calls(asked *sync.Map) (n int) {
+	asked.Range(func(_, count any) bool { n += *count.(*int); return true })
+	return n
+}
+
+// start runs the worker until stop is called.
+func (s *stage) start(t *testing.T) (stop func()) {
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- s.Run(ctx) }()
+	return func() { cancel(); <-done }
+}
+
+func (s *stage) send(accounts ...string) {
+	for _, wcID := range accounts {
+		s.deliver <- s.job(fmt.Sprintf(`{"wcId":%q,"id":"j"}`, wcID))
+	}
+}
+
+func (s *stage) ended(o Outcome) (accounts []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, e := range s.events {
+		if e.Outcome == o {
+			accounts = append(accounts, e.WcID)
+		}
+	}
+	slices.Sort(accounts)
+	return accounts
+}
+
+func TestOneRefusedAccountDoesNotPauseItsTenant(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := refusing(func(wcID string) bool { return strings.HasPrefix(wcID, "bad") })
+		stop := s.start(t)
+		for i := range 10 {
+			s.send("bad-1", "bad-2", fmt.Sprintf("good-%d", i))
+			time.Sleep(time.Second)
+		}
+		if got := s.ended(Succeeded); len(got) != 10 {
+			t.Errorf("ended well: %v", got)
+		}
+		if paused, _ := s.Paused(); len(paused) > 0 {
+			t.Errorf("paused: %v", paused)
+		}
+		stop()
+	})
+}
+
+func TestRefusedAccountsInARowPauseTheTenant(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		revoked := true
+		s, asked := refusing(func(string) bool { return revoked })
+		stop := s.start(t)
+		s.send("a", "b", "c")
+		time.Sleep(100 * time.Millisecond)
+		for i := range 20 {
+			s.send(fmt.Sprint(i))
+		}
+		time.Sleep(10 * time.Minute)
+		paused, otherwise := s.Paused()
+		if len(paused) != 1 || paused[0].Tenant != "default" || !errors.Is(paused[0].Err, ErrRefused) || otherwise {
+			t.Fatalf("paused: %+v, otherwise %v", paused, otherwise)
+		}
+		if n := calls(asked); n < 3+8 || n > 3+11 {
+			t.Errorf("%d calls in ten minutes, want 3 and one a minute", n)
+		}
+		if n := testutil.ToFloat64(s.metrics.tenantRefused.WithLabelValues("default")); n != 1 {
+			t.Errorf("the metric says %v", n)
+		}
+		revoked = false
+		time.Sleep(61 * time.Second)
+		if got := s.ended(Succeeded); len(got) != 23 {
+			t.Errorf("%d of 23 jobs ended once the credential worked again", len(got))
+		}
+		if paused, _ := s.Paused(); len(paused) > 0 {
+			t.Errorf("paused still: %v", paused)
+		}
+		stop()
+	})
+}
+
+func TestPausedTenantGoesOnWhenTheCredentialChanges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := refusing(func(string) bool { return false })
+		ok := s.login
+		s.login = func(ctx context.Context, j *Job, mayStart func() error) (Reply, error) {
+			if !s.changed.Load() {
+				return Reply{}, errForbidden
+			}
+			return ok(ctx, j, mayStart)
+		}
+		stop := s.start(t)
+		s.send("a", "b", "c", "d", "e")
+		time.Sleep(10 * time.Second)
+		s.changed.Store(true)
+		time.Sleep(2 * time.Second)
+		if got := s.ended(Succeeded); len(got) != 5 {
+			t.Errorf("ended %v", got)
+		}
+		stop()
+	})
+}
+
+// board is where the pods of a test share their pauses.
+type board struct {
+	mu       sync.Mutex
+	trials   map[Credential]uint64
+	revision uint64
+}
+
+func (b *board) LoadPauses(context.Context) (map[Credential]uint64, uint64, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return maps.Clone(b.trials), b.revision, nil
+}
+
+func (b *board) StorePauses(_ context.Context, trials map[Credential]uint64, revision uint64) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if revision != b.revision {
+		return ErrConflict
+	}
+	b.trials, b.revision = maps.Clone(trials), revision+1
+	return nil
+}
+
+func TestPodsSharePauses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shared := &board{}
+		revoked := true
+		var pods []*stage
+		var counts []*sync.Map
+		var stops []func()
+		for range 3 {
+			s, asked := refusing(func(string) bool { return revoked })
+			s.refusals.pauses = shared
+			pods, counts, stops = append(pods, s), append(counts, asked), append(stops, s.start(t))
+		}
+		pods[0].send("a", "b", "c")
+		time.Sleep(10 * time.Second)
+		for i, s := range pods {
+			s.send(fmt.Sprintf("x-%d", i), fmt.Sprintf("y-%d", i))
+		}
+		time.Sleep(10 * time.Minute)
+		total := 0
+		for _, asked := range counts {
+			total += calls(asked)
+		}
+		if total < 3+8 || total > 3+11 {
+			t.Errorf("%d calls of three pods in ten minutes, want 3 and one a minute", total)
+		}
+		revoked = false
+		time.Sleep(70 * time.Second)
+		for i, s := range pods {
+			if got := s.ended(Succeeded); len(got) < 2 {
+				t.Errorf("pod %d ended %v once the credential worked again", i, got)
+			}
+		}
+		for _, stop := range stops {
+			stop()
+		}
+		if len(shared.trials) != 0 {
+			t.Errorf("left: %v", shared.trials)
+		}
+	})
+}
