@@ -7,33 +7,41 @@ deadline = tonumber(deadline)
 
 local function int(n) return string.format('%.0f', n) end
 
+-- The job's own record.
+local kind, at, rest
+if record and record ~= '1' then
+  local start
+  kind, at, start = string.match(record, '^(%a+):(%-?%d+):()')
+  rest = string.sub(record, start)
+end
+local took = kind == 'took'
+local known = took or kind == 'done' -- another delivery has concluded the job
+
 -- The order of the fields is that of parseAnswer in codec.go.
 local function answer(state, a)
   a = a or {}
   return {state, int(now), a.token or '', a.own and '1' or '', a.by or '', a.pod or '',
-    int(a.wait or 0), a.result or '', a.since or '0', int(a.retry or 0), a.reason or ''}
+    int(a.wait or 0), a.result or '', a.since or '0', int(a.retry or 0), a.reason or '', known and '1' or ''}
 end
 
 if forgotten then
   return answer('forgotten')
 end
-
--- The job's own record.
-local kind, at, rest
 if record == '1' then
   return answer('ended')
-elseif record then
-  local start
-  kind, at, start = string.match(record, '^(%a+):(%-?%d+):()')
-  rest = string.sub(record, start)
-end
-if kind == 'done' then
+elseif kind == 'done' then
   return answer('done', {result = rest, since = at})
 end
 
 local function readLast()
-  local f = call('HMGET', lastKey, 'token', 'job', 'at', 'result')
-  return f[1] and {token = f[1], job = f[2], at = tonumber(f[3]), result = f[4]}
+  local f = call('HMGET', lastKey, 'token', 'job', 'at')
+  return f[1] and {token = f[1], job = f[2], at = tonumber(f[3])}
+end
+
+-- The result is large: it is read when it is wanted.
+local function shared(last)
+  local result = last.token ~= have and call('HMGET', lastKey, 'result')[1]
+  return answer('shared', {token = last.token, by = last.job, result = result or ''})
 end
 
 -- What the asking process was granted before and did not use.
@@ -62,21 +70,24 @@ if kind == 'open' then
 end
 
 -- Others' confirmations: the one that this job waited for, and the one that is open.
-local last = (kind == 'waits' or lock) and readLast()
-if last and kind == 'waits' and (last.token == rest or last.at >= tonumber(at)) then
-  return answer('shared', {result = last.result, by = last.job})
+local waits = kind == 'waits' or took
+local last = (waits or lock) and readLast()
+if last and waits and (last.token == rest or last.at >= tonumber(at)) then
+  return shared(last)
 end
 if lock then
   if last and last.token == lock.token then
-    return answer('shared', {result = last.result, by = last.job})
+    return shared(last)
   elseif deadline and now >= deadline then
     return answer('too_late')
   end
-  if kind ~= 'waits' or rest ~= lock.token then
-    local since = kind == 'waits' and at or int(now)
+  if kind == 'waits' and rest == lock.token then
+    return held()
+  elseif not took then
+    local since = waits and at or int(now)
     call('SET', jobKey, 'waits:' .. since .. ':' .. lock.token, 'PX', waitFor)
-    call('SET', waitingKey, '1', 'PX', waitFor)
   end
+  call('SET', waitingKey, '1', 'PX', waitFor)
   return held()
 end
 
@@ -103,4 +114,4 @@ if dailyPrompts > 0 then
   call('LTRIM', promptsKey, -dailyPrompts, -1)
   call('PEXPIRE', promptsKey, day)
 end
-return clock[1] .. '.' .. clock[2]
+return clock[1] .. '.' .. clock[2] .. (took and ' known' or '')

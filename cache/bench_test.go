@@ -129,7 +129,7 @@ func BenchmarkParseGrant(b *testing.B) {
 }
 
 func BenchmarkParseHeld(b *testing.B) {
-	benchmarkAnswer(b, []any{"held", "1700000000123", "1#1", "", "j", "pod-a", "306020", "", "0", "0", ""})
+	benchmarkAnswer(b, []any{"held", "1700000000123", "1#1", "", "j", "pod-a", "306020", "", "0", "0", "", ""})
 }
 
 func benchmarkAnswer(b *testing.B, reply any) {

@@ -21,7 +21,7 @@ func parseAnswer(reply any) (worker.Answer, error) {
 	if granted, ok := reply.(string); ok {
 		return parseGrant(granted)
 	}
-	f, err := replyFields(reply, 11)
+	f, err := replyFields(reply, 12)
 	if err != nil {
 		return worker.Answer{}, err
 	}
@@ -34,7 +34,7 @@ func parseAnswer(reply any) (worker.Answer, error) {
 	a := worker.Answer{
 		State: worker.State(f[0]), Now: time.UnixMilli(times[0]),
 		Token: f[2], Own: f[3] != "", By: f[4], Pod: f[5],
-		Wait: time.Duration(times[1]) * time.Millisecond, Reason: f[10],
+		Wait: time.Duration(times[1]) * time.Millisecond, Reason: f[10], Known: f[11] != "",
 	}
 	if times[2] != 0 {
 		a.Since = time.UnixMilli(times[2])
@@ -48,15 +48,17 @@ func parseAnswer(reply any) (worker.Answer, error) {
 	return a, err
 }
 
-// parseGrant reads seconds.microseconds, not padded.
+// parseGrant reads seconds.microseconds, not padded, and then " known" where another
+// delivery has concluded the job.
 func parseGrant(reply string) (worker.Answer, error) {
-	seconds, micros, _ := strings.Cut(reply, ".")
+	at, known := strings.CutSuffix(reply, " known")
+	seconds, micros, _ := strings.Cut(at, ".")
 	s, err := strconv.ParseInt(seconds, 10, 64)
 	us, errMicros := strconv.ParseInt(micros, 10, 64)
 	if err = cmp.Or(err, errMicros); err != nil {
 		return worker.Answer{}, fmt.Errorf("read reply: %w", err)
 	}
-	return worker.Answer{State: worker.Granted, Now: time.UnixMilli(s*1000 + us/1000)}, nil
+	return worker.Answer{State: worker.Granted, Now: time.UnixMilli(s*1000 + us/1000), Known: known}, nil
 }
 
 // replyFields returns the n strings of which the reply consists.

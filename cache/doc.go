@@ -13,6 +13,8 @@
 //	                                 n: the bytes that follow; prompted: when it was counted, if it was
 //	<ns>:{<account>}:job:<job>       the job's record, one of
 //	    waits:<since>:<token>          was answered Held by that token; lease + 1 min
+//	    took:<since>:<token>           has ended with the outcome of that confirmation, or of a
+//	                                   later one, whose result is in last; [Options.EventMaxAge]
 //	    open:<stored at>:<token>       was granted, may have prompted; [Options.EventMaxAge]
 //	    done:<stored at>:<result>      has ended, msgpack; [Options.EventMaxAge]
 //	    1                              the mark: its event is stored; [Options.JobMemory]
@@ -37,17 +39,22 @@
 //
 //	record    lock                       otherwise                         answer
 //	mark      any                                                          Ended
-//	done      any                                                          Done
+//	done      any                                                          Done, Known
 //	open(T)   T                                                            Held, Own
 //	open(T)   another, or none                                             InDoubt
 //	waits(T)  any                        last is T's, or is not older      Shared
-//	                                     than the wait; same tenant
+//	or took                              than since; same tenant
 //	any       T, and last is T's (kept)  same tenant                       Shared
 //	any       held                       the deadline has passed           TooLate
-//	any       held                                                         Held; writes waits, waiting once a lock
+//	any       held                                                         Held; writes waits, unless took,
+//	                                                                       and waiting, once a lock
 //	any       free                       less than MinConfirmTime is left  TooLate
 //	any       free                       cool, or the daily budget is used Cooling
 //	any       free                                                         Granted; writes lock, open, prompts
+//
+// Whatever is answered to a job whose record is took is Known too: another delivery has
+// concluded it, whose event may be stored. The result of a confirmation is sent with
+// Shared, but not to who says that it has it ([worker.Ask].Have).
 //
 // A job that waits shares any confirmation that ended since it was told to wait, not
 // only the one that it was told about: a grant may be released unused, and the next one
@@ -66,17 +73,20 @@
 //	mark              nothing; [worker.ErrEnded]
 //	open(T), T not    nothing; [worker.ErrSuperseded]
 //	the token's
+//	waits, took,      with another job's outcome and no token: stores took, with since as it
+//	none              was, or now and that confirmation's token; nothing where it was took
 //	open(token),      stores done; sets cool; and by the lock:
-//	waits, none         the token's: writes last when somebody waits or Keep; frees it unless Keep
-//	                    another's: [worker.ErrLeaseLost]
+//	waits, took,        the token's: writes last when somebody waits or Keep; frees it unless Keep
+//	none                another's: [worker.ErrLeaseLost]
 //	                    none: [worker.ErrLeaseLost]; writes last when somebody waits, none is
 //	                    there, and the outcome is not unknown
 //
 // Without a record the answer is [worker.ErrLeaseLost] also when the lock is the token's:
 // another delivery may have ended the job, and its mark expired. Without a token only the
-// first column counts. Finishing again with the same arguments
-// returns the same result and no error. A conclusion of a job in doubt passes the
-// token that was lost, and so gets ErrLeaseLost beside its result: expected there. Its
+// first column counts. The answer is First where the record was open(token), and the lock
+// still the token's, or, without a token, where it was waits, since before
+// [worker.Conclusion].Sole. Finishing again with the same arguments returns the same
+// result and no error. A conclusion of a job in doubt passes the token that was lost, and so gets ErrLeaseLost beside its result: expected there. Its
 // unknown is not shared, since the account is free and those who wait may ask the person.
 //
 // # Servers that lost data

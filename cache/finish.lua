@@ -1,10 +1,11 @@
--- Remembers how a job ended: see the state table in doc.go. It returns what it did, or
--- the record of a job that has ended before.
+-- Remembers how a job ended: see the state table in doc.go. It returns what it did, first
+-- where no other delivery can have ended the job, or the record of one that has.
 local lockKey, jobKey, waitingKey, lastKey, coolKey = unpack(KEYS)
 -- holder is how the token's lock begins, empty without a token; open is the token's
 -- record; flags has a k when the lock stays, an a when nobody shares a late result, and
--- a c when there is a cool-down, and is left out when it would be empty.
-local holder, open, done, flags, cooldown, reason = unpack(ARGV)
+-- a c when there is a cool-down. sole is for a job without a token: see take.lua. What
+-- would be empty is left out at the end.
+local holder, open, done, flags, cooldown, reason, sole = unpack(ARGV)
 local call = redis.call
 
 local record, lock = call('GET', jobKey), call('GET', lockKey)
@@ -14,26 +15,28 @@ local ours = lock and holder ~= '' and string.sub(lock, 1, #holder) == holder
 if record == open and ours and not flags and call('EXISTS', waitingKey) == 0 then
   call('SET', jobKey, done, 'PX', keep)
   call('DEL', lockKey)
-  return 'stored'
+  return 'first'
 end
 flags = flags or ''
 local function flagged(flag) return string.find(flags, flag, 1, true) end
-local function split(record) return string.match(record, '^(%a+):%-?%d+:(.*)$') end
-local _, token = split(open)
+local function split(record) return string.match(record, '^(%a+):(%-?%d+):(.*)$') end
+local _, _, token = split(open)
+local first
 
 if record == '1' then
   return 'ended'
 elseif record then
-  local kind, rest = split(record)
+  local kind, at, rest = split(record)
   if kind == 'done' then
     return record
   elseif kind == 'open' and rest ~= token then
     return 'superseded'
   end
+  first = kind == 'open' or kind == 'waits' and sole and tonumber(at) < tonumber(sole)
 end
 call('SET', jobKey, done, 'PX', keep)
 if token == '' then
-  return 'stored'
+  return first and 'first' or 'stored'
 end
 if flagged('c') then
   call('SET', coolKey, reason, 'PX', cooldown)
@@ -42,7 +45,7 @@ end
 local function writeLast()
   local clock = call('TIME')
   local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
-  local _, result = split(done)
+  local _, _, result = split(done)
   call('DEL', lastKey)
   call('HSET', lastKey, 'token', token, 'job', string.match(jobKey, '^[^}]*}:job:(.*)$'),
     'at', string.format('%.0f', now), 'result', result)
@@ -55,7 +58,7 @@ if ours then
   if waiting or stays then writeLast() end
   if not stays then call('DEL', lockKey) end
   -- Without a record another delivery may have ended the job, and its mark expired.
-  return record and 'stored' or 'lost'
+  return first and 'first' or record and 'stored' or 'lost'
 end
 if not lock and waiting and not flagged('a') and call('EXISTS', lastKey) == 0 then
   writeLast()

@@ -108,7 +108,7 @@ type linearCall struct {
 type linearReply struct {
 	lost   bool // nobody knows what came of it
 	answer worker.Answer
-	result worker.Result
+	ended  worker.Finished
 	err    error
 	waited bool
 }
@@ -218,7 +218,7 @@ func describe(in linearCall, out linearReply) string {
 		return fmt.Sprintf("Begin(%s %s %s) = %v %+v", in.ask.JobID, in.ask.Tenant, in.ask.Token, out.lost, out.answer)
 	case in.end != nil:
 		return fmt.Sprintf("Finish(%s %s keep %v cool %v %s) = %v %s %v", in.end.JobID, in.end.Token, in.end.Keep, in.end.Cooldown,
-			in.end.Result.Code, out.lost, out.result.Code, out.err)
+			in.end.Result.Code, out.lost, out.ended.Result.Code, out.err)
 	}
 	return fmt.Sprintf("Release(%s) = %v %v", in.release.Token, out.lost, out.waited)
 }
@@ -335,7 +335,7 @@ func (s *linearState) worlds(now moment, a *worker.Ask) (all []*linearState) {
 		}
 		// Whether the last confirmation ended before the job was told to wait.
 		last, job := w.model.last[a.Tenant], w.model.jobs[a.JobID]
-		if job.kind == "waits" && last.at.from < job.since.to && last.at.to >= job.since.from {
+		if (job.kind == "waits" || job.kind == "took") && last.at.from < job.since.to && last.at.to >= job.since.from {
 			before := &linearState{model: w.model.clone(), now: w.now, lost: s.lost}
 			last.at.from, last.at.to = min(last.at.from, job.since.from-1), job.since.from-1
 			before.model.last[a.Tenant] = last
@@ -354,8 +354,8 @@ func (s *linearState) does(now moment, in linearCall, out linearReply) bool {
 		want := s.model.begin(now, *in.ask)
 		return out.lost || s.fits(moment{in.from, in.to}, want, out.answer)
 	case in.end != nil:
-		result, err := s.model.finish(now, *in.end)
-		return out.lost || err == out.err && diff.Equal(result, out.result)
+		ended, err := s.model.finish(now, *in.end)
+		return out.lost || err == out.err && diff.Equal(ended, out.ended)
 	}
 	waited := s.model.release(*in.release)
 	return out.lost || waited == out.waited
@@ -418,7 +418,7 @@ func (w *linearWorker) finish(end worker.Conclusion) {
 		defer cancel()
 		finished, err := w.client.Finish(ctx, end)
 		known := err == nil || err == worker.ErrLeaseLost || err == worker.ErrEnded || err == worker.ErrSuperseded
-		return linearReply{lost: !known, result: finished.Result, err: err}
+		return linearReply{lost: !known, ended: finished, err: err}
 	})
 }
 
@@ -455,7 +455,10 @@ func (w *linearWorker) work(next *atomic.Int64) {
 			w.finish(end)
 			return
 		case worker.Shared:
-			end.Token = ""
+			end.Token, end.Shared, end.Result.SharedWith = "", reply.answer.Token, reply.answer.By
+			if rand.IntN(2) == 0 {
+				end.Sole = time.UnixMilli(math.MaxInt64 / 4)
+			}
 			w.finish(end)
 			return
 		default:

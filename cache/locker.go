@@ -75,8 +75,11 @@ func (c *Client) beginCall(a worker.Ask, mark string) *call {
 		writeInt(&one.buf, a.Deadline.UnixMilli())
 	}
 	one.argEnds()
-	if mark != "" {
+	if mark != "" || a.Have != "" {
 		one.arg(mark)
+	}
+	if a.Have != "" {
+		one.arg(a.Have)
 	}
 	return one
 }
@@ -84,6 +87,21 @@ func (c *Client) beginCall(a worker.Ask, mark string) *call {
 // Finish remembers how the job ended, and returns the result that counts: see the
 // package's table. The cool-down runs from now.
 func (c *Client) Finish(ctx context.Context, end worker.Conclusion) (worker.Finished, error) {
+	one, err := c.finishCall(&end)
+	if err != nil {
+		return worker.Finished{}, fmt.Errorf("finish job: %w", err)
+	}
+	reply, err := c.run(ctx, one)
+	if err != nil {
+		return worker.Finished{}, fmt.Errorf("finish job: %w", err)
+	}
+	return finished(reply, end.Result)
+}
+
+func (c *Client) finishCall(end *worker.Conclusion) (*call, error) {
+	if end.Result.SharedWith != "" && end.Token == "" {
+		return c.takeCall(end), nil
+	}
 	one, k := newCall(c.scripts.finish), c.keys(end.WcID)
 	one.key(k, lockName, "")
 	one.key(k, jobName, end.JobID)
@@ -92,16 +110,19 @@ func (c *Client) Finish(ctx context.Context, end worker.Conclusion) (worker.Fini
 	if end.Cooldown > 0 {
 		one.key(k, coolName, "")
 	}
-	err := finishArgs(one, &end)
-	if err != nil {
-		return worker.Finished{}, fmt.Errorf("finish job: %w", err)
+	return one, finishArgs(one, end)
+}
+
+// takeCall is for a job that took over the outcome of another's confirmation: what it
+// stores is small.
+func (c *Client) takeCall(end *worker.Conclusion) *call {
+	one := newCall(c.scripts.take)
+	one.key(c.keys(end.WcID), jobName, end.JobID)
+	one.arg(end.Shared)
+	if !end.Sole.IsZero() {
+		one.intArg(end.Sole.UnixMilli())
 	}
-	reply, err := c.run(ctx, one)
-	if err != nil {
-		return worker.Finished{}, fmt.Errorf("finish job: %w", err)
-	}
-	result, err := finished(reply, end.Result)
-	return worker.Finished{Result: result}, err
+	return one
 }
 
 // finishArgs adds the arguments of finish.lua.
@@ -126,34 +147,41 @@ func finishArgs(one *call, end *worker.Conclusion) error {
 	if end.Cooldown > 0 {
 		flags += "c"
 	}
-	if flags != "" {
+	sole := end.Token == "" && !end.Sole.IsZero()
+	if flags != "" || sole {
 		one.arg(flags)
 	}
-	if end.Cooldown > 0 {
+	if sole {
+		one.arg()
+		one.arg()
+		one.intArg(end.Sole.UnixMilli())
+	} else if end.Cooldown > 0 {
 		one.intArg(millis(end.Cooldown))
 		one.arg(coolReason(end.Result))
 	}
 	return nil
 }
 
-// finished turns what finish.lua says into what [Client.Finish] returns.
-func finished(reply any, own worker.Result) (worker.Result, error) {
+// finished turns what finish.lua or take.lua says into what [Client.Finish] returns.
+func finished(reply any, own worker.Result) (worker.Finished, error) {
 	switch reply {
+	case "first":
+		return worker.Finished{Result: own, First: true}, nil
 	case "stored":
-		return own, nil
+		return worker.Finished{Result: own}, nil
 	case "lost":
-		return own, worker.ErrLeaseLost
+		return worker.Finished{Result: own}, worker.ErrLeaseLost
 	case "ended":
-		return own, worker.ErrEnded
+		return worker.Finished{Result: own}, worker.ErrEnded
 	case "superseded":
-		return worker.Result{}, worker.ErrSuperseded
+		return worker.Finished{}, worker.ErrSuperseded
 	}
 	record, _ := reply.(string)
 	stored, err := parseDone(record)
 	if err != nil {
-		return worker.Result{}, fmt.Errorf("finish job: %w", err)
+		return worker.Finished{}, fmt.Errorf("finish job: %w", err)
 	}
-	return *stored, nil
+	return worker.Finished{Result: *stored}, nil
 }
 
 func coolReason(r worker.Result) string {

@@ -94,10 +94,13 @@ func (f *fixture) each(jobs int, calls func(*fixture, worker.Ask) error) {
 }
 
 // usedMemory returns what the server has allocated for its data.
-func (f *fixture) usedMemory() int {
-	used, err := strconv.Atoi(parseInfo(f.raw.Info(f.tb.Context(), "memory").Val())["used_memory"])
+func (f *fixture) usedMemory() int { return f.infoNumber("memory", "used_memory") }
+
+func (f *fixture) infoNumber(section, name string) int {
+	f.tb.Helper()
+	n, err := strconv.Atoi(parseInfo(f.raw.Info(f.tb.Context(), section).Val())[name])
 	if err != nil {
 		f.tb.Fatal(err)
 	}
-	return used
+	return n
 }

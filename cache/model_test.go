@@ -46,10 +46,10 @@ type modelLock struct {
 }
 
 type modelJob struct {
-	kind   string // waits, open, done or mark
-	token  string // waits, open
-	tenant string // waits
-	since  moment // waits: when it was first told to wait
+	kind   string // waits, took, open, done or mark
+	token  string // waits, took, open
+	tenant string // waits, took
+	since  moment // waits, took: when it was first told to wait
 	stored time.Time
 	result worker.Result // done
 	until  moment
@@ -149,11 +149,22 @@ func (m *model) begin(now moment, a worker.Ask) worker.Answer {
 	if j := m.jobs[a.JobID]; j.kind == "mark" {
 		return worker.Answer{State: worker.Ended}
 	} else if j.kind == "done" {
-		return worker.Answer{State: worker.Done, Result: &j.result, Since: j.stored}
+		return worker.Answer{State: worker.Done, Known: true, Result: &j.result, Since: j.stored}
 	}
+	known := m.jobs[a.JobID].kind == "took"
+	answer := m.ask(now, a)
+	answer.Known = known
+	return answer
+}
+
+// ask is begin for a job that has not ended by itself.
+func (m *model) ask(now moment, a worker.Ask) worker.Answer {
 	m.void(a.JobID, a.Token)
 	job, last, ended := m.jobs[a.JobID], m.last[a.Tenant], m.last[a.Tenant].token != ""
-	shared := worker.Answer{State: worker.Shared, By: last.job, Result: &last.result}
+	shared := worker.Answer{State: worker.Shared, Token: last.token, By: last.job}
+	if last.token != a.Have {
+		shared.Result = &last.result
+	}
 	left := int64(1<<62) - now.from
 	if !a.Deadline.IsZero() {
 		left = a.Deadline.UnixMilli() - now.from
@@ -163,7 +174,7 @@ func (m *model) begin(now moment, a worker.Ask) worker.Answer {
 		return worker.Answer{State: worker.InDoubt, Token: job.token}
 	case job.kind == "open":
 		return m.held(now, a)
-	case job.kind == "waits" && ended && (last.token == job.token || last.at.to >= job.since.from):
+	case (job.kind == "waits" || job.kind == "took") && ended && (last.token == job.token || last.at.to >= job.since.from):
 		return shared
 	case m.lock != nil && ended && last.token == m.lock.token:
 		return shared
@@ -194,6 +205,10 @@ func (m *model) held(now moment, a worker.Ask) worker.Answer {
 
 // wait remembers that the job was told of the lock, once for each token.
 func (m *model) wait(now moment, a worker.Ask, job modelJob) {
+	if job.kind == "took" {
+		m.waiting = now.plus(m.rules.lease + time.Minute)
+		return
+	}
 	if job.kind != "waits" {
 		job = modelJob{kind: "waits", since: now, tenant: a.Tenant}
 	}
@@ -215,19 +230,24 @@ func (m *model) grant(now moment, a worker.Ask) {
 }
 
 // finish is the table of Finish.
-func (m *model) finish(now moment, end worker.Conclusion) (worker.Result, error) {
+func (m *model) finish(now moment, end worker.Conclusion) (worker.Finished, error) {
 	job, known := m.jobs[end.JobID]
+	alone := job.kind == "waits" && job.since.to < unixMilli(end.Sole)
+	finished := worker.Finished{Result: end.Result, First: job.kind == "open" || end.Token == "" && alone}
 	switch {
 	case job.kind == "mark":
-		return end.Result, worker.ErrEnded
+		return worker.Finished{Result: end.Result}, worker.ErrEnded
 	case job.kind == "done":
-		return job.result, nil
+		return worker.Finished{Result: job.result}, nil
 	case job.kind == "open" && job.token != end.Token:
-		return worker.Result{}, worker.ErrSuperseded
+		return worker.Finished{}, worker.ErrSuperseded
+	case end.Result.SharedWith != "" && end.Token == "":
+		m.take(now, end, job)
+		return finished, nil
 	}
 	m.jobs[end.JobID] = modelJob{kind: "done", stored: end.StoredAt, result: end.Result, until: now.plus(m.rules.eventMaxAge)}
 	if end.Token == "" {
-		return end.Result, nil
+		return finished, nil
 	}
 	if end.Cooldown > 0 {
 		m.cool = modelCool{reason: coolReason(end.Result), until: now.plus(end.Cooldown)}
@@ -242,12 +262,24 @@ func (m *model) finish(now moment, end worker.Conclusion) (worker.Result, error)
 			m.lock = nil
 		}
 		if known { // else another delivery may have ended it, and its mark expired
-			return end.Result, nil
+			return finished, nil
 		}
 	} else if m.lock == nil && waits && !there && end.Result.Outcome != worker.Unknown {
 		m.last[end.Tenant] = last
 	}
-	return end.Result, worker.ErrLeaseLost
+	return worker.Finished{Result: end.Result}, worker.ErrLeaseLost
+}
+
+// take remembers that the job took over the outcome of another's confirmation.
+func (m *model) take(now moment, end worker.Conclusion, job modelJob) {
+	switch job.kind {
+	case "took":
+		return
+	case "":
+		job = modelJob{token: end.Shared, since: now, tenant: end.Tenant}
+	}
+	job.kind, job.until = "took", now.plus(m.rules.eventMaxAge)
+	m.jobs[end.JobID] = job
 }
 
 // release tells whether somebody may wait.
@@ -257,7 +289,7 @@ func (m *model) release(a worker.Ask) bool {
 }
 
 func (m *model) shrink(now moment, job string) {
-	if m.jobs[job].kind != "done" {
+	if kind := m.jobs[job].kind; kind != "done" && kind != "took" {
 		return
 	}
 	m.jobs[job] = modelJob{kind: "mark", until: now.plus(m.rules.jobMemory)}

@@ -173,6 +173,9 @@ func (m *machine) begin() {
 		(m.server != nil || left != 0 && left != least) {
 		a.Deadline = time.UnixMilli(now + left)
 	}
+	if draw(m, "has the result", false, true) {
+		a.Have = m.model.last[a.Tenant].token
+	}
 	want := m.model.begin(exactly(now), a)
 	if !a.Deadline.IsZero() {
 		a.Deadline = a.Deadline.Add(-time.Duration(m.shift) * time.Millisecond)
@@ -222,12 +225,25 @@ func (m *machine) finish() {
 			Code:    fmt.Sprint(m.calls), Login: &worker.Login{Token: "s\x00:e\ncret", NickName: "阿😀"},
 		},
 	}
+	if draw(m, "shares", false, true) {
+		end.Shared, end.Result.SharedWith = m.model.last[a.Tenant].token, "another"
+	}
+	if since := m.model.jobs[a.JobID].since.from; since > 0 && draw(m, "sole", true, false) {
+		least := int64(0)
+		if m.server == nil {
+			least = -2 * near
+		}
+		end.Sole = time.UnixMilli(since + draw(m, "sole off", least, 1-least))
+	}
 	want, wantErr := m.model.finish(exactly(m.now()), end)
+	if !end.Sole.IsZero() {
+		end.Sole = end.Sole.Add(-time.Duration(m.shift) * time.Millisecond)
+	}
 	finished, err := m.client.Finish(context.Background(), end)
 	if err != wantErr {
 		m.Fatalf("Finish(%+v) error = %v, want %v", end, err, wantErr)
 	}
-	m.equal(fmt.Sprintf("Finish(%+v)", end), finished.Result, want)
+	m.equal(fmt.Sprintf("Finish(%+v)", end), finished, want)
 }
 
 func (m *machine) release() {
@@ -310,6 +326,7 @@ for _, key in ipairs(redis.call('KEYS', ARGV[1])) do
     for i = 0, redis.call('LLEN', key) - 1 do redis.call('LSET', key, i, earlier(redis.call('LINDEX', key, i))) end
   else
     local before, time, after = string.match(redis.call('GET', key), '^(waits:)(%d+)(:.*)$')
+    if not time then before, time, after = string.match(redis.call('GET', key), '^(took:)(%d+)(:.*)$') end
     if string.sub(key, -5) == ':lock' then
       before, time, after = string.match(redis.call('GET', key), '^(.*5:pod%-[abcd])(%d+)$')
     end
@@ -371,6 +388,7 @@ func (m *model) stored(k keys, now int64) map[string]string {
 	for job, j := range m.jobs {
 		data, _ := encodeResult(j.result)
 		set(k.job(job), map[string]string{
+			"took":  fmt.Sprint("took:", j.since.from, ":", j.token),
 			"waits": fmt.Sprint("waits:", j.since.from, ":", j.token),
 			"open":  fmt.Sprint("open:", unixMilli(j.stored), ":", j.token),
 			"done":  fmt.Sprint("done:", unixMilli(j.stored), ":", string(data)),

@@ -33,6 +33,9 @@ var beginSource string
 //go:embed finish.lua
 var finishSource string
 
+//go:embed take.lua
+var takeSource string
+
 //go:embed release.lua
 var releaseSource string
 
@@ -47,7 +50,7 @@ var reserveSource string
 
 // scripts are those of one configuration: what never changes is not sent with each call.
 type scripts struct {
-	begin, finish, release, shrink, excuse, reserve *script
+	begin, finish, take, release, shrink, excuse, reserve *script
 }
 
 func newScripts(o *Options, lease time.Duration) scripts {
@@ -59,6 +62,7 @@ func newScripts(o *Options, lease time.Duration) scripts {
 	return scripts{
 		begin:   newScript(settings + grantSource + tokenSource + lockSource + beginSource),
 		finish:  newScript(settings + finishSource),
+		take:    newScript(settings + takeSource),
 		release: newScript(tokenSource + lockSource + releaseSource),
 		shrink:  newScript(settings + shrinkSource),
 		excuse:  newScript(settings + excuseSource),

@@ -1,10 +1,11 @@
--- Reduces the records of jobs that are done to marks. Of a record its first bytes are
+-- Reduces the records of jobs that have ended to marks. Of a record its first bytes are
 -- read: the result in it is large.
 local call = redis.call
 local excusedKeys = {}
 for i = 1, #KEYS, 2 do
   local jobKey = KEYS[i]
-  if call('GETRANGE', jobKey, '0', '4') == 'done:' then
+  local kind = call('GETRANGE', jobKey, '0', '4')
+  if kind == 'done:' or kind == 'took:' then
     if memory == '0' then
       call('DEL', jobKey)
     else

@@ -129,6 +129,7 @@ type Conclusion struct {
 	WcID, JobID, Tenant string
 
 	Token    string // of the confirmation that it ended; empty when it had none
+	Shared   string // with Result.SharedWith set: the token of that confirmation, from the [Answer]
 	Keep     bool   // the prompt may still be open: the lock stays until its lease ends
 	Cooldown time.Duration
 	StoredAt time.Time
@@ -139,7 +140,7 @@ type Conclusion struct {
 // Finished is what a [Locker] answers to a conclusion.
 type Finished struct {
 	Result Result // the one that counts: an earlier delivery's where there is one
-	First  bool   // the store proves that no other delivery has ended the job before
+	First  bool   // the job's record proves that no other delivery has ended the job before, unless an [Answer] was Known
 }
 
 // Locker is the lock of each account and the record of each job. Package cache
