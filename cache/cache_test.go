@@ -45,6 +45,11 @@ func open(tb testing.TB, url string, change ...func(*Options)) *fixture {
 	for _, f := range change {
 		f(&o)
 	}
+	if l, ok := o.Trust.(*ledger); ok {
+		l.Lock()
+		l.lease = max(l.lease, o.Lease())
+		l.Unlock()
+	}
 	c, err := Open(tb.Context(), o)
 	if err != nil {
 		tb.Fatal(err)

@@ -53,7 +53,7 @@ func Open(ctx context.Context, o Options) (*Client, error) {
 	}
 	redis.SetLogger(chatter{o.Logger})
 	c := &Client{
-		opts: o, lease: o.lease(), scripts: newScripts(&o, o.lease()), trusted: newQuarantine(&o),
+		opts: o, lease: o.Lease(), scripts: newScripts(&o, o.Lease()), trusted: newQuarantine(&o),
 		calls: make(chan *call, queueSize), tidying: make(chan tidying, queueSize), untidy: make(chan struct{}, 1),
 		closing: make(chan struct{}), closed: make(chan struct{}),
 	}

@@ -65,7 +65,7 @@ func (c *Client) recall(ctx context.Context, gone string) error {
 		return fmt.Errorf("learn redis's mark: %w", err)
 	}
 	name := found.Val()
-	if err := m.trusted.admit(ctx, memory, name, now.Val(), m.trusted.lease); err != nil {
+	if err := m.trusted.admit(ctx, memory, name, now.Val(), 0); err != nil {
 		return err
 	}
 	m.known.Store(&name)

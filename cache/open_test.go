@@ -51,8 +51,8 @@ func TestOptions(t *testing.T) {
 			}
 		})
 	}
-	if err := good.check(); err != nil || good.lease() != 306020*time.Millisecond {
-		t.Errorf("lease %v, %v", good.lease(), err)
+	if err := good.check(); err != nil || good.Lease() != 306020*time.Millisecond {
+		t.Errorf("lease %v, %v", good.Lease(), err)
 	}
 	if got := redacted("redis://u:secret@h/1?x=secret, redis://:secret@i"); strings.Contains(got, "secret") {
 		t.Errorf("redacted %q", got)

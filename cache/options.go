@@ -65,16 +65,16 @@ func (o *Options) check() error {
 	refuse(o.ConfirmTimeout <= 0, "confirm time-out %v: must be positive", o.ConfirmTimeout)
 	refuse(o.MinConfirmTime < 0, "minimal confirm time %v: must not be negative", o.MinConfirmTime)
 	refuse(o.JobMemory < 0, "job memory %v: must not be negative", o.JobMemory)
-	refuse(o.EventMaxAge < o.lease(), "event age %v: must not be less than the lease, %v", o.EventMaxAge, o.lease())
+	refuse(o.EventMaxAge < o.Lease(), "event age %v: must not be less than the lease, %v", o.EventMaxAge, o.Lease())
 	refuse(o.DailyPrompts < 0, "daily prompts %d: must not be negative", o.DailyPrompts)
 	refuse(!(o.GatewayRate >= 0 && o.GatewayRate <= 1e6), "gateway rate %v: must be between 0 and 1000000", o.GatewayRate)
 	refuse(o.Timeout < 0, "time-out %v: must be positive", o.Timeout)
 	return errors.Join(errs...)
 }
 
-// lease is how long a lock lives: as long as a prompt that is sent at the last moment
-// of the send window can be open, and 1 s + 1 % for clocks that differ in rate.
-func (o *Options) lease() time.Duration {
+// Lease returns how long a lock lives: as long as a prompt that is sent at the last
+// moment of the send window can be open, and 1 s + 1 % for clocks that differ in rate.
+func (o *Options) Lease() time.Duration {
 	d := o.SendWindow + o.ConfirmTimeout
 	return (d + d/100 + time.Second).Round(time.Millisecond)
 }

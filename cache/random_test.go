@@ -91,7 +91,7 @@ func newMachine(t *rapid.T, url, namespace string) *machine {
 		MinConfirmTime: r.minConfirm, JobMemory: r.jobMemory, DailyPrompts: r.dailyPrompts, GatewayRate: r.rate,
 		Logger: slog.New(slog.DiscardHandler),
 	}
-	r.lease = o.lease()
+	r.lease = o.Lease()
 	r.eventMaxAge = rapid.SampledFrom([]time.Duration{r.lease, 7 * day}).Draw(t, "eventMaxAge")
 	o.EventMaxAge = r.eventMaxAge
 	c, err := Open(context.Background(), o)

@@ -16,21 +16,26 @@ import (
 
 // Trust remembers, outside of Redis and for all pods, from when on the grants of each
 // server count. One that was restarted, wiped or failed over may have forgotten a lock
-// whose prompt is still open, and until one lease has passed since the first pod saw
-// that, nobody may begin. Two names tell: the process's replication id, which is new
+// whose prompt is still open, and until the longest lease of any pod has passed since
+// the first pod saw that, nobody may begin. Two names tell: the process's replication id, which is new
 // with each start and each promotion, and the mark, a key that goes when the others do.
 //
 // CountsFrom returns the time, on the server's clock, from which the grants of what is
-// named so count. It stores a time long past for the very first name of a kind, now +
-// wait for any other name that it does not know, and returns what is stored otherwise;
-// two pods that ask for the same name at once are told the same. now is the server's
-// clock. The call may block until ctx ends; after an error nothing is granted.
+// named so count. It stores a time long past for the very first name of a kind, and for
+// any other name that it does not know now + extra + the longest lease that any pod may
+// have granted; it returns what is stored otherwise, but never a time further ahead. Two
+// pods that ask for the same name at once are told the same. now is the server's clock.
+// The call may block until ctx ends; after an error nothing is granted.
+//
+// Suspended returns 0 while this pod's own lease is among those that count, so that it
+// may grant, and otherwise after what time to ask again. It does not block.
 //
 // So only readings of one server's clock are compared, and pods turn the difference
 // into a wait on their own monotonic clock. A server clock that is set back makes the
 // wait longer; one that is set forward makes it shorter by as much, as it does a lease.
 type Trust interface {
-	CountsFrom(ctx context.Context, kind, name string, now time.Time, wait time.Duration) (time.Time, error)
+	CountsFrom(ctx context.Context, kind, name string, now time.Time, extra time.Duration) (time.Time, error)
+	Suspended() time.Duration
 }
 
 // The kinds of names.
@@ -48,7 +53,6 @@ const cutOff = 15 * time.Second
 // connected to. In a Cluster one such server holds up the accounts of all.
 type quarantine struct {
 	trust  Trust // nil: nothing is ever suspended
-	lease  time.Duration
 	cutOff time.Duration
 	logger *slog.Logger
 	start  time.Time    // with its monotonic reading, the zero of until
@@ -61,18 +65,21 @@ type quarantine struct {
 
 func newQuarantine(o *Options) *quarantine {
 	return &quarantine{
-		trust: o.Trust, lease: o.lease(), cutOff: o.cutOff, logger: o.Logger,
+		trust: o.Trust, cutOff: o.cutOff, logger: o.Logger,
 		start: time.Now(), known: make(map[string]bool),
 	}
 }
 
 // wait returns how long nothing may be begun, 0 when all servers are trusted.
 func (q *quarantine) wait() time.Duration {
-	until := q.until.Load()
-	if until == 0 {
-		return 0
+	var wait time.Duration
+	if q.trust != nil {
+		wait = q.trust.Suspended()
 	}
-	return max(time.Duration(until)-time.Since(q.start), 0)
+	if until := q.until.Load(); until != 0 {
+		wait = max(wait, time.Duration(until)-time.Since(q.start))
+	}
+	return wait
 }
 
 // now is the server's clock, as far as it is known here.
@@ -113,11 +120,11 @@ func (q *quarantine) examine(ctx context.Context, cn *redis.Conn) error {
 		return err
 	}
 	q.lead.Store(int64(time.Until(now)))
-	wait := q.lease
+	var extra time.Duration
 	if promoted := info["master_replid2"]; strings.Trim(promoted, "0") != "" {
-		wait += q.cutOff
+		extra = q.cutOff
 	}
-	return q.admit(ctx, process, id, now, wait)
+	return q.admit(ctx, process, id, now, extra)
 }
 
 // Errors of a server that is not one to lock on.
@@ -128,18 +135,18 @@ var (
 )
 
 // admit raises until to when the server's grants count, once for each name.
-func (q *quarantine) admit(ctx context.Context, kind, name string, now time.Time, wait time.Duration) error {
+func (q *quarantine) admit(ctx context.Context, kind, name string, now time.Time, extra time.Duration) error {
 	q.mu.Lock()
 	known := q.known[name]
 	q.mu.Unlock()
 	if known {
 		return nil
 	}
-	from, err := q.trust.CountsFrom(ctx, kind, name, now, wait)
+	from, err := q.trust.CountsFrom(ctx, kind, name, now, extra)
 	if err != nil {
 		return fmt.Errorf("ask whether %s %s is trusted: %w", kind, name, err)
 	}
-	wait = min(from.Sub(now), wait)
+	wait := from.Sub(now)
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.known[name] { // by another connection, just now

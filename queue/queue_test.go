@@ -500,29 +500,3 @@ func TestNothingIsBufferedWhileDisconnected(t *testing.T) {
 		t.Errorf("published: %v, %v", got, err)
 	}
 }
-
-func TestTrust(t *testing.T) {
-	nc := connect(t, servers.NATS(t))
-	trust, err := OpenTrust(t.Context(), nc, "relogin", 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	now := time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
-	later := now.Add(time.Hour)
-	for _, test := range []struct {
-		id   string
-		now  time.Time
-		want time.Time
-	}{
-		{"zero", now, time.Unix(0, 0)}, {"one", now, now.Add(time.Minute)}, {"one", later, now.Add(time.Minute)},
-		{"two", later, later.Add(time.Minute)}, {"zero", later, time.Unix(0, 0)},
-	} {
-		got, err := trust.CountsFrom(t.Context(), "process", test.id, test.now, time.Minute)
-		if err != nil || !got.Equal(test.want) {
-			t.Errorf("%s at %v counts from %v, %v; want %v", test.id, test.now, got, err, test.want)
-		}
-	}
-	if got, err := trust.CountsFrom(t.Context(), "memory", "one", later, time.Minute); err != nil || got.Unix() != 0 {
-		t.Errorf("the first of another kind counts from %v, %v", got, err)
-	}
-}

@@ -5,16 +5,29 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Trust remembers from when on the grants of each Redis server count, in the
-// JetStream bucket <NAMESPACE>_REDIS: outside of Redis, and the same for all pods.
-// It fulfils package cache's Trust.
-type Trust struct{ bucket jetstream.KeyValue }
+// Trust remembers from when on the grants of each Redis server count, and under which
+// leases pods grant, in the JetStream bucket <NAMESPACE>_REDIS: outside of Redis, and the
+// same for all pods. It fulfils package cache's Trust, and is safe for concurrent use.
+type Trust struct {
+	bucket jetstream.KeyValue
+	times  timing
+
+	mu        sync.Mutex
+	lease     time.Duration // this pod's; 0: it is not registered, and grants nothing
+	failed    bool          // the last look did
+	proof     proof
+	since     time.Time // when this pod first knew that its lease is registered
+	sightings map[int64]sighting
+	others    []int64        // leases of other pods, in ms
+	told      map[int64]bool // those that were logged
+}
 
 // OpenTrust returns the namespace's bucket, and creates it with that many replicas
 // where it is missing.
@@ -38,28 +51,51 @@ func openTrust(ctx context.Context, nc *nats.Conn, namespace string, replicas in
 	if err != nil {
 		return nil, fmt.Errorf("open bucket %s: %w", name, err)
 	}
-	return &Trust{bucket}, nil
+	return &Trust{bucket: bucket, times: productionTiming}, nil
 }
 
 // CountsFrom returns from when on, by the server's clock, the grants of what has that
 // name count. The first one of a kind has always counted, any other one that is new
-// counts from now + wait. It blocks until the bucket has answered. Kinds and names
-// consist of A-Z a-z 0-9 _ - alone.
-func (t *Trust) CountsFrom(ctx context.Context, kind, name string, now time.Time, wait time.Duration) (time.Time, error) {
-	first, err := t.settle(ctx, kind+".first", name)
+// counts once the longest lease that any pod may have granted is over, and extra. The
+// result is never further ahead of now than that, also when the server's clock was set
+// back. It blocks until the bucket has answered. Kinds and names consist of
+// A-Z a-z 0-9 _ - alone.
+func (t *Trust) CountsFrom(ctx context.Context, kind, name string, now time.Time, extra time.Duration) (time.Time, error) {
+	from, err := t.countsFrom(ctx, kind, name, now, extra)
+	if err != nil || from.Sub(now) <= t.own()+extra {
+		return from, err
+	}
+	longest, err := t.look(ctx)
+	if last := now.Add(longest + extra); from.After(last) {
+		from = last
+	}
+	return from, err
+}
+
+// own returns this pod's lease.
+func (t *Trust) own() time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.lease
+}
+
+func (t *Trust) countsFrom(ctx context.Context, kind, name string, now time.Time, extra time.Duration) (time.Time, error) {
+	first, err := t.settle(ctx, kind+".first", func() (string, error) { return name, nil })
 	if err != nil {
 		return time.Time{}, err
-	}
-	from := now.Add(wait)
-	if first == name {
-		from = time.Unix(0, 0) // pods that start together read the clock one after the other
 	}
 	key := kind + "." + name
-	stored, err := t.settle(ctx, key, from.Format(time.RFC3339Nano))
+	stored, err := t.settle(ctx, key, func() (string, error) {
+		if first == name {
+			return time.Unix(0, 0).Format(time.RFC3339Nano), nil // pods that start together read the clock one after the other
+		}
+		longest, err := t.look(ctx)
+		return now.Add(longest + extra).Format(time.RFC3339Nano), err
+	})
 	if err != nil {
 		return time.Time{}, err
 	}
-	from, err = time.Parse(time.RFC3339Nano, stored)
+	from, err := time.Parse(time.RFC3339Nano, stored)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("read %s in bucket %s: %w", key, t.bucket.Bucket(), err)
 	}
@@ -67,11 +103,15 @@ func (t *Trust) CountsFrom(ctx context.Context, kind, name string, now time.Time
 }
 
 // settle stores the value unless the key has one, and returns what the key has.
-func (t *Trust) settle(ctx context.Context, key, value string) (string, error) {
+func (t *Trust) settle(ctx context.Context, key string, value func() (string, error)) (string, error) {
 	entry, err := t.bucket.Get(ctx, key)
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
-		if _, err = t.bucket.Create(ctx, key, []byte(value)); err == nil {
-			return value, nil
+		var text string
+		if text, err = value(); err != nil {
+			return "", err
+		}
+		if _, err = t.bucket.Create(ctx, key, []byte(text)); err == nil {
+			return text, nil
 		}
 		if errors.Is(err, jetstream.ErrKeyExists) {
 			entry, err = t.bucket.Get(ctx, key)

@@ -97,9 +97,30 @@ func (p *pod) openCache(ctx context.Context, trust *queue.Trust) (*cache.Client,
 		DailyPrompts: s.Pipeline.DailyPrompts, GatewayRate: s.Pipeline.GatewayRate, Logger: p.log,
 	}
 	if trust != nil {
+		if err := p.register(ctx, trust, options.Lease()); err != nil {
+			return nil, err
+		}
 		options.Trust = trust
 	}
 	return cache.Open(ctx, options)
+}
+
+// register has the other pods know of this one's lease, until close.
+func (p *pod) register(ctx context.Context, trust *queue.Trust, lease time.Duration) error {
+	if err := trust.Register(ctx, lease); err != nil {
+		return err
+	}
+	ctx = p.untilClose(ctx)
+	p.running.Go(func() { trust.Run(ctx, p.log) })
+	return nil
+}
+
+// untilClose returns a context that ends with close.
+func (p *pod) untilClose(ctx context.Context) context.Context {
+	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	before := p.stop
+	p.stop = func() { stop(); before() }
+	return ctx
 }
 
 func (p *pod) workerOptions() worker.Options {
@@ -113,9 +134,7 @@ func (p *pod) workerOptions() worker.Options {
 
 // watchFiles reads credentials again when their files change, until close.
 func (p *pod) watchFiles(ctx context.Context) {
-	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
-	before := p.stop
-	p.stop = func() { stop(); before() }
+	ctx = p.untilClose(ctx)
 	p.running.Go(func() {
 		if err := p.gateway.Run(ctx); err != nil {
 			p.log.Error("watching the credentials' files failed: restart this pod when they change", "error", err)

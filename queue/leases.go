@@ -1,0 +1,267 @@
+package queue
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
+)
+
+// leasesKey is the bucket's key that holds [registrations]. It is written by
+// compare-and-set alone: a write that succeeds proves that what was read before it was
+// the newest, which a read that a lagging replica answers does not.
+const leasesKey = "leases"
+
+// registrations are the leases under which pods may grant, in ms.
+type registrations map[int64]registration
+
+// registration says that pods grant under a lease.
+type registration struct {
+	Tag  string `json:"tag"`  // another one after each refresh
+	Used bool   `json:"used"` // false: nobody has granted under it yet
+}
+
+// sighting is since when this process has seen a registration that was not refreshed.
+type sighting struct {
+	tag   string
+	since time.Time
+}
+
+// timing is what pods agree on. No clock of theirs is compared with another one's.
+type timing struct {
+	refresh  time.Duration // how often a pod refreshes its registration, about
+	retry    time.Duration // how soon it tries again when that failed
+	validity time.Duration // for how long it may grant after it last did
+	settling time.Duration // for how long a lease that is longer than all others is not used yet
+}
+
+// A pod that registers a longer lease than all others did after somebody had looked for
+// the longest waits for as long as a master that was cut off from its promoted replica
+// may still grant: what it grants there is not in what was looked up.
+var productionTiming = timing{
+	refresh: 50 * time.Second, retry: 3 * time.Second, validity: 3 * time.Minute, settling: 15 * time.Second,
+}
+
+// proof is what the last refresh that succeeded has proven.
+type proof struct {
+	at   time.Time // before it was written
+	used bool      // this pod may grant under its lease
+}
+
+// Register has this pod's lease count: for as long as it is registered, and until the
+// last prompt that was granted under it has died, a Redis server that may have lost locks
+// grants nothing for at least that long. It blocks until the bucket has answered. [Trust.Run]
+// keeps the registration.
+func (t *Trust) Register(ctx context.Context, lease time.Duration) error {
+	t.mu.Lock()
+	t.lease = lease
+	t.mu.Unlock()
+	if _, err := t.look(ctx); err != nil {
+		return fmt.Errorf("register lease: %w", err)
+	}
+	return nil
+}
+
+// Run refreshes the registration until ctx ends, and logs when pods' leases differ, and
+// when this pod must not grant and may again.
+func (t *Trust) Run(ctx context.Context, log *slog.Logger) {
+	var err error
+	for suspended := false; ; {
+		t.tellDifferences(ctx, log)
+		now := t.Suspended() > 0
+		switch {
+		case now && !suspended && err == nil:
+			log.InfoContext(ctx, "this pod's lease is longer than the other pods': its confirmations start once all can know it", "in", t.times.settling)
+		case now && !suspended:
+			log.WarnContext(ctx, "this pod's lease could not be registered for too long: no confirmation starts until NATS stores it", "error", err)
+		case !now && suspended:
+			log.InfoContext(ctx, "this pod's lease is registered: its confirmations start")
+		}
+		suspended = now
+		select {
+		case <-time.After(t.pause()):
+		case <-ctx.Done():
+			return
+		}
+		_, err = t.look(ctx)
+	}
+}
+
+// pause returns how long to wait before the next look.
+func (t *Trust) pause() time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case t.failed:
+		return t.times.retry/2 + rand.N(t.times.retry)
+	case t.proof.used:
+		return t.times.refresh*4/5 + rand.N(t.times.refresh*2/5)
+	}
+	return max(t.times.settling-time.Since(t.since), 0) + time.Millisecond
+}
+
+// Suspended returns 0 while this pod may grant, since its lease is registered and others
+// reckon with it. Otherwise it must not, and the result is when to ask again.
+func (t *Trust) Suspended() time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.proof.used && sinceBothClocks(t.proof.at) < t.times.validity {
+		return 0
+	}
+	return time.Second
+}
+
+// sinceBothClocks is how long ago t was by the monotonic or the wall clock, whichever
+// says more: the first stands still while a machine sleeps, the second may be set.
+func sinceBothClocks(t time.Time) time.Duration {
+	return max(time.Since(t), time.Now().Round(0).Sub(t.Round(0)))
+}
+
+// look returns the longest lease that counts now, and refreshes this pod's registration.
+func (t *Trust) look(ctx context.Context) (longest time.Duration, err error) {
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	for longer := 20 * time.Millisecond; ; longer = min(2*longer, time.Second) {
+		longest, err = t.tryLook(ctx)
+		if !errors.Is(err, jetstream.ErrKeyExists) && !errors.Is(err, jetstream.ErrKeyRevisionMismatch) {
+			break
+		}
+		select { // another pod was faster, or a replica lags
+		case <-time.After(rand.N(longer)):
+		case <-ctx.Done():
+		}
+	}
+	t.mu.Lock()
+	t.failed = err != nil
+	t.mu.Unlock()
+	if err != nil {
+		return 0, fmt.Errorf("look up leases in bucket %s: %w", t.bucket.Bucket(), err)
+	}
+	return longest, nil
+}
+
+const lookTimeout = 10 * time.Second
+
+// tryLook makes one attempt of a look. [jetstream.ErrKeyExists] and
+// [jetstream.ErrKeyRevisionMismatch] are returned when what it read was not the newest.
+func (t *Trust) tryLook(ctx context.Context) (time.Duration, error) {
+	started := time.Now()
+	all, revision, err := t.readLeases(ctx)
+	if err != nil {
+		return 0, err
+	}
+	added := t.review(all)
+	data, err := json.Marshal(all)
+	if err != nil {
+		return 0, err
+	}
+	if revision == 0 {
+		_, err = t.bucket.Create(ctx, leasesKey, data)
+	} else {
+		_, err = t.bucket.Update(ctx, leasesKey, data, revision)
+	}
+	if err != nil {
+		return 0, err
+	}
+	return t.proven(started, all, added), nil
+}
+
+// readLeases returns revision 0 where the bucket has none yet.
+func (t *Trust) readLeases(ctx context.Context) (all registrations, revision uint64, err error) {
+	entry, err := t.bucket.Get(ctx, leasesKey)
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return registrations{}, 0, nil
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	all = registrations{}
+	if err := json.Unmarshal(entry.Value(), &all); err != nil {
+		return nil, 0, fmt.Errorf("read key %s: not what pods write there, delete it once no confirmation is open: %w", leasesKey, err)
+	}
+	return all, entry.Revision(), nil
+}
+
+// review takes out the leases that are over, and puts this pod's in. added tells that it
+// was not there.
+func (t *Trust) review(all registrations) (added bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now, own := time.Now(), t.lease.Milliseconds()
+	sightings := make(map[int64]sighting)
+	for lease, r := range all {
+		seen := t.sightings[lease]
+		if seen.tag != r.Tag {
+			seen = sighting{r.Tag, now} // it was refreshed before now, or just now
+		}
+		sightings[lease] = seen
+		// By the monotonic clock alone, the one that never says too much.
+		if lease != own && now.Sub(seen.since) > t.times.validity+time.Duration(lease)*time.Millisecond {
+			delete(all, lease)
+		}
+	}
+	t.sightings = sightings
+	if own == 0 {
+		return false
+	}
+	mine, there := all[own]
+	switch {
+	case !there:
+		mine.Used = len(all) == 0 || all.covers(own)
+	case !t.since.IsZero() && time.Since(t.since) >= t.times.settling:
+		mine.Used = true
+	}
+	mine.Tag = nuid.Next()
+	all[own] = mine
+	return !there
+}
+
+// covers tells whether pods grant under a longer lease.
+func (all registrations) covers(lease int64) bool {
+	for other, r := range all {
+		if other > lease && r.Used {
+			return true
+		}
+	}
+	return false
+}
+
+// proven keeps what a look that began at started has proven, and returns the longest lease.
+func (t *Trust) proven(started time.Time, all registrations, added bool) time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if added || t.since.IsZero() {
+		t.since = time.Now()
+	}
+	t.proof = proof{at: started, used: all[t.lease.Milliseconds()].Used}
+	t.others = t.others[:0]
+	var longest int64
+	for lease := range all {
+		longest = max(longest, lease)
+		if lease != t.lease.Milliseconds() {
+			t.others = append(t.others, lease)
+		}
+	}
+	return time.Duration(longest) * time.Millisecond
+}
+
+// tellDifferences logs each other lease once for as long as it counts.
+func (t *Trust) tellDifferences(ctx context.Context, log *slog.Logger) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	told := make(map[int64]bool)
+	for _, other := range t.others {
+		told[other] = true
+		if !t.told[other] {
+			log.WarnContext(ctx, "pods of this namespace differ in --confirm-timeout or --send-window: after a loss of Redis's data all wait for the longest lease, until it is over",
+				"lease", t.lease, "other", time.Duration(other)*time.Millisecond)
+		}
+	}
+	t.told = told
+}
