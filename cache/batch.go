@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -141,9 +142,12 @@ func (c *Client) pipeline(ctx context.Context, batch []*call) (unknown []*call) 
 	_ = pipe.BatchProcess(ctx, cmds...) // only queues
 	c.stats.pipelines.Add(1)
 	c.stats.commands.Add(uint64(len(batch)))
-	_, _ = pipe.Exec(ctx) // each command has its error
+	_, failed := pipe.Exec(ctx)
 	for i, one := range batch {
 		one.reply, one.err = cmds[i].(once).Result()
+		if one.reply == nil && one.err == nil {
+			one.err = notRun(failed)
+		}
 		if one.err != nil {
 			if redis.HasErrorPrefix(one.err, "NOSCRIPT") {
 				unknown = append(unknown, one)
@@ -155,6 +159,15 @@ func (c *Client) pipeline(ctx context.Context, batch []*call) (unknown []*call) 
 	}
 	return unknown
 }
+
+// notRun returns the error of a command that got neither a reply nor an error. go-redis
+// leaves those of a pipeline so whose connection could not be set up because the server
+// refused it, and of a Cluster returns no error either.
+func notRun(failed error) error {
+	return fmt.Errorf("set up connection: %w", cmp.Or(failed, errNotRun))
+}
+
+var errNotRun = errors.New("the server refused it: see that it takes this user's commands")
 
 // complete tells who waits for the call, who may use it for another one at once.
 func (c *Client) complete(one *call) {

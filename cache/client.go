@@ -170,6 +170,10 @@ func hopeless(err error) bool {
 	if errors.As(err, &certificate) || errors.As(err, &notTLS) || errors.Is(err, errNoID) || errors.Is(err, errEvicts) {
 		return true
 	}
+	var unidentified identifyError
+	if errors.As(err, &unidentified) {
+		return hopeless(unidentified.cause)
+	}
 	var refusal redis.Error
 	if !errors.As(err, &refusal) {
 		return false

@@ -56,7 +56,7 @@ func (c *Client) recall(ctx context.Context, gone string) error {
 	pipe := m.redis.Pipeline()
 	set := pipe.SetArgs(ctx, m.key, uuid.NewString(), redis.SetArgs{Mode: "NX"})
 	found, now := pipe.Get(ctx, m.key), pipe.Time(ctx)
-	_, _ = pipe.Exec(ctx) // each command has its error
+	_, failed := pipe.Exec(ctx)
 	there := set.Err()
 	if isNil(there) {
 		there = nil // somebody had set one
@@ -65,6 +65,9 @@ func (c *Client) recall(ctx context.Context, gone string) error {
 		return fmt.Errorf("learn redis's mark: %w", err)
 	}
 	name := found.Val()
+	if name == "" {
+		return fmt.Errorf("learn redis's mark: %w", notRun(failed))
+	}
 	if err := m.trusted.admit(ctx, memory, name, now.Val(), 0); err != nil {
 		return err
 	}

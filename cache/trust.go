@@ -92,10 +92,19 @@ func (q *quarantine) now() time.Time {
 // the error once: the outer text is for that.
 func (q *quarantine) onConnect(ctx context.Context, cn *redis.Conn) error {
 	if err := q.examine(ctx, cn); err != nil {
-		return fmt.Errorf("connect: %w", fmt.Errorf("identify redis server: %w", err))
+		return fmt.Errorf("connect: %w", identifyError{err})
 	}
 	return nil
 }
+
+// identifyError hides that its cause may be a server's reply: go-redis would take such an
+// error for the reply of a command, which then has it no more.
+type identifyError struct{ cause error }
+
+func (e identifyError) Error() string { return "identify redis server: " + e.cause.Error() }
+
+// Is tells whether the cause is target, for [errors.Is].
+func (e identifyError) Is(target error) bool { return errors.Is(e.cause, target) }
 
 func (q *quarantine) examine(ctx context.Context, cn *redis.Conn) error {
 	text, err := cn.Info(ctx).Result()
