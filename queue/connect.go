@@ -21,7 +21,6 @@ const (
 	dialTimeout   = 5 * time.Second
 	reconnectWait = 500 * time.Millisecond
 	pingInterval  = 15 * time.Second // two unanswered pings end the connection
-	waitLogEvery  = 10 * time.Second
 )
 
 // Options says how to reach NATS. The zero value of a field is the default of nats.go.
@@ -59,7 +58,7 @@ func Connect(ctx context.Context, o Options) (*nats.Conn, error) {
 			return nc, nil
 		case hopeless(err):
 			return nil, fmt.Errorf("connect to nats at %s: %w", o.target(), err)
-		case time.Since(logged) > waitLogEvery:
+		case time.Since(logged) >= logEvery:
 			logged = time.Now()
 			o.Logger.WarnContext(ctx, "waiting for nats", "url", o.target(), "error", err)
 		}
@@ -96,31 +95,12 @@ func (o *Options) target() string {
 }
 
 func (o *Options) natsOptions() ([]nats.Option, error) {
-	log := o.Logger
 	options := []nats.Option{
 		nats.Name(o.Name), nats.Timeout(dialTimeout), nats.SetCustomDialer(&gatherer{net.Dialer{Timeout: dialTimeout}}), nats.PingInterval(pingInterval), nats.MaxPingsOutstanding(2),
 		nats.MaxReconnects(-1), nats.ReconnectWait(reconnectWait), nats.ReconnectJitter(reconnectWait, reconnectWait),
 		nats.ReconnectBufSize(-1), nats.IgnoreAuthErrorAbort(), nats.RetryOnFailedConnect(false),
-		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
-			if err != nil {
-				log.Warn("connection to nats lost: reconnecting", "error", err)
-			}
-		}),
-		nats.ReconnectHandler(func(nc *nats.Conn) {
-			log.Info("connected to nats again", "url", nc.ConnectedUrlRedacted())
-		}),
-		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
-			attrs := []any{"error", err}
-			if sub != nil {
-				attrs = append(attrs, "subject", sub.Subject)
-			}
-			if errors.Is(err, nats.ErrPermissionViolation) {
-				log.Error("nats refused it: grant this user the permission named in the error", attrs...)
-				return
-			}
-			log.Warn("nats reported an error", attrs...)
-		}),
 	}
+	options = append(options, (&notices{log: o.Logger}).options()...)
 	if o.Creds != "" {
 		options = append(options, nats.UserCredentials(o.Creds))
 	}

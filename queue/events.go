@@ -16,11 +16,9 @@ import (
 
 const (
 	contentType = "Content-Type"
-	traceparent = "traceparent"
 	cePrompted  = "ce-prompted"
 
 	maxSubject = 4000 // bytes; the server's limit of a protocol line is 4096
-	lookBatch  = 256
 )
 
 // Publish implements [worker.Queue]. Acknowledgements are pipelined: a slow one holds
@@ -31,20 +29,19 @@ func (q *Queue) Publish(ctx context.Context, e *worker.Event) error {
 		return fmt.Errorf("publish event: %w", err)
 	}
 	future, err := q.js.PublishMsgAsync(msg)
-	switch {
-	case errors.Is(err, nats.ErrMaxPayload):
-		return fmt.Errorf("publish event: %w: %d bytes", worker.ErrUnsendable, len(msg.Data))
-	case err != nil:
-		return fmt.Errorf("publish event: %w", err)
+	if err == nil {
+		select {
+		case <-future.Ok():
+			return nil
+		case err = <-future.Err():
+		case <-ctx.Done():
+			err = context.Cause(ctx)
+		}
 	}
-	select {
-	case <-future.Ok():
-		return nil
-	case err := <-future.Err():
-		return fmt.Errorf("publish event: %w", explain(q.nc, err))
-	case <-ctx.Done():
-		return fmt.Errorf("publish event: %w", explain(q.nc, context.Cause(ctx)))
+	if tooLarge(err) {
+		return fmt.Errorf("publish event: %w: %d bytes: %w", worker.ErrUnsendable, msg.Size(), err)
 	}
+	return fmt.Errorf("publish event: %w", explain(q.nc, err))
 }
 
 func (q *Queue) message(e *worker.Event) (*nats.Msg, error) {
@@ -62,7 +59,7 @@ func (q *Queue) message(e *worker.Event) (*nats.Msg, error) {
 		{"ce-specversion", "1.0"}, {"ce-id", e.ID}, {"ce-source", "/relogin/" + string(q.names)},
 		{"ce-type", "relogin." + string(e.Outcome)}, {"ce-subject", headerValue(e.WcID)},
 		{"ce-time", e.FinishedAt.UTC().Format(time.RFC3339Nano)}, {"ce-datacontenttype", media},
-		{cePrompted, strconv.FormatBool(e.Prompted)}, {traceparent, headerValue(e.Traceparent)},
+		{cePrompted, strconv.FormatBool(e.Prompted)}, {traceparent, e.Traceparent},
 	}
 	header, values := make(nats.Header, len(pairs)), make([]string, len(pairs)) // one array for all
 	for i, pair := range pairs {
@@ -92,63 +89,19 @@ func headerValue(s string) string {
 	return b.String()
 }
 
-// Published implements [worker.Queue]. The account's last event tells, unless it is another
-// job's of that time: then the headers of all of them are read. Whoever confirms for longer
-// than a minute is looked for here, so it matters that the first is one small request, where
-// the second is a consumer of its own.
+// Published implements [worker.Queue]. It blocks until the account's events that were
+// stored before the call have been read; calls for one account share what was read. An
+// error is returned when the server leaves a request unanswered for 10 seconds.
 func (q *Queue) Published(ctx context.Context, wcID, eventID string, since time.Time) (bool, error) {
-	since = since.Add(-q.config.DuplicateWindow / 2)
-	last, err := q.events.GetLastMsgForSubject(ctx, q.names.accountEvents(wcID))
-	switch {
-	case errors.Is(err, jetstream.ErrMsgNotFound):
-		return false, nil
-	case err != nil:
-		return false, fmt.Errorf("look for event %s: %w", eventID, explain(q.nc, err))
-	case last.Time.Before(since):
-		return false, nil
-	case last.Header.Get(nats.MsgIdHdr) == eventID:
-		return true, nil
-	}
-	return q.among(ctx, wcID, eventID, since)
-}
-
-// among reads the headers of the account's events.
-func (q *Queue) among(ctx context.Context, wcID, eventID string, since time.Time) (found bool, err error) {
-	consumer, err := q.events.CreateConsumer(ctx, jetstream.ConsumerConfig{
-		FilterSubject: q.names.accountEvents(wcID), AckPolicy: jetstream.AckNonePolicy, HeadersOnly: true,
-		DeliverPolicy: jetstream.DeliverByStartTimePolicy, OptStartTime: &since,
-		MemoryStorage: true, Replicas: 1, InactiveThreshold: time.Minute,
-	})
+	found, err := q.looks.find(ctx, q.names.accountEvents(wcID), eventID, since.Add(-q.config.DuplicateWindow/2))
 	if err != nil {
-		return false, fmt.Errorf("look for event %s: %w", eventID, explain(q.nc, err))
+		return false, fmt.Errorf("look for event %s: %w", eventID, err)
 	}
-	info := consumer.CachedInfo()
-	defer func() {
-		// What is left of the consumer ends by its threshold.
-		_ = q.events.DeleteConsumer(context.WithoutCancel(ctx), info.Name)
-	}()
-	for left := int(info.NumPending); left > 0; {
-		batch, err := consumer.Fetch(min(left, lookBatch), jetstream.FetchContext(ctx))
-		if err != nil {
-			return false, fmt.Errorf("look for event %s: %w", eventID, err)
-		}
-		read := 0
-		for msg := range batch.Messages() {
-			read++
-			found = found || msg.Headers().Get(nats.MsgIdHdr) == eventID
-		}
-		if found {
-			return true, nil
-		}
-		if read == 0 {
-			return false, fmt.Errorf("look for event %s: %d events could not be read: %w", eventID, left, batch.Error())
-		}
-		left -= read
-	}
-	return false, nil
+	return found, nil
 }
 
-// LastWID implements [worker.Queue].
+// LastWID implements [worker.Queue]. An event that can't be read tells nothing: anybody may
+// have stored it.
 func (q *Queue) LastWID(ctx context.Context, wcID string) (string, error) {
 	msg, err := q.events.GetLastMsgForSubject(ctx, q.names.eventSubject(worker.Succeeded, wcID))
 	switch {
@@ -159,7 +112,7 @@ func (q *Queue) LastWID(ctx context.Context, wcID string) (string, error) {
 	}
 	e, err := worker.DecodeEvent(msg.Data, msg.Header.Get(contentType))
 	if err != nil || e.Login == nil {
-		return "", err
+		return "", nil
 	}
 	return e.Login.WID, nil
 }

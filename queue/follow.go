@@ -19,7 +19,7 @@ type FollowOptions struct {
 	Outcomes  []worker.Outcome // all unless set
 	Since     time.Time        // from then on, by the server's clock; from now on unless set
 	Ready     func()           // called once, before the first event: what is published from here on is seen
-	Logger    *slog.Logger     // told of events that can't be read, which are passed over
+	Logger    *slog.Logger     // told, once a minute at most, of events that can't be read, which are passed over
 }
 
 // Follow calls handle with each event, in order and once, across lost connections. It
@@ -57,6 +57,7 @@ func FollowStored(ctx context.Context, nc *nats.Conn, o FollowOptions, handle fu
 	if o.Ready != nil {
 		o.Ready()
 	}
+	var passedOver seldom
 	for {
 		msg, err := events.Next()
 		switch {
@@ -67,8 +68,8 @@ func FollowStored(ctx context.Context, nc *nats.Conn, o FollowOptions, handle fu
 		}
 		e, err := worker.DecodeEvent(msg.Data(), msg.Headers().Get(contentType))
 		if err != nil {
-			if o.Logger != nil {
-				o.Logger.WarnContext(ctx, "passing over an event that can't be read", "subject", msg.Subject(), "error", err)
+			if times, ok := passedOver.write(""); ok && o.Logger != nil {
+				o.Logger.WarnContext(ctx, "passing over an event that can't be read", "subject", msg.Subject(), "error", err, "times", times)
 			}
 			continue
 		}

@@ -125,7 +125,7 @@ func sinceBothClocks(t time.Time) time.Duration {
 
 // look returns the longest lease that counts now, and refreshes this pod's registration.
 func (t *Trust) look(ctx context.Context) (longest time.Duration, err error) {
-	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	ctx, cancel := context.WithTimeout(ctx, leasesTimeout)
 	defer cancel()
 	for longer := 20 * time.Millisecond; ; longer = min(2*longer, time.Second) {
 		longest, err = t.tryLook(ctx)
@@ -146,7 +146,7 @@ func (t *Trust) look(ctx context.Context) (longest time.Duration, err error) {
 	return longest, nil
 }
 
-const lookTimeout = 10 * time.Second
+const leasesTimeout = 10 * time.Second
 
 // tryLook makes one attempt of a look. [jetstream.ErrKeyExists] and
 // [jetstream.ErrKeyRevisionMismatch] are returned when what it read was not the newest.

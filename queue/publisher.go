@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 
+	"github.com/google/uuid"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -25,7 +26,7 @@ type Publisher struct {
 // Stored says where a job is.
 type Stored struct {
 	Sequence  uint64 // in the jobs stream
-	Duplicate bool   // a job of that id was stored there within the last two minutes
+	Duplicate bool   // the same job, byte for byte, was stored there within the last two minutes
 }
 
 // NewPublisher returns a publisher for the namespace. The connection stays the caller's.
@@ -42,8 +43,9 @@ func NewPublisher(nc *nats.Conn, namespace string) (*Publisher, error) {
 }
 
 // Publish stores the job in a lane and returns once the server has acknowledged it. A
-// job with an id may be published again after an error: it is one job still. An error
-// wrapping [worker.ErrInvalidJob] is returned for a job that no worker would take.
+// job with an id may be published again after an error: it is one job still, stored once
+// if it has not changed. A job that ended as invalid may be published again under its id
+// once it is mended. An error wrapping [worker.ErrInvalidJob] is returned for a job that no worker would take.
 func (p *Publisher) Publish(ctx context.Context, j *worker.Job, lane worker.Lane) (Stored, error) {
 	msg, err := p.message(j, lane)
 	if err != nil {
@@ -119,14 +121,14 @@ func (p *Publisher) message(j *worker.Job, lane worker.Lane) (*nats.Msg, error) 
 	msg := &nats.Msg{Subject: p.names.jobSubject(lane), Data: data,
 		Header: nats.Header{contentType: {worker.EncodingMsgpack.ContentType()}}}
 	if j.ID != "" {
-		msg.Header.Set(nats.MsgIdHdr, messageID(j))
+		msg.Header.Set(nats.MsgIdHdr, messageID(data))
 	}
 	return msg, nil
 }
 
-// messageID is what the server tells repeated publishes by. It names the account too:
-// a job's id need only be its own there. It is the event's id, which suits any header.
-func messageID(j *worker.Job) string { return j.EventID() }
+// messageID is what the server tells repeated publishes by. It stands for the encoded job,
+// which names the account too: a job that was mended is another message under its old id.
+func messageID(data []byte) string { return uuid.NewSHA1(uuid.NameSpaceOID, data).String() }
 
 func (p *Publisher) explain(err error) error {
 	if errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, nats.ErrNoResponders) {

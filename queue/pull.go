@@ -11,8 +11,6 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-
-	"github.com/relogin/relogin/worker"
 )
 
 const (
@@ -34,26 +32,26 @@ type request struct {
 	NoWait    bool          `json:"no_wait,omitempty"`
 }
 
-// pull sends the request and calls job for each message that answers it. It returns nil
+// pull asks the stream's consumer for messages and calls job for each one that comes. It returns nil
 // when the server has ended the request, and when ctx ended: the jobs that were on their
 // way then have come, too. It is used instead of the library's Fetch because that one
 // drops these, so that they wait for AckWait; leaves a subscription behind with every
 // request that can't be sent; and takes an empty job with a header Status for its own.
-func (q *Queue) pull(ctx context.Context, lane worker.Lane, r request, job func(*nats.Msg)) error {
+func pull(ctx context.Context, nc *nats.Conn, stream, consumer string, r request, job func(*nats.Msg)) error {
 	r.Heartbeat = min(longestSilence, r.Expires/2)
 	body, err := json.Marshal(r)
 	if err != nil {
 		return err
 	}
-	lost := q.nc.StatusChanged(nats.RECONNECTING, nats.CLOSED)
-	defer q.nc.RemoveStatusListener(lost)
-	inbox, msgs := q.nc.NewInbox(), make(chan *nats.Msg, r.Batch+statusRoom)
-	sub, err := q.nc.ChanSubscribe(inbox, msgs)
+	lost := nc.StatusChanged(nats.RECONNECTING, nats.CLOSED)
+	defer nc.RemoveStatusListener(lost)
+	inbox, msgs := nc.NewInbox(), make(chan *nats.Msg, r.Batch+statusRoom)
+	sub, err := nc.ChanSubscribe(inbox, msgs)
 	if err != nil {
 		return err
 	}
-	subject := fmt.Sprintf("$JS.API.CONSUMER.MSG.NEXT.%s.%s", q.names.jobs(), lane)
-	if err := q.nc.PublishRequest(subject, inbox, body); err != nil {
+	subject := fmt.Sprintf("$JS.API.CONSUMER.MSG.NEXT.%s.%s", stream, consumer)
+	if err := nc.PublishRequest(subject, inbox, body); err != nil {
 		_ = sub.Unsubscribe() // err says it
 		return err
 	}

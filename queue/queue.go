@@ -32,10 +32,13 @@ type Queue struct {
 	events    jetstream.Stream
 	consumers map[worker.Lane]jetstream.Consumer
 
-	alive   *alive
-	wakes   *wakes
-	stop    context.CancelFunc
-	running sync.WaitGroup
+	alive *alive
+	wakes *wakes
+	looks *looks
+
+	passedOver seldom // of jobs that can't be acknowledged
+	stop       context.CancelFunc
+	running    sync.WaitGroup
 }
 
 var _ worker.Queue = (*Queue)(nil)
@@ -78,8 +81,10 @@ func (q *Queue) start(ackWait time.Duration) {
 	q.stop = stop
 	q.alive = newAlive(ackWait)
 	q.wakes = newWakes(q.nc, q.names)
+	q.looks = newLooks(q, func(read func(context.Context)) { q.running.Go(func() { read(ctx) }) })
 	q.running.Go(func() { q.alive.run(ctx) })
 	q.running.Go(func() { q.wakes.run(ctx) })
+	q.running.Go(func() { q.looks.run(ctx) })
 }
 
 // Close stops keeping deliveries alive. It blocks until the queue's goroutines have ended.

@@ -106,7 +106,7 @@ func FuzzReason(f *testing.F) {
 	f.Add("two\r\nlines", uint16(1))
 	f.Add("\x00\u0085\xff", uint16(2000))
 	f.Fuzz(func(t *testing.T, s string, times uint16) {
-		reason := oneLine(strings.Repeat(s, int(times)%4096))
+		reason := oneLine(strings.Repeat(s, int(times)%4096), maxReason)
 		if len(reason) > maxReason || !utf8.ValidString(reason) || strings.ContainsFunc(reason, unicode.IsControl) {
 			t.Errorf("%d bytes: %q", len(reason), reason)
 		}

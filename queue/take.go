@@ -16,7 +16,7 @@ import (
 // Take implements [worker.Queue]. What was on its way when ctx ended is returned too.
 func (q *Queue) Take(ctx context.Context, lane worker.Lane, n int, wait time.Duration) (taken []*worker.Delivery, backlog int, err error) {
 	take := func(r request) error {
-		return q.pull(ctx, lane, r, func(msg *nats.Msg) {
+		return pull(ctx, q.nc, q.names.jobs(), string(lane), r, func(msg *nats.Msg) {
 			d, pending := q.delivery(lane, msg)
 			if d != nil {
 				taken, backlog = append(taken, d), pending
@@ -38,14 +38,16 @@ func (q *Queue) Take(ctx context.Context, lane worker.Lane, n int, wait time.Dur
 func (q *Queue) delivery(lane worker.Lane, msg *nats.Msg) (*worker.Delivery, int) {
 	meta, err := msg.Metadata()
 	if err != nil {
-		q.config.Logger.Error("passing over a job that can't be acknowledged", "lane", lane, "reply", msg.Reply, "error", err)
+		if times, ok := q.passedOver.write(""); ok {
+			q.config.Logger.Error("passing over a job that can't be acknowledged", "lane", lane, "reply", msg.Reply, "error", err, "times", times)
+		}
 		return nil, 0
 	}
 	held := &heldMsg{nc: q.nc, reply: msg.Reply, alive: q.alive}
 	q.alive.add(held)
 	return &worker.Delivery{
 		Lane: lane, Data: msg.Data, Header: msg.Header,
-		ContentType: msg.Header.Get(contentType), MsgID: msg.Header.Get(nats.MsgIdHdr), Traceparent: msg.Header.Get(traceparent),
+		ContentType: msg.Header.Get(contentType), MsgID: msg.Header.Get(nats.MsgIdHdr), Traceparent: traceContext(msg.Header),
 		Stream: meta.Stream, Sequence: meta.Sequence.Stream, StoredAt: meta.Timestamp,
 		Attempts: int(min(meta.NumDelivered, math.MaxInt32)),
 		Settler:  held,

@@ -119,6 +119,7 @@ func marshalMsgpack(v any) ([]byte, error) {
 	defer msgpack.PutEncoder(enc)
 	enc.Reset(&b)
 	enc.UseCompactInts(true)
+	enc.SetSortMapKeys(true) // the same job has the same bytes
 	if err := enc.Encode(v); err != nil {
 		return nil, err
 	}

@@ -60,7 +60,7 @@ type Queue interface {
 	// the account's events stored since that time.
 	Published(ctx context.Context, wcID, eventID string, since time.Time) (bool, error)
 	// LastWID returns the wId of the account's last succeeded event, "" where the
-	// stream holds none.
+	// stream holds none, or that one can't be read.
 	LastWID(ctx context.Context, wcID string) (string, error)
 	// Watch calls ended after each event of a job that prompted the account, and
 	// freed after each call of Freed for it, in any pod, from when Watch returns
@@ -69,7 +69,8 @@ type Queue interface {
 	// Freed tells those who watch the account that its lock was let go of without
 	// an event. It does not block, and may be lost.
 	Freed(wcID string)
-	// Bury stores the delivery's bytes, untouched, with the reason in the dead stream.
+	// Bury stores the delivery's bytes, untouched, with the reason in the dead stream. It
+	// returns an error wrapping [ErrUnburiable] for a delivery that no try will store.
 	Bury(ctx context.Context, d *Delivery, reason string) error
 }
 

@@ -1,0 +1,86 @@
+package queue
+
+import (
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// notices writes the log lines of a connection: one when it is lost, at most one a minute
+// until it is back, and one then. Losses that follow within that minute are counted.
+type notices struct {
+	log    *slog.Logger
+	errors seldom
+
+	mu     sync.Mutex
+	lost   time.Time // when the connection was lost; zero while it stands
+	told   time.Time // of the last loss
+	open   bool      // the present loss was told
+	losses int       // since one was told
+}
+
+// options returns the handlers.
+func (n *notices) options() []nats.Option {
+	return []nats.Option{
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil { // else the connection was closed
+				n.down(err)
+			}
+		}),
+		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { n.down(err) }),
+		nats.ReconnectHandler(func(nc *nats.Conn) { n.up(nc.ConnectedUrlRedacted()) }),
+		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
+			subject := ""
+			if sub != nil {
+				subject = sub.Subject
+			}
+			n.failed(subject, err)
+		}),
+	}
+}
+
+// down is called when the connection is lost, and again after each try to have it back.
+func (n *notices) down(cause error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	now := time.Now()
+	if n.lost.IsZero() {
+		n.lost, n.open = now, false
+		n.losses++
+	}
+	if now.Sub(n.told) < logEvery {
+		return
+	}
+	n.log.Warn("connection to nats lost: jobs and events wait until it is back, and nothing that is stored is lost; see that the server runs and can be reached",
+		"error", cause, "for", now.Sub(n.lost).Round(time.Second), "losses", n.losses)
+	n.told, n.open, n.losses = now, true, 0
+}
+
+func (n *notices) up(url string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.open {
+		n.log.Info("connected to nats again: jobs go on", "url", url, "after", time.Since(n.lost).Round(time.Millisecond))
+	}
+	n.lost, n.open = time.Time{}, false
+}
+
+// failed is called with what the server says beside its answers.
+func (n *notices) failed(subject string, err error) {
+	times, ok := n.errors.write(subject + " " + err.Error())
+	if !ok {
+		return
+	}
+	attrs := []any{"error", err, "times", times}
+	if subject != "" {
+		attrs = append(attrs, "subject", subject)
+	}
+	if errors.Is(err, nats.ErrPermissionViolation) {
+		n.log.Error("nats refused it: grant this user the permission named in the error", attrs...)
+		return
+	}
+	n.log.Warn("nats reported an error", attrs...)
+}
