@@ -14,6 +14,9 @@ if record and record ~= '1' then
   kind, at, start = string.match(record, '^(%a+):(%-?%d+):()')
   rest = string.sub(record, start)
 end
+if kind == 'void' then
+  kind = nil -- the job is mended
+end
 local took = kind == 'took'
 local known = took or kind == 'done' -- another delivery has concluded the job
 

@@ -64,17 +64,14 @@ func FuzzAnswer(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		flag := ""
-		if own {
-			flag = "1"
-		}
+		flag := func(is bool) string { return map[bool]string{true: "1"}[is] }
 		n := func(i int64) string { return strconv.FormatInt(i, 10) }
-		fields := []any{state, n(now), token, flag, by, pod, n(wait), string(result), n(since), n(retry), reason}
+		fields := []any{state, n(now), token, flag(own), by, pod, n(wait), string(result), n(since), n(retry), reason, flag(wait > 0)}
 		a, err := parseAnswer(fields)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if string(a.State) != state || a.Now.UnixMilli() != now || a.Token != token || a.Own != own || a.By != by || a.Pod != pod ||
+		if string(a.State) != state || a.Now.UnixMilli() != now || a.Token != token || a.Own != own || a.Known != (wait > 0) || a.By != by || a.Pod != pod ||
 			a.Wait.Milliseconds() != wait || a.Result.Message != message || a.Reason != reason ||
 			unixMilli(a.Since) != since || unixMilli(a.RetryAt) != retry {
 			t.Errorf("%q: got %+v", fields, a)

@@ -16,6 +16,8 @@
 //	    took:<since>:<token>           has ended with the outcome of that confirmation, or of a
 //	                                   later one, whose result is in last; [Options.EventMaxAge]
 //	    open:<stored at>:<token>       was granted, may have prompted; [Options.EventMaxAge]
+//	    void:<stored at>:<digest>      was invalid, as that message has it; for others, and for
+//	                                   Begin, there is no record; [Options.JobMemory]
 //	    done:<stored at>:<result>      has ended, msgpack; [Options.EventMaxAge]
 //	    1                              the mark: its event is stored; [Options.JobMemory]
 //	<ns>:{<account>}:waiting         somebody was answered Held; lease + 1 min
@@ -69,6 +71,9 @@
 // # What Finish does
 //
 //	record            does
+//	done, mark,       for an invalid job nothing; [worker.ErrEnded] for the first two, else
+//	open, waits, took [worker.ErrSuperseded]
+//	void, none        for an invalid job stores void, unless it was that message's; never more
 //	done              nothing; returns the stored result
 //	mark              nothing; [worker.ErrEnded]
 //	open(T), T not    nothing; [worker.ErrSuperseded]
@@ -86,7 +91,8 @@
 // first column counts. The answer is First where the record was open(token), and the lock
 // still the token's, or, without a token, where it was waits, since before
 // [worker.Conclusion].Sole. Finishing again with the same arguments returns the same
-// result and no error. A conclusion of a job in doubt passes the token that was lost, and so gets ErrLeaseLost beside its result: expected there. Its
+// result and no error. A conclusion of a job in doubt
+// passes the token that was lost, and so gets ErrLeaseLost beside its result: expected there. Its
 // unknown is not shared, since the account is free and those who wait may ask the person.
 //
 // # Servers that lost data

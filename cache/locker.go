@@ -99,7 +99,10 @@ func (c *Client) Finish(ctx context.Context, end worker.Conclusion) (worker.Fini
 }
 
 func (c *Client) finishCall(end *worker.Conclusion) (*call, error) {
-	if end.Result.SharedWith != "" && end.Token == "" {
+	switch {
+	case end.Result.Outcome == worker.Invalid:
+		return c.voidCall(end), nil
+	case end.Result.SharedWith != "" && end.Token == "":
 		return c.takeCall(end), nil
 	}
 	one, k := newCall(c.scripts.finish), c.keys(end.WcID)
@@ -122,6 +125,15 @@ func (c *Client) takeCall(end *worker.Conclusion) *call {
 	if !end.Sole.IsZero() {
 		one.intArg(end.Sole.UnixMilli())
 	}
+	return one
+}
+
+// voidCall is for a message that is an invalid job: the id stays free for the mended one.
+func (c *Client) voidCall(end *worker.Conclusion) *call {
+	one := newCall(c.scripts.void)
+	one.key(c.keys(end.WcID), jobName, end.JobID)
+	one.arg(end.Digest)
+	one.intArg(unixMilli(end.StoredAt))
 	return one
 }
 
@@ -162,26 +174,44 @@ func finishArgs(one *call, end *worker.Conclusion) error {
 	return nil
 }
 
-// finished turns what finish.lua or take.lua says into what [Client.Finish] returns.
+// finished turns what finish.lua, take.lua or void.lua says into what [Client.Finish] returns.
 func finished(reply any, own worker.Result) (worker.Finished, error) {
 	switch reply {
 	case "first":
 		return worker.Finished{Result: own, First: true}, nil
 	case "stored":
 		return worker.Finished{Result: own}, nil
+	case "taken":
+		return worker.Finished{Result: own, Known: true}, nil
 	case "lost":
-		return worker.Finished{Result: own}, worker.ErrLeaseLost
+		return worker.Finished{Result: own, Known: true}, worker.ErrLeaseLost
 	case "ended":
 		return worker.Finished{Result: own}, worker.ErrEnded
 	case "superseded":
 		return worker.Finished{}, worker.ErrSuperseded
+	}
+	if copied, ok := reply.([]any); ok {
+		return voided(copied, own)
 	}
 	record, _ := reply.(string)
 	stored, err := parseDone(record)
 	if err != nil {
 		return worker.Finished{}, fmt.Errorf("finish job: %w", err)
 	}
-	return worker.Finished{Result: *stored}, nil
+	return worker.Finished{Result: *stored, Known: !stored.FinishedAt.Equal(own.FinishedAt)}, nil
+}
+
+// voided reads when the job was stored of which an invalid message is a copy.
+func voided(reply []any, own worker.Result) (worker.Finished, error) {
+	f, err := replyFields(reply, 1)
+	if err != nil {
+		return worker.Finished{}, fmt.Errorf("finish job: %w", err)
+	}
+	at, err := strconv.ParseInt(f[0], 10, 64)
+	if err != nil {
+		return worker.Finished{}, fmt.Errorf("finish job: %w", err)
+	}
+	return worker.Finished{Result: own, Known: true, Since: time.UnixMilli(at)}, nil
 }
 
 func coolReason(r worker.Result) string {

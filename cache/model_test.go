@@ -46,12 +46,13 @@ type modelLock struct {
 }
 
 type modelJob struct {
-	kind   string // waits, took, open, done or mark
+	kind   string // waits, took, open, done, void or mark
 	token  string // waits, took, open
 	tenant string // waits, took
 	since  moment // waits, took: when it was first told to wait
 	stored time.Time
 	result worker.Result // done
+	digest string        // void
 	until  moment
 }
 
@@ -232,16 +233,20 @@ func (m *model) grant(now moment, a worker.Ask) {
 // finish is the table of Finish.
 func (m *model) finish(now moment, end worker.Conclusion) (worker.Finished, error) {
 	job, known := m.jobs[end.JobID]
+	if end.Result.Outcome == worker.Invalid {
+		return m.finishVoid(now, end, job)
+	}
 	alone := job.kind == "waits" && job.since.to < unixMilli(end.Sole)
 	finished := worker.Finished{Result: end.Result, First: job.kind == "open" || end.Token == "" && alone}
 	switch {
 	case job.kind == "mark":
 		return worker.Finished{Result: end.Result}, worker.ErrEnded
 	case job.kind == "done":
-		return worker.Finished{Result: job.result}, nil
+		return worker.Finished{Result: job.result, Known: !job.result.FinishedAt.Equal(end.Result.FinishedAt)}, nil
 	case job.kind == "open" && job.token != end.Token:
 		return worker.Finished{}, worker.ErrSuperseded
 	case end.Result.SharedWith != "" && end.Token == "":
+		finished.Known = job.kind == "took"
 		m.take(now, end, job)
 		return finished, nil
 	}
@@ -267,7 +272,25 @@ func (m *model) finish(now moment, end worker.Conclusion) (worker.Finished, erro
 	} else if m.lock == nil && waits && !there && end.Result.Outcome != worker.Unknown {
 		m.last[end.Tenant] = last
 	}
-	return worker.Finished{Result: end.Result}, worker.ErrLeaseLost
+	return worker.Finished{Result: end.Result, Known: true}, worker.ErrLeaseLost
+}
+
+// finishVoid remembers a message that is an invalid job.
+func (m *model) finishVoid(now moment, end worker.Conclusion, job modelJob) (worker.Finished, error) {
+	switch job.kind {
+	case "mark", "done":
+		return worker.Finished{Result: end.Result}, worker.ErrEnded
+	case "open", "waits", "took":
+		return worker.Finished{}, worker.ErrSuperseded
+	case "void":
+		if job.digest == end.Digest {
+			return worker.Finished{Result: end.Result, Known: true, Since: time.UnixMilli(unixMilli(job.stored))}, nil
+		}
+	}
+	if m.rules.jobMemory > 0 {
+		m.jobs[end.JobID] = modelJob{kind: "void", stored: end.StoredAt, digest: end.Digest, until: now.plus(m.rules.jobMemory)}
+	}
+	return worker.Finished{Result: end.Result, First: true}, nil
 }
 
 // take remembers that the job took over the outcome of another's confirmation.
@@ -275,7 +298,7 @@ func (m *model) take(now moment, end worker.Conclusion, job modelJob) {
 	switch job.kind {
 	case "took":
 		return
-	case "":
+	case "", "void":
 		job = modelJob{token: end.Shared, since: now, tenant: end.Tenant}
 	}
 	job.kind, job.until = "took", now.plus(m.rules.eventMaxAge)

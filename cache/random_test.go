@@ -221,9 +221,12 @@ func (m *machine) finish() {
 		WcID: a.WcID, JobID: a.JobID, Tenant: a.Tenant, Token: a.Token, StoredAt: a.StoredAt,
 		Keep: draw(m, "keep", false, true), Cooldown: draw(m, "cool-down", 0, time.Minute, 2*time.Minute),
 		Result: worker.Result{
-			Outcome: draw(m, "outcome", worker.Succeeded, worker.Failed, worker.Unknown),
+			Outcome: draw(m, "outcome", worker.Succeeded, worker.Failed, worker.Unknown, worker.Invalid),
 			Code:    fmt.Sprint(m.calls), Login: &worker.Login{Token: "s\x00:e\ncret", NickName: "阿😀"},
 		},
+	}
+	if end.Result.Outcome == worker.Invalid {
+		end.Digest = draw(m, "digest", "d", "e")
 	}
 	if draw(m, "shares", false, true) {
 		end.Shared, end.Result.SharedWith = m.model.last[a.Tenant].token, "another"
@@ -392,6 +395,7 @@ func (m *model) stored(k keys, now int64) map[string]string {
 			"waits": fmt.Sprint("waits:", j.since.from, ":", j.token),
 			"open":  fmt.Sprint("open:", unixMilli(j.stored), ":", j.token),
 			"done":  fmt.Sprint("done:", unixMilli(j.stored), ":", string(data)),
+			"void":  fmt.Sprint("void:", unixMilli(j.stored), ":", j.digest),
 			"mark":  "1",
 		}[j.kind], j.until)
 	}

@@ -36,6 +36,9 @@ var finishSource string
 //go:embed take.lua
 var takeSource string
 
+//go:embed void.lua
+var voidSource string
+
 //go:embed release.lua
 var releaseSource string
 
@@ -50,7 +53,7 @@ var reserveSource string
 
 // scripts are those of one configuration: what never changes is not sent with each call.
 type scripts struct {
-	begin, finish, take, release, shrink, excuse, reserve *script
+	begin, finish, take, void, release, shrink, excuse, reserve *script
 }
 
 func newScripts(o *Options, lease time.Duration) scripts {
@@ -63,6 +66,7 @@ func newScripts(o *Options, lease time.Duration) scripts {
 		begin:   newScript(settings + grantSource + tokenSource + lockSource + beginSource),
 		finish:  newScript(settings + finishSource),
 		take:    newScript(settings + takeSource),
+		void:    newScript(settings + voidSource),
 		release: newScript(tokenSource + lockSource + releaseSource),
 		shrink:  newScript(settings + shrinkSource),
 		excuse:  newScript(settings + excuseSource),

@@ -1,6 +1,7 @@
 -- Remembers that a job took over the outcome of another's confirmation, whose result the
 -- account has: see the state table in doc.go. It returns what it did, first where no other
--- delivery can have ended the job, or the record of one that has ended it otherwise.
+-- delivery can have ended the job, taken where one has done so before, or the record of one
+-- that has ended it otherwise.
 local jobKey = KEYS[1]
 -- token is of that confirmation; no other delivery can have ended the job before sole, in
 -- ms, which is left out when it is not known.
@@ -20,7 +21,7 @@ if kind == 'done' then
 elseif kind == 'open' then
   return 'superseded'
 elseif kind == 'took' then
-  return 'stored'
+  return 'taken'
 elseif kind == 'waits' then
   call('SET', jobKey, 'took:' .. at .. ':' .. rest, 'PX', keep)
   return sole and tonumber(at) < tonumber(sole) and 'first' or 'stored'

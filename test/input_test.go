@@ -128,9 +128,14 @@ func TestRepeatedIDs(t *testing.T) {
 	s := newSetting(t, gatewaytest.Options{ConfirmAfter: 50 * time.Millisecond})
 	s.worker()
 	s.worker()
-	for range 5 {
+	publish := func() {
 		s.publish([]byte(`{"wcId":"a","id":"same"}`), nil)
 		s.publish([]byte(`{"wcId":"a"}`), nats.Header{"Nats-Msg-Id": {"header"}})
+	}
+	publish()
+	s.check(2)
+	for range 5 {
+		publish()
 		s.publish([]byte(`{"wcId":"a","id":"same","type":"wrong"}`), nil)
 	}
 	s.publish([]byte(`{"wcId":"b","id":"other"}`), nil)
@@ -139,6 +144,53 @@ func TestRepeatedIDs(t *testing.T) {
 	s.check(3)
 	if a := s.gateway.Account("a"); a.Prompts > 2 {
 		t.Errorf("%d prompts for 2 jobs", a.Prompts)
+	}
+}
+
+// A job that was invalid is welcome under its id once it is mended, and copies of the
+// message that was wrong are one job.
+func TestMendedJob(t *testing.T) {
+	s := newSetting(t, gatewaytest.Options{ConfirmAfter: 50 * time.Millisecond})
+	s.worker()
+	s.worker()
+	for range 3 {
+		s.publish([]byte(`{"wcId":"a","id":"mended","type":"wrong"}`), nil)
+	}
+	s.drained()
+	s.publish([]byte(`{"wcId":"a","id":"mended"}`), nil)
+	s.drained()
+	outcomes := map[worker.Outcome]int{}
+	eventually(t, "both events", func() bool {
+		clear(outcomes)
+		for _, e := range s.stored() {
+			outcomes[e.Outcome]++
+		}
+		return outcomes[worker.Succeeded] == 1 && outcomes[worker.Invalid] == 1
+	})
+	if a := s.gateway.Account("a"); a.Prompts != 1 {
+		t.Errorf("%d prompts", a.Prompts)
+	}
+}
+
+// A stream that was made anew counts from 1 again: its first job is another one than the
+// first of the stream before.
+func TestJobsStreamMadeAnew(t *testing.T) {
+	s := newSetting(t, gatewaytest.Options{ConfirmAfter: 50 * time.Millisecond})
+	s.worker()
+	s.publish([]byte(`{"wcId":"a"}`), nil)
+	s.drained()
+	before := s.stored()
+	if len(before) != 1 || before[0].JobID != strings.ToUpper(s.name)+"_JOBS-1" {
+		t.Fatalf("events %+v", before)
+	}
+	if err := s.js.DeleteStream(t.Context(), strings.ToUpper(s.name)+"_JOBS"); err != nil {
+		t.Fatal(err)
+	}
+	s.worker() // sets the stream up again
+	s.publish([]byte(`{"wcId":"a"}`), nil)
+	eventually(t, "the second job's event", func() bool { return len(s.stored()) == 2 })
+	if after := s.stored(); after[1].JobID != before[0].JobID || after[1].ID == before[0].ID {
+		t.Errorf("events %+v", after)
 	}
 }
 

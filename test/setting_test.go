@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -125,6 +126,13 @@ func (s *setting) event(jobID string) *worker.Event {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.byJob[jobID][0]
+}
+
+// stored returns the events so far, in their order.
+func (s *setting) stored() []*worker.Event {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.events)
 }
 
 // check is the oracle: one event a job, and never two prompts of one account at once.

@@ -1,6 +1,8 @@
 package worker
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"strconv"
 	"strings"
@@ -42,9 +44,10 @@ func jobID(record string) string {
 	return id
 }
 
-// eventID returns the id of the event that says of this message that its job is invalid.
-func (d *Delivery) eventID(wcID, record string) string {
-	return eventID(wcID, fmt.Sprintf("%s%sinvalid:%s:%d:%d", record, recordMark, d.Stream, d.Sequence, d.StoredAt.UnixNano()))
+// digest names the message's content.
+func (d *Delivery) digest() string {
+	sum := sha256.Sum256(d.Data)
+	return hex.EncodeToString(sum[:16])
 }
 
 // shorten leaves out of the event what makes it large, what matters least first, and tells

@@ -131,6 +131,7 @@ type Conclusion struct {
 
 	Token    string // of the confirmation that it ended; empty when it had none
 	Shared   string // with Result.SharedWith set: the token of that confirmation, from the [Answer]
+	Digest   string // with an invalid result: names the content of the message, so that a copy of it is known
 	Keep     bool   // the prompt may still be open: the lock stays until its lease ends
 	Cooldown time.Duration
 	StoredAt time.Time
@@ -140,8 +141,10 @@ type Conclusion struct {
 
 // Finished is what a [Locker] answers to a conclusion.
 type Finished struct {
-	Result Result // the one that counts: an earlier delivery's where there is one
-	First  bool   // the job's record proves that no other delivery has ended the job before, unless an [Answer] was Known
+	Result Result    // the one that counts: an earlier delivery's where there is one
+	Known  bool      // the job was concluded before, by this delivery or another: its event may be stored
+	Since  time.Time // with Known for an invalid job: when the message was stored that it is a copy of
+	First  bool      // the job's record proves that no other delivery has ended the job before, unless an [Answer] was Known
 }
 
 // Locker is the lock of each account and the record of each job. Package cache

@@ -10,12 +10,11 @@ import (
 
 // finish remembers how the job ended, so that every delivery of it agrees. The result
 // that counts is left in end. It tries until that is stored; a handBack is returned when
-// the worker must go before. A job that is wrong in itself leaves nothing: its id is
-// welcome again once it is mended.
+// the worker must go before.
 func (t *task) finish(ctx context.Context, end *Conclusion) error {
 	t.decided = time.Now()
-	if t.job.WcID == "" || end.Result.Outcome == Invalid {
-		return nil
+	if t.job.WcID == "" {
+		return nil // nothing can be remembered of it
 	}
 	failpoint("concluded")
 	var finished Finished
@@ -32,7 +31,10 @@ func (t *task) finish(ctx context.Context, end *Conclusion) error {
 	}
 	failpoint("stored")
 	t.first = finished.First && (end.Token == "" || t.certain)
-	t.known = t.known || !finished.Result.FinishedAt.Equal(end.Result.FinishedAt) // another delivery's
+	t.known = t.known || finished.Known
+	if !finished.Since.IsZero() {
+		t.since = finished.Since
+	}
 	end.Result = finished.Result
 	return nil
 }
@@ -184,10 +186,10 @@ func (t *task) event(r Result) *Event {
 }
 
 // eventID returns the id of the job's event. One that says that the job is invalid is about
-// the message: the job has another one once it was mended and sent again.
+// the message and its copies: the job has another one once it is mended and sent again.
 func (t *task) eventID(o Outcome) string {
 	if o == Invalid {
-		return t.d.eventID(t.job.WcID, t.record)
+		return eventID(t.job.WcID, t.record+recordMark+t.d.digest())
 	}
 	return eventID(t.job.WcID, t.record)
 }

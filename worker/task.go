@@ -158,10 +158,14 @@ func (t *task) conclude(r Result) (*Conclusion, error) {
 	if r.FinishedAt.IsZero() {
 		r.FinishedAt = t.clock()
 	}
-	return &Conclusion{
+	end := &Conclusion{
 		WcID: t.job.WcID, JobID: t.record, Tenant: t.job.Tenant,
 		StoredAt: t.d.StoredAt, Result: r, Sole: t.sole,
-	}, nil
+	}
+	if r.Outcome == Invalid {
+		end.Digest = t.d.digest()
+	}
+	return end, nil
 }
 
 // answered concludes with what the gateway replied to this job's prompt.

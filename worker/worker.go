@@ -279,7 +279,9 @@ func (t *task) share(answer Answer) (*Conclusion, error) {
 	r := *answer.Result
 	r.SharedWith, r.Prompted = answer.By, false
 	r.StartedAt, r.FinishedAt = t.startedAt, t.clock()
-	return t.conclude(r)
+	end, err := t.conclude(r)
+	end.Shared = answer.Token
+	return end, err
 }
 
 // reconcile learns from the online list how this job's own confirmation ended, whose

@@ -86,7 +86,7 @@ func (s *stage) Finish(_ context.Context, c Conclusion) (Finished, error) {
 	s.conclusion = c
 	s.mu.Unlock()
 	r, err := s.finish(c)
-	return Finished{Result: r, First: s.first}, err
+	return Finished{Result: r, First: s.first, Known: !r.FinishedAt.Equal(c.Result.FinishedAt)}, err
 }
 func (s *stage) Release(context.Context, Ask) (bool, error)           { s.note("release"); return s.waited, nil }
 func (s *stage) Freed(string)                                         { s.note("freed") }
@@ -397,8 +397,11 @@ func TestFirstDeliveryThatWasPaused(t *testing.T) {
 }
 
 func TestInvalidGoesToTheDeadStreamAndIsTold(t *testing.T) {
-	run(t, nil, `{"wcId":"a","type":"x"}`, "publish:invalid bury term")
+	run(t, nil, `{"wcId":"a","type":"x"}`, "finish:invalid publish:invalid bury term")
 	run(t, nil, `nonsense`, "bury term")
+	run(t, func(s *stage, _ *Delivery) {
+		s.finish = func(c Conclusion) (Result, error) { return c.Result, ErrSuperseded }
+	}, `{"wcId":"a","id":"open","type":"x"}`, "finish:invalid bury term")
 }
 
 // A place that is far ahead is not taken, and a near one is waited for with the slot.
@@ -415,7 +418,7 @@ func TestRate(t *testing.T) {
 
 func TestUnknownTenant(t *testing.T) {
 	s := run(t, func(s *stage, _ *Delivery) { s.access = fmt.Errorf("%w: %q", ErrUnknownTenant, "nobody") }, plain,
-		"begin:granted release publish:invalid bury term")
+		"begin:granted release finish:invalid publish:invalid bury term")
 	if !strings.Contains(s.events[0].Message, "nobody") {
 		t.Errorf("message %q", s.events[0].Message)
 	}
