@@ -24,11 +24,15 @@
 // CloudEvents 1.0 NATS binding in binary mode: ce-specversion, ce-id, ce-source,
 // ce-type (relogin.<outcome>), ce-subject (the account), ce-time, ce-datacontenttype,
 // and the extension ce-prompted, true when this job itself made the phone ask. Values
-// are percent-encoded as the binding says. traceparent is the job's.
+// are percent-encoded as the binding says. traceparent is the job's, where that is a W3C
+// trace context of at most 128 bytes.
 //
 // # Headers of a dead letter
 //
-// Its body is the job's, byte for byte, and its headers are too, but for Nats-Msg-Id,
-// which became Relogin-Msg-Id. Added are Relogin-Reason, Relogin-Stream,
-// Relogin-Sequence, Relogin-Deliveries and Relogin-Stored-At (RFC 3339).
+// Its body is the job's, byte for byte, and its headers are too, but for those that would
+// mean something here: Nats-*, KV-*, Relogin-* and Status in any case, and names that NATS
+// does not allow. The job's Nats-Msg-Id became Relogin-Msg-Id. Added are Relogin-Reason,
+// Relogin-Stream, Relogin-Sequence, Relogin-Deliveries and Relogin-Stored-At (RFC 3339).
+// Where all that is too large for the server, the job's headers are left out, then the
+// reason is shortened, then all but Nats-Msg-Id is left out, then that too.
 package queue

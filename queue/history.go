@@ -25,13 +25,28 @@ type history struct {
 	ids  map[eventKey]int64 // when the last event of that id was stored, in Unix nanoseconds
 }
 
-// close lets nobody join the reading any more: it starts.
-func (h *history) close(r *reading) {
+// join returns the account's next reading, which has not started yet. The first one who
+// joins it starts it.
+func (h *history) join(event wanted) (r *reading, first bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.next == r {
-		h.next = nil
+	first = h.next == nil
+	if first {
+		h.next = &reading{since: event.since, done: make(chan struct{})}
 	}
+	r = h.next
+	if event.since.Before(r.since) {
+		r.since = event.since
+	}
+	r.wanted = append(r.wanted, event)
+	return r, first
+}
+
+// begin lets nobody join the next reading any more: what is stored from now on it may not see.
+func (h *history) begin() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.next = nil
 }
 
 // hasAll tells whether all the events were read.

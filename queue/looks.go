@@ -28,15 +28,16 @@ const (
 type looks struct {
 	events jetstream.Stream
 	nc     *nats.Conn
-	begin  func(read func(ctx context.Context)) // runs it in a goroutine that the queue waits for
-	slots  chan struct{}                        // one for each consumer
+	run    func(func(ctx context.Context)) // in a goroutine that the queue waits for
+	slots  chan struct{}                   // one for each consumer
 
 	mu       sync.Mutex
+	closed   bool
 	accounts map[string]*history // by the subject of the account's events
 }
 
-func newLooks(q *Queue, begin func(func(context.Context))) *looks {
-	return &looks{events: q.events, nc: q.nc, begin: begin, slots: make(chan struct{}, maxReadings), accounts: map[string]*history{}}
+func newLooks(q *Queue, run func(func(context.Context))) *looks {
+	return &looks{events: q.events, nc: q.nc, run: run, slots: make(chan struct{}, maxReadings), accounts: map[string]*history{}}
 }
 
 // reading is what several look-ups wait for.
@@ -59,7 +60,10 @@ func (l *looks) find(ctx context.Context, subject, eventID string, since time.Ti
 	event := wanted{keyOf(eventID), since}
 	h := l.enter(subject)
 	defer l.leave(h)
-	r := l.join(h, event)
+	r, first := h.join(event)
+	if first {
+		l.start(h, r)
+	}
 	select {
 	case <-r.done:
 	case <-ctx.Done():
@@ -71,27 +75,23 @@ func (l *looks) find(ctx context.Context, subject, eventID string, since time.Ti
 	return false, r.err
 }
 
-// join returns the account's next reading, which has not started yet.
-func (l *looks) join(h *history, event wanted) *reading {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	r := h.next
-	if r == nil {
-		r = &reading{since: event.since, done: make(chan struct{})}
-		h.next = r
-		l.begin(func(ctx context.Context) {
-			defer close(r.done)
-			h.turn.Lock()
-			defer h.turn.Unlock()
-			h.close(r)
-			r.err = l.read(ctx, h, r)
-		})
+// start runs the reading in a goroutine that the queue waits for when it is closed.
+func (l *looks) start(h *history, r *reading) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		h.begin()
+		r.err = errors.New("the queue is closed")
+		close(r.done)
+		return
 	}
-	if event.since.Before(r.since) {
-		r.since = event.since
-	}
-	r.wanted = append(r.wanted, event)
-	return r
+	l.run(func(ctx context.Context) {
+		defer close(r.done)
+		h.turn.Lock()
+		defer h.turn.Unlock()
+		h.begin()
+		r.err = l.read(ctx, h, r)
+	})
 }
 
 // read brings the history up to date. Mostly the account's last event tells, by one small
@@ -178,7 +178,8 @@ func (l *looks) leave(h *history) {
 	h.left = time.Now()
 }
 
-func (l *looks) run(ctx context.Context) {
+// clean forgets what is not needed until ctx ends. No reading starts after that.
+func (l *looks) clean(ctx context.Context) {
 	ticker := time.NewTicker(lookKeep / 4)
 	defer ticker.Stop()
 	for {
@@ -186,6 +187,9 @@ func (l *looks) run(ctx context.Context) {
 		case now := <-ticker.C:
 			l.sweep(now)
 		case <-ctx.Done():
+			l.mu.Lock()
+			l.closed = true
+			l.mu.Unlock()
 			return
 		}
 	}

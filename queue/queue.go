@@ -81,10 +81,10 @@ func (q *Queue) start(ackWait time.Duration) {
 	q.stop = stop
 	q.alive = newAlive(ackWait)
 	q.wakes = newWakes(q.nc, q.names)
-	q.looks = newLooks(q, func(read func(context.Context)) { q.running.Go(func() { read(ctx) }) })
+	q.looks = newLooks(q, func(do func(context.Context)) { q.running.Go(func() { do(ctx) }) })
 	q.running.Go(func() { q.alive.run(ctx) })
 	q.running.Go(func() { q.wakes.run(ctx) })
-	q.running.Go(func() { q.looks.run(ctx) })
+	q.running.Go(func() { q.looks.clean(ctx) })
 }
 
 // Close stops keeping deliveries alive. It blocks until the queue's goroutines have ended.

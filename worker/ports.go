@@ -24,7 +24,7 @@ type Delivery struct {
 	ContentType string
 	MsgID       string              // the Nats-Msg-Id header
 	Header      map[string][]string // as stored
-	Traceparent string
+	Traceparent string              // a valid W3C trace context, or empty
 	Stream      string
 	Sequence    uint64
 	StoredAt    time.Time // by the queue's clock
