@@ -134,16 +134,16 @@ func (g *guarded) redeliver(mode string, w *process) *worker.Event {
 	if err != nil {
 		g.t.Fatal(err)
 	}
-	limit := func(bytes int32) {
+	limit := func(events int64) {
 		config := stream.CachedInfo().Config
-		config.MaxMsgSize = bytes
+		config.MaxMsgs = events
 		if _, err := g.js.UpdateStream(g.t.Context(), config); err != nil {
 			g.t.Fatal(err)
 		}
 	}
-	limit(1) // no event fits
+	limit(3) // it is full
 	g.publish([]byte(`{"wcId":"kept","id":"kept"}`), nil)
-	w.says("storing the event failed")
+	w.says("storing events fails")
 	g.remembered(mode, "kept")
 	w.kill()
 	limit(-1)
