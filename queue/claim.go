@@ -83,6 +83,22 @@ func vacant(ctx context.Context, js jetstream.JetStream, n names) error {
 	return nil
 }
 
+// owned returns nil when every stream of the namespace is the owner's.
+func owned(ctx context.Context, js jetstream.JetStream, n names, owner string) error {
+	ctx, cancel := context.WithTimeout(ctx, setupAnswer)
+	defer cancel()
+	for _, name := range n.all() {
+		stream, err := js.Stream(ctx, name)
+		if err != nil {
+			return fmt.Errorf("look for stream %s: %w", name, err)
+		}
+		if stream.CachedInfo().Config.Metadata[ownerKey] != owner {
+			return fmt.Errorf("%w: stream %s is there", ErrTaken, name)
+		}
+	}
+	return nil
+}
+
 // removeStream returns nil when the owner has no such stream, or no longer.
 func removeStream(ctx context.Context, js jetstream.JetStream, name, owner string) error {
 	stream, err := js.Stream(ctx, name)
@@ -105,5 +121,5 @@ func ownedBy(owner string) map[string]string {
 
 // all returns every stream of the namespace.
 func (n names) all() []string {
-	return []string{n.jobs(), n.events(), n.dead(), "KV_" + n.stream("REDIS")}
+	return []string{n.jobs(), n.events(), n.dead(), "KV_" + n.bucket()}
 }

@@ -43,16 +43,18 @@ type Queue struct {
 
 var _ worker.Queue = (*Queue)(nil)
 
-// Open returns the namespace's queue, which [Setup] has set up. The caller calls
-// [Queue.Close], and closes the connection after that.
+// Open returns the namespace's queue, which [Setup] has set up. It returns an error
+// wrapping [ErrMismatch] when the queue can't serve, as [Check] finds it, and logs what
+// else differs from the config. The caller calls [Queue.Close], and closes the
+// connection after that.
 func Open(ctx context.Context, nc *nats.Conn, c Config) (*Queue, error) {
-	n, err := newNames(c.Namespace)
-	if err != nil {
-		return nil, fmt.Errorf("open queue: %w", err)
-	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
+	if err := inspect(ctx, nc, c); err != nil {
+		return nil, fmt.Errorf("open queue: %w", err)
+	}
+	n := names(c.Namespace)
 	js, err := jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(maxPendingPublishes), jetstream.WithPublishAsyncTimeout(eventTimeout))
 	if err != nil {
 		return nil, fmt.Errorf("open queue: %w", err)
@@ -74,6 +76,21 @@ func Open(ctx context.Context, nc *nats.Conn, c Config) (*Queue, error) {
 	}
 	q.start(ackWait)
 	return q, nil
+}
+
+func inspect(ctx context.Context, nc *nats.Conn, c Config) error {
+	found, err := Check(ctx, nc, c)
+	if err != nil {
+		return err
+	}
+	if err := refuse(found); err != nil {
+		return err
+	}
+	for _, f := range found {
+		c.Logger.WarnContext(ctx, "the queue is not as the settings say", "where", f.Where, "property", f.Property,
+			"has", f.Has, "wanted", f.Wanted, "why", f.Why, "remedy", f.Remedy)
+	}
+	return nil
 }
 
 func (q *Queue) start(ackWait time.Duration) {

@@ -130,7 +130,7 @@ func TestSetupFindsWhatCannotServe(t *testing.T) {
 		t.Fatal(err)
 	}
 	err := Setup(t.Context(), nc, config())
-	if !errors.Is(err, ErrMismatch) || !strings.Contains(err.Error(), "RELOGIN_JOBS") || !strings.Contains(err.Error(), "WorkQueue") {
+	if !errors.Is(err, ErrMismatch) || !strings.Contains(err.Error(), "RELOGIN_JOBS") || !strings.Contains(err.Error(), "workqueue") {
 		t.Errorf("error %v", err)
 	}
 	bad := config()
@@ -403,7 +403,7 @@ func TestSetupRefusesABoundOnDeliveries(t *testing.T) {
 	if _, err := q.js.UpdateConsumer(t.Context(), "RELOGIN_JOBS", bounded); err != nil {
 		t.Fatal(err)
 	}
-	if err := Setup(t.Context(), nc, config()); !errors.Is(err, ErrMismatch) || !strings.Contains(err.Error(), "2 deliveries") {
+	if err := Setup(t.Context(), nc, config()); !errors.Is(err, ErrMismatch) || !strings.Contains(err.Error(), "max_deliver 2") {
 		t.Errorf("error %v", err)
 	}
 }

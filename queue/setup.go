@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 
@@ -19,20 +18,18 @@ import (
 // Config is what streams and consumers are made of, and how events are written.
 type Config struct {
 	Namespace       string
-	Replicas        int             // of what is created
+	Replicas        int             // of what is created; 1 unless set
 	AckWait         time.Duration   // after this a dead pod's jobs come back
 	EventMaxAge     time.Duration   // how long events are kept
 	DeadMaxAge      time.Duration   // how long dead letters are kept
-	DuplicateWindow time.Duration   // within it an event's id is stored once
+	DuplicateWindow time.Duration   // within it an event's or a job's id is stored once; two minutes unless set
+	JobMemory       time.Duration   // how long job ids are remembered; 0: unknown
 	EventEncoding   worker.Encoding // msgpack unless set
+	Flags           string          // of the command line, for the commands that a Finding names
 	Logger          *slog.Logger
 
 	owner string // of what is created; see [Claim]
 }
-
-// ErrMismatch is returned when a stream or consumer is there, but can't serve: the
-// text says what it has, and what is wanted.
-var ErrMismatch = errors.New("it was created differently")
 
 var lanes = []worker.Lane{worker.Urgent, worker.Normal}
 
@@ -46,6 +43,12 @@ func (n names) stream(what string) string { return strings.ToUpper(string(n)) + 
 func (n names) jobs() string              { return n.stream("JOBS") }
 func (n names) events() string            { return n.stream("EVENTS") }
 func (n names) dead() string              { return n.stream("DEAD") }
+func (n names) bucket() string            { return n.stream("REDIS") }
+
+// twin tells whether that is another namespace, whose streams have the same names.
+func (n names) twin(namespace string) bool {
+	return namespace != string(n) && strings.EqualFold(namespace, string(n))
+}
 
 func (n names) jobSubject(lane worker.Lane) string  { return string(n) + ".jobs." + string(lane) }
 func (n names) deadSubject(lane worker.Lane) string { return string(n) + ".dead." + string(lane) }
@@ -71,37 +74,47 @@ func newNames(namespace string) (names, error) {
 	return names(namespace), nil
 }
 
-// Setup creates the streams and consumers that are missing, and checks those that are
-// there: an error wrapping [ErrMismatch] names one that can't serve. It never changes
-// any: updating a consumer disturbs what it has delayed. Many may call it at once.
+// Setup creates the streams and consumers that are missing, and changes none: updating a
+// consumer disturbs what it has delayed. It returns an error wrapping [ErrMismatch] when
+// what is there can't serve, and creates nothing then. Many may call it at once.
 func Setup(ctx context.Context, nc *nats.Conn, c Config) error {
-	n, err := newNames(c.Namespace)
+	p, err := newPlan(nc, &c)
 	if err != nil {
-		return fmt.Errorf("set up: %w", err)
+		return fmt.Errorf("set up queue: %w", err)
 	}
-	js, err := jetstream.New(nc)
-	if err != nil {
-		return fmt.Errorf("set up: %w", err)
+	if err := p.setUp(ctx); err != nil {
+		return fmt.Errorf("set up queue: %w", err)
 	}
-	for _, want := range c.streams(n) {
-		want.Metadata = ownedBy(c.owner)
-		if err := insist(ctx, func(ctx context.Context) error { return setUpStream(ctx, js, want) }); err != nil {
-			return fmt.Errorf("set up stream %s: %w", want.Name, explain(nc, err))
-		}
+	if c.owner == "" {
+		return nil
 	}
-	for _, lane := range lanes {
-		if err := insist(ctx, func(ctx context.Context) error { return setUpConsumer(ctx, js, n, c.consumer(n, lane)) }); err != nil {
-			return fmt.Errorf("set up consumer %s of stream %s: %w", lane, n.jobs(), explain(nc, err))
-		}
-	}
-	err = insist(ctx, func(ctx context.Context) error {
-		_, err := openTrust(ctx, nc, c.Namespace, c.Replicas, c.owner)
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("set up: %w", explain(nc, err))
+	if err := owned(ctx, p.js, p.names, c.owner); err != nil {
+		return fmt.Errorf("set up queue: %w", explain(nc, err))
 	}
 	return nil
+}
+
+// Update changes what [Check] finds wrong wherever NATS can change it in place, and
+// returns what it has changed, also with an error. It creates nothing, and leaves alone
+// streams that are somebody else's. A job that a consumer has delayed may come earlier or
+// later than it should when that consumer is changed.
+func Update(ctx context.Context, nc *nats.Conn, c Config) (changed []Finding, err error) {
+	p, err := newPlan(nc, &c)
+	if err != nil {
+		return nil, fmt.Errorf("update queue: %w", err)
+	}
+	if _, err := p.check(ctx); err != nil { // before the first change
+		return nil, fmt.Errorf("update queue: %w", err)
+	}
+	var failed []error
+	for _, one := range p.parts {
+		some, err := one.mend(ctx, p.config)
+		changed, failed = append(changed, some...), append(failed, err)
+	}
+	if err := errors.Join(failed...); err != nil {
+		return changed, fmt.Errorf("update queue: %w", err)
+	}
+	return changed, nil
 }
 
 const (
@@ -109,36 +122,48 @@ const (
 	setupAnswer = 5 * time.Second
 )
 
-// insist asks again when there is no answer: a cluster that is asked for the same stream
-// by several pods at once answers some of them never.
-func insist(ctx context.Context, ask func(context.Context) error) (err error) {
-	for range setupTries {
-		try, cancel := context.WithTimeout(ctx, setupAnswer)
-		err = ask(try)
-		cancel()
-		if ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
-			return err
-		}
-	}
-	return err
+// command returns the command line that works on the queue with these settings.
+func (c *Config) command(name string) string {
+	return strings.TrimSpace("relogin " + name + " " + c.Flags)
 }
 
 func (c *Config) streams(n names) []jetstream.StreamConfig {
-	return []jetstream.StreamConfig{{
+	eventWindow := c.DuplicateWindow
+	if c.EventMaxAge > 0 { // NATS takes no longer one
+		eventWindow = min(eventWindow, c.EventMaxAge)
+	}
+	all := []jetstream.StreamConfig{{
 		Name: n.jobs(), Description: "relogin jobs that have not ended",
 		Subjects:  []string{n.jobSubject(worker.Urgent), n.jobSubject(worker.Normal)},
-		Retention: jetstream.WorkQueuePolicy, Discard: jetstream.DiscardNew,
-		Storage: jetstream.FileStorage, Replicas: c.Replicas, AllowDirect: true,
+		Retention: jetstream.WorkQueuePolicy, Duplicates: c.DuplicateWindow, Discard: jetstream.DiscardNew,
 	}, {
 		Name: n.events(), Description: "how relogin jobs ended",
 		Subjects: []string{string(n) + ".events.*.*"}, MaxAge: c.EventMaxAge,
-		Duplicates: min(c.DuplicateWindow, c.EventMaxAge), Discard: jetstream.DiscardNew,
-		Storage: jetstream.FileStorage, Replicas: c.Replicas, AllowDirect: true,
+		Duplicates: eventWindow, Discard: jetstream.DiscardNew,
 	}, {
 		Name: n.dead(), Description: "relogin jobs that could not be processed",
 		Subjects: []string{string(n) + ".dead.*"}, MaxAge: c.DeadMaxAge,
-		Storage: jetstream.FileStorage, Replicas: c.Replicas, AllowDirect: true,
 	}}
+	for i := range all {
+		c.keep(&all[i])
+	}
+	return all
+}
+
+// bucket is the stream of the bucket that [OpenTrust] creates.
+func (c *Config) bucket(n names) jetstream.StreamConfig {
+	stream := jetstream.StreamConfig{
+		Name: "KV_" + n.bucket(), Subjects: []string{"$KV." + n.bucket() + ".>"}, Discard: jetstream.DiscardNew,
+	}
+	c.keep(&stream)
+	stream.MaxMsgsPerSubject = 1
+	return stream
+}
+
+// keep has the stream keep all that is published to it, on disk.
+func (c *Config) keep(s *jetstream.StreamConfig) {
+	s.Storage, s.Replicas, s.AllowDirect = jetstream.FileStorage, c.Replicas, true
+	s.MaxMsgs, s.MaxBytes, s.MaxMsgsPerSubject, s.MaxMsgSize, s.MaxConsumers = -1, -1, -1, -1, -1
 }
 
 // consumer has no bound on deliveries: a job that exhausts one stays in a work queue
@@ -151,56 +176,6 @@ func (c *Config) consumer(n names, lane worker.Lane) jetstream.ConsumerConfig {
 		AckPolicy: jetstream.AckExplicitPolicy, AckWait: c.AckWait,
 		MaxDeliver: -1, MaxAckPending: -1, MaxWaiting: 4096,
 	}
-}
-
-func setUpStream(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig) error {
-	stream, err := js.Stream(ctx, want.Name)
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		stream, err = js.CreateStream(ctx, want)
-		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // by another pod, just now
-			stream, err = js.Stream(ctx, want.Name)
-		}
-	}
-	if err != nil {
-		return err
-	}
-	have := stream.CachedInfo().Config
-	if owner := want.Metadata[ownerKey]; have.Metadata[ownerKey] != owner && owner != "" {
-		return ErrTaken
-	}
-	if have.Retention != want.Retention {
-		return fmt.Errorf("%w: its retention is %v, %v is wanted", ErrMismatch, have.Retention, want.Retention)
-	}
-	for _, subject := range want.Subjects {
-		if !slices.Contains(have.Subjects, subject) {
-			return fmt.Errorf("%w: its subjects are %v, and %s is missing", ErrMismatch, have.Subjects, subject)
-		}
-	}
-	return nil
-}
-
-func setUpConsumer(ctx context.Context, js jetstream.JetStream, n names, want jetstream.ConsumerConfig) error {
-	consumer, err := js.Consumer(ctx, n.jobs(), want.Durable)
-	if errors.Is(err, jetstream.ErrConsumerNotFound) {
-		consumer, err = js.CreateConsumer(ctx, n.jobs(), want)
-		if errors.Is(err, jetstream.ErrConsumerExists) { // by another pod, set otherwise
-			consumer, err = js.Consumer(ctx, n.jobs(), want.Durable)
-		}
-	}
-	if err != nil {
-		return err
-	}
-	have := consumer.CachedInfo().Config
-	if have.FilterSubject != want.FilterSubject {
-		return fmt.Errorf("%w: it filters %q, %q is wanted", ErrMismatch, have.FilterSubject, want.FilterSubject)
-	}
-	if have.MaxDeliver > 0 {
-		return fmt.Errorf("%w: it ends jobs after %d deliveries, which leaves them in the stream unseen: edit it to have no bound", ErrMismatch, have.MaxDeliver)
-	}
-	if have.AckPolicy != want.AckPolicy {
-		return fmt.Errorf("%w: its acknowledgement is %v, %v is wanted", ErrMismatch, have.AckPolicy, want.AckPolicy)
-	}
-	return nil
 }
 
 // explain adds to the time-out that a refused request ends with what the server refused

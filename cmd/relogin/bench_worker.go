@@ -85,7 +85,7 @@ func (b *bench) workerEnvironment() []string {
 		"replicas":    strconv.Itoa(streams.Replicas),
 		"concurrency": strconv.Itoa(b.Load.Concurrency), "cooldown": "0s",
 		"confirm-timeout": b.confirmTimeout().String(), "send-window": benchSendWindow.String(), "shutdown-grace": "1s",
-		"event-max-age": streams.EventMaxAge.String(), "job-memory": streams.JobMemory.String(),
+		"event-max-age": streams.EventMaxAge.String(), "dead-max-age": streams.DeadMaxAge.String(), "job-memory": streams.JobMemory.String(),
 		"log-level": "info", "log-format": "json",
 	} {
 		env = append(env, environmentName(name)+"="+text)

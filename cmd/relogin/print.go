@@ -57,6 +57,15 @@ func (p *printer) event(e *worker.Event) error {
 	return err
 }
 
+// finding prints what is wrong with the queue, or was.
+func (p *printer) finding(f queue.Finding) error {
+	if p.output == outputJSON {
+		return p.json(f)
+	}
+	_, err := fmt.Fprintf(p.w, "%-7s  %v\n", f.Severity, f)
+	return err
+}
+
 // published prints a job that is stored.
 func (p *printer) published(j *worker.Job, lane worker.Lane, stored queue.Stored) error {
 	if p.output == outputJSON {

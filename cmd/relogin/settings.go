@@ -146,6 +146,17 @@ func (s *settings) named(name string) *setting {
 // isSet tells whether the setting has a value other than its default.
 func (s *settings) isSet(name string) bool { return s.named(name).source != "" }
 
+// commandLine returns those of the named settings that are set, as flags.
+func (s *settings) commandLine(names ...string) string {
+	var flags []string
+	for _, one := range s.all {
+		if slices.Contains(names, one.name) && one.source != "" && !one.wrong {
+			flags = append(flags, "--"+one.name, one.text)
+		}
+	}
+	return strings.Join(flags, " ")
+}
+
 // isMissing tells whether the setting has neither a value nor a default.
 func (s *settings) isMissing(name string) bool {
 	return !s.isSet(name) && s.named(name).fallback == ""

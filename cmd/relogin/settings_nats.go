@@ -46,22 +46,24 @@ func (n *natsSettings) connection(name string, log *slog.Logger) queue.Options {
 	return o
 }
 
-// streamSettings are about what setup creates.
+// streamSettings are about the streams and consumers.
 type streamSettings struct {
 	Replicas    int
 	AckWait     time.Duration
 	EventMaxAge time.Duration
 	DeadMaxAge  time.Duration
 	JobMemory   time.Duration
+
+	flags string // those that are set, as they are typed
 }
 
 func (c *streamSettings) declare(s *settings) {
 	s.titled("Streams")
-	s.add("replicas", number(&c.Replicas, 1, 5), "1", "servers that keep each stream, when it is created: 1, 3 or 5")
+	s.add("replicas", number(&c.Replicas, 1, 5), "1", "servers that keep each stream: 1, 3 or 5; what is there keeps its number until setup --update")
 	s.add("ack-wait", duration(&c.AckWait, time.Second, time.Hour), "30s",
-		"after this a dead pod's jobs come back; it counts when the queue is created")
-	s.add("event-max-age", duration(&c.EventMaxAge, time.Minute, 3650*day), "168h", "how long events are kept, when their stream is created")
-	s.add("dead-max-age", duration(&c.DeadMaxAge, time.Minute, 3650*day), "720h", "how long dead letters are kept, when their stream is created")
+		"after this a dead pod's jobs come back; what is there keeps its own until setup --update")
+	s.add("event-max-age", duration(&c.EventMaxAge, time.Minute, 3650*day), "168h", "how long events are kept; what is there keeps its own until setup --update")
+	s.add("dead-max-age", duration(&c.DeadMaxAge, time.Minute, 3650*day), "720h", "how long dead letters are kept; what is there keeps its own until setup --update")
 	declareJobMemory(s, &c.JobMemory)
 }
 
@@ -72,7 +74,9 @@ func declareJobMemory(s *settings, p *time.Duration) {
 
 func (c *streamSettings) check(s *settings) {
 	s.require(c.Replicas%2 == 1, "want 1, 3 or 5", "replicas")
+	s.require(c.EventMaxAge >= 2*c.AckWait, "want at least twice --ack-wait, "+formatDuration(2*c.AckWait), "event-max-age", "ack-wait")
 	s.require(c.JobMemory <= c.EventMaxAge, "want no more than --event-max-age, "+formatDuration(c.EventMaxAge), "job-memory", "event-max-age")
+	c.flags = s.commandLine("namespace", "replicas", "ack-wait", "event-max-age", "dead-max-age", "job-memory")
 }
 
 // config returns the queue's. An event's id is taken for the same within two minutes,
@@ -81,6 +85,7 @@ func (c *streamSettings) config(namespace string, log *slog.Logger) queue.Config
 	return queue.Config{
 		Namespace: namespace, Replicas: c.Replicas, AckWait: c.AckWait,
 		EventMaxAge: c.EventMaxAge, DeadMaxAge: c.DeadMaxAge,
-		DuplicateWindow: min(2*time.Minute, c.JobMemory), EventEncoding: worker.EncodingMsgpack, Logger: log,
+		DuplicateWindow: min(2*time.Minute, c.JobMemory), JobMemory: c.JobMemory,
+		EventEncoding: worker.EncodingMsgpack, Flags: c.flags, Logger: log,
 	}
 }

@@ -27,7 +27,7 @@ type setupSwitch struct{ Off bool }
 
 func (o *setupSwitch) declare(s *settings) {
 	s.titled("Streams")
-	s.add("no-setup", toggle(&o.Off), "false", "do not create or check streams and consumers: relogin setup did")
+	s.add("no-setup", toggle(&o.Off), "false", "create no streams and consumers, only check them: relogin setup creates them")
 }
 
 func (*setupSwitch) check(*settings) {}

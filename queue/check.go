@@ -1,0 +1,76 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/nats-io/nats.go"
+)
+
+// Severity is how much a [Finding] matters.
+type Severity string
+
+// Severities.
+const (
+	Missing Severity = "missing" // it is not there: workers can't start
+	Breaks  Severity = "breaks"  // what is promised does not hold: workers do not start
+	Differs Severity = "differs" // it is not as the settings say
+	Changed Severity = "changed" // it was not, until Update
+)
+
+// Finding is something that is not as [Setup] makes it.
+type Finding struct {
+	Severity Severity `json:"severity"`
+	Where    string   `json:"where"`              // stream RELOGIN_JOBS, consumer urgent of stream RELOGIN_JOBS
+	Property string   `json:"property,omitempty"` // its name in NATS's JSON; none where all of it is missing
+	Has      string   `json:"has,omitempty"`
+	Wanted   string   `json:"wanted,omitempty"`
+	Why      string   `json:"why,omitempty"` // it matters
+	Remedy   string   `json:"remedy"`        // the command, or what else is to be done
+}
+
+// String returns it as a line.
+func (f Finding) String() string {
+	switch f.Severity {
+	case Changed:
+		return fmt.Sprintf("%s: %s is now %s, and was %s", f.Where, f.Property, f.Wanted, f.Has)
+	case Missing:
+		return fmt.Sprintf("%s is not there. To create it: %s", f.Where, f.Remedy)
+	}
+	return fmt.Sprintf("%s has %s %s, wanted is %s: %s. To change it: %s", f.Where, f.Property, f.Has, f.Wanted, f.Why, f.Remedy)
+}
+
+// ErrMismatch is returned when streams or consumers are there, but can't serve. The text
+// has a line for each [Finding].
+var ErrMismatch = errors.New("the streams and consumers can't keep what is promised")
+
+// Check returns what is not as [Setup] makes it with this config, what matters most
+// first. It changes nothing. It returns an error wrapping [ErrMismatch] when the streams
+// are those of another namespace, whose name differs only in case.
+func Check(ctx context.Context, nc *nats.Conn, c Config) ([]Finding, error) {
+	p, err := newPlan(nc, &c)
+	if err != nil {
+		return nil, fmt.Errorf("check queue: %w", err)
+	}
+	found, err := p.check(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("check queue: %w", err)
+	}
+	return found, nil
+}
+
+// refuse returns an error wrapping [ErrMismatch] unless all findings only differ.
+func refuse(found []Finding) error {
+	var lines strings.Builder
+	for _, f := range found {
+		if f.Severity != Differs {
+			lines.WriteString("\n  " + f.String())
+		}
+	}
+	if lines.Len() == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w:%s", ErrMismatch, lines.String())
+}

@@ -1,0 +1,122 @@
+package queue
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// plan is all that a namespace needs, as its config wants it.
+type plan struct {
+	nc     *nats.Conn
+	js     jetstream.JetStream
+	names  names
+	config *Config
+	parts  []interface { // what others need comes first
+		check(context.Context, *Config) ([]Finding, error)
+		fill(context.Context) error
+		mend(context.Context, *Config) ([]Finding, error)
+	}
+}
+
+func newPlan(nc *nats.Conn, c *Config) (*plan, error) {
+	n, err := newNames(c.Namespace)
+	if err != nil {
+		return nil, err
+	}
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return nil, err
+	}
+	c.Replicas, c.DuplicateWindow = cmp.Or(c.Replicas, 1), cmp.Or(c.DuplicateWindow, 2*time.Minute)
+	p := &plan{nc: nc, js: js, names: n, config: c}
+	for i, want := range c.streams(n) {
+		want.Metadata = ownedBy(c.owner)
+		p.parts = append(p.parts, p.stream(want, [][]rule[streamConfig]{jobsStream, eventsStream, deadStream}[i]))
+	}
+	bucket := p.stream(c.bucket(n), trustBucket)
+	bucket.create = func(ctx context.Context) error {
+		return p.insist(ctx, func(ctx context.Context) error {
+			_, err := openTrust(ctx, nc, c.Namespace, c.Replicas, c.owner)
+			return unless(err, jetstream.ErrBucketExists) // another pod's, just now, set otherwise
+		})
+	}
+	bucket.remedy[remake] = fmt.Sprintf("NATS can't. Stop all workers, wait for one lease (--confirm-timeout and a little more), and: nats kv del %s && %s", n.bucket(), c.command("setup"))
+	p.parts = append(p.parts, bucket)
+	for _, lane := range lanes {
+		p.parts = append(p.parts, p.consumer(c.consumer(n, lane)))
+	}
+	return p, nil
+}
+
+// check returns all findings, what matters most first. Its error names everything that
+// the user may not read.
+func (p *plan) check(ctx context.Context) (found []Finding, err error) {
+	var refusals []error
+	for _, one := range p.parts {
+		some, err := one.check(ctx, p.config)
+		if err != nil && !errors.Is(err, nats.ErrPermissionViolation) {
+			return nil, err
+		}
+		found, refusals = append(found, some...), append(refusals, err)
+	}
+	rank := []Severity{Missing, Breaks, Differs}
+	slices.SortStableFunc(found, func(a, b Finding) int {
+		return cmp.Compare(slices.Index(rank, a.Severity), slices.Index(rank, b.Severity))
+	})
+	return found, errors.Join(refusals...)
+}
+
+// setUp creates what is missing, unless what is there can't serve.
+func (p *plan) setUp(ctx context.Context) error {
+	found, err := p.check(ctx)
+	if err != nil {
+		return err
+	}
+	there := slices.DeleteFunc(slices.Clone(found), func(f Finding) bool { return f.Severity == Missing })
+	if err := refuse(there); err != nil || len(there) == len(found) {
+		return err
+	}
+	for _, one := range p.parts {
+		if err := one.fill(ctx); err != nil {
+			return err
+		}
+	}
+	if found, err = p.check(ctx); err != nil { // others may have created some of it
+		return err
+	}
+	return refuse(found)
+}
+
+// remake is how a stream that holds something is made again. NATS lets nobody change its
+// name, so the copy's messages are read back.
+func (p *plan) remake(stream string) string {
+	return fmt.Sprintf("NATS can't. If it is empty: nats stream rm %[1]s && %[2]s. Otherwise stop upstreams and workers, and: "+
+		"nats stream add %[1]s_COPY --mirror %[1]s --defaults; once that has all of it: nats stream edit %[1]s_COPY --no-mirror --force && "+
+		"nats stream rm %[1]s && %[2]s && nats stream edit %[1]s --source %[1]s_COPY --force; once that has all of it: %[3]s && nats stream rm %[1]s_COPY",
+		stream, p.config.command("setup"), p.config.command("setup --update"))
+}
+
+// insist asks again when there is no answer: a cluster that is asked for the same stream
+// by several pods at once answers some of them never. What the server has refused it does
+// not ask again; the error says what that was.
+func (p *plan) insist(ctx context.Context, ask func(context.Context) error) (err error) {
+	for range setupTries {
+		before := p.nc.LastError()
+		try, cancel := context.WithTimeout(ctx, setupAnswer)
+		err = ask(try)
+		cancel()
+		refusal := p.nc.LastError()
+		refused := refusal != before && errors.Is(refusal, nats.ErrPermissionViolation)
+		if ctx.Err() != nil || refused || !errors.Is(err, context.DeadlineExceeded) {
+			break
+		}
+	}
+	return explain(p.nc, err)
+}
