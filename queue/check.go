@@ -27,8 +27,8 @@ type Finding struct {
 	Property string   `json:"property,omitempty"` // its name in NATS's JSON; none where all of it is missing
 	Has      string   `json:"has,omitempty"`
 	Wanted   string   `json:"wanted,omitempty"`
-	Why      string   `json:"why,omitempty"` // it matters
-	Remedy   string   `json:"remedy"`        // the command, or what else is to be done
+	Why      string   `json:"why,omitempty"`    // it matters
+	Remedy   string   `json:"remedy,omitempty"` // the command, or what else is to be done
 }
 
 // String returns it as a line.

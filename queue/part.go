@@ -72,7 +72,7 @@ func (p *part[C]) mend(ctx context.Context, c *Config) (changed []Finding, err e
 	for _, r := range rules {
 		if r.remedy == inPlace {
 			f := p.finding(r, have)
-			f.Severity = Changed
+			f.Severity, f.Remedy = Changed, ""
 			changed = append(changed, f)
 		}
 	}

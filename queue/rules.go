@@ -75,20 +75,32 @@ func field[C any](config *C, property string) reflect.Value {
 // show returns the property as it is printed.
 func show[C any](config *C, property string) string {
 	value := field(config, property).Interface()
-	if d, ok := value.(time.Duration); ok && d != 0 {
-		return d.String()
+	if d, ok := value.(time.Duration); ok {
+		return showDuration(d)
 	}
 	data, err := json.Marshal(value)
 	if err != nil {
 		return fmt.Sprint(value)
 	}
-	_, isDuration := value.(time.Duration)
-	switch text := strings.Trim(string(data), `"`); {
-	case isDuration, text == "", text == "null", text == "{}", text == "[]":
+	switch text := strings.Trim(string(data), `"`); text {
+	case "", "null", "{}", "[]":
 		return "none"
-	case text == "-1":
+	case "-1":
 		return "unlimited"
 	default:
 		return text
 	}
+}
+
+func showDuration(d time.Duration) string {
+	if d == 0 {
+		return "none"
+	}
+	text := d.String()
+	for _, zero := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(text, zero) {
+			text = text[:len(text)-2]
+		}
+	}
+	return text
 }

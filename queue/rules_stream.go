@@ -38,9 +38,9 @@ var jobsStream = []rule[streamConfig]{
 	{"allow_msg_ttl", Breaks, nil, remake, "a Nats-TTL header deletes its job while it is worked on"},
 	{"allow_msg_schedules", Breaks, nil, remake, "it comes with roll-ups, which delete jobs"},
 	{"allow_rollup_hdrs", Breaks, nil, inPlace, "a Nats-Rollup header deletes all other jobs"},
-	{"max_msgs", Breaks, deletes, inPlace, "a new job deletes the oldest one once so many wait"},
+	{"max_msgs", Breaks, deletesByNumber, inPlace, "a new job deletes the oldest one once so many wait"},
 	{"max_msgs", Differs, nil, inPlace, "jobs are refused once so many wait"},
-	{"max_bytes", Breaks, deletes, inPlace, "a new job deletes the oldest ones once so much waits"},
+	{"max_bytes", Breaks, deletesBySize, inPlace, "a new job deletes the oldest ones once so much waits"},
 	{"max_bytes", Differs, nil, inPlace, "jobs are refused once so much waits"},
 	{"max_msgs_per_subject", Breaks, deletesOfSubject, inPlace, "a new job deletes the oldest one once so many wait in its lane"},
 	{"max_msgs_per_subject", Differs, nil, inPlace, "jobs are refused once so many wait in their lane"},
@@ -63,9 +63,9 @@ var eventsStream = []rule[streamConfig]{
 	{"max_age", Differs, nil, inPlace, "events are kept so long"},
 	{"allow_msg_schedules", Breaks, nil, remake, "it comes with roll-ups, which delete events"},
 	{"allow_rollup_hdrs", Breaks, nil, inPlace, "a Nats-Rollup header deletes other events"},
-	{"max_msgs", Breaks, deletes, inPlace, "events are deleted unread, and jobs that come back have a second one"},
+	{"max_msgs", Breaks, deletesByNumber, inPlace, "events are deleted unread, and jobs that come back have a second one"},
 	{"max_msgs", Differs, nil, inPlace, "no job can end once it is full"},
-	{"max_bytes", Breaks, deletes, inPlace, "events are deleted unread, and jobs that come back have a second one"},
+	{"max_bytes", Breaks, deletesBySize, inPlace, "events are deleted unread, and jobs that come back have a second one"},
 	{"max_bytes", Differs, nil, inPlace, "no job can end once it is full"},
 	{"max_msgs_per_subject", Breaks, nil, inPlace, "an account's events are deleted unread, or its jobs can't end"},
 	{"discard_new_per_subject", Differs, nil, inPlace, "it counts with max_msgs_per_subject alone"},
@@ -102,9 +102,9 @@ var trustBucket = []rule[streamConfig]{
 	{"retention", Breaks, toOrFromWorkQueue, remake, "entries must stay after somebody has read them"},
 	{"retention", Breaks, nil, inPlace, "entries must stay after somebody has read them"},
 	{"max_age", Breaks, nil, inPlace, "a Redis server that is forgotten counts at once after it lost its locks"},
-	{"max_msgs", Breaks, deletes, inPlace, "a Redis server that is forgotten counts at once after it lost its locks"},
+	{"max_msgs", Breaks, deletesByNumber, inPlace, "a Redis server that is forgotten counts at once after it lost its locks"},
 	{"max_msgs", Differs, nil, inPlace, "no new Redis server can be used once it is full"},
-	{"max_bytes", Breaks, deletes, inPlace, "a Redis server that is forgotten counts at once after it lost its locks"},
+	{"max_bytes", Breaks, deletesBySize, inPlace, "a Redis server that is forgotten counts at once after it lost its locks"},
 	{"max_bytes", Differs, nil, inPlace, "no new Redis server can be used once it is full"},
 	{"max_msgs_per_subject", Breaks, func(_ *Config, have, _ *streamConfig) bool { return have.MaxMsgsPerSubject < 1 }, inPlace, "workers take it for no bucket"},
 	{"discard_new_per_subject", Breaks, nil, inPlace, "entries can't be changed"},
@@ -139,9 +139,13 @@ func republishesHome(c *Config, have, _ *streamConfig) bool {
 	return first == c.Namespace || strings.ContainsAny(first, "*>{$")
 }
 
-// deletes tells whether a message that is over a limit deletes others.
-func deletes(_ *Config, have, _ *streamConfig) bool {
-	return have.Discard == jetstream.DiscardOld && (have.MaxMsgs > 0 || have.MaxBytes > 0)
+// deletesByNumber tells whether a message that is over the limit deletes others.
+func deletesByNumber(_ *Config, have, _ *streamConfig) bool {
+	return have.Discard == jetstream.DiscardOld && have.MaxMsgs > 0
+}
+
+func deletesBySize(_ *Config, have, _ *streamConfig) bool {
+	return have.Discard == jetstream.DiscardOld && have.MaxBytes > 0
 }
 
 func deletesOfSubject(_ *Config, have, _ *streamConfig) bool {

@@ -161,7 +161,7 @@ func TestStreamRules(t *testing.T) {
 	}
 	for k, table := range tables {
 		for _, r := range slices.Concat(everyStream, table) {
-			if r.property != "num_replicas" && !hit[fmt.Sprint(k, r.property, r.severity, r.why)] { // needs a cluster: TestCluster
+			if r.property != "num_replicas" && !hit[fmt.Sprint(k, r.property, r.severity, r.why)] { // see TestCheckTellsReplicas
 				t.Errorf("nothing that is wrong with stream %d is found by: %s, %s, %s", k, r.property, r.severity, r.why)
 			}
 		}
@@ -246,8 +246,13 @@ func checkRule(t *testing.T, nc *nats.Conn, c Config, where, property string, se
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, f := range found {
+		if f.Severity != Missing && f.Has == f.Wanted {
+			t.Errorf("nothing is wrong: %v", f)
+		}
+	}
 	f := findingOf(found, where, property)
-	if f.Severity != severity || f.Why == "" || f.Remedy == "" || f.Has == f.Wanted {
+	if f.Severity != severity || f.Why == "" || f.Remedy == "" {
 		t.Fatalf("found %+v among %v", f, found)
 	}
 	checkStart(t, nc, c, f, found)

@@ -59,6 +59,7 @@ func TestExitStatus(t *testing.T) {
 		"wrong value":      {[]string{"setup", "--replicas", "2"}, exitUsage},
 		"extra argument":   {[]string{"setup", "now"}, exitUsage},
 		"extra to version": {[]string{"version", "now"}, exitUsage},
+		"check and update": {[]string{"setup", "--check", "--update"}, exitUsage},
 		"no jobs":          {[]string{"submit"}, exitUsage},
 		"empty file":       {[]string{"submit", "--file", "-"}, exitUsage},
 		"bad wcId":         {[]string{"submit", "a\x00"}, exitUsage},
