@@ -39,7 +39,7 @@ func (c *Client) post(ctx context.Context, one *call) (*http.Response, error) {
 
 // describe says what a reply looks like, for an error. Of what the gateway wrote it shows
 // nothing: logins are in there, and some gateways repeat the credential.
-func describe(resp *http.Response, bodyBytes int) string {
+func describe(resp *http.Response, bodyBytes int64) string {
 	return fmt.Sprintf("HTTP %d, %s, %d bytes", resp.StatusCode, contentType(resp), bodyBytes)
 }
 

@@ -4,33 +4,15 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"math"
-	"strconv"
-	"strings"
-	"unicode/utf8"
 
 	"github.com/relogin/relogin/worker"
 )
 
 const (
-	codeOK   = "1000"
-	scanText = "重新扫码" // in a reply's text: only a QR scan helps
-
-	maxMessageBytes = 1 << 10
-	maxCodeBytes    = 64
-	maxEnvelopes    = 5 // within each other
+	codeOK       = "1000"
+	scanText     = "重新扫码" // in a reply's text: only a QR scan helps
+	maxEnvelopes = 5      // within each other
 )
-
-// envelope is one level of a reply. The value under data may be a login, another
-// envelope, or both in one.
-type envelope struct {
-	Code json.RawMessage
-	Data json.RawMessage
-
-	Message, Msg                 text
-	WcID, WID, NickName, HeadURL text
-	Status, Token                text
-}
 
 // ParseReply reads the gateway's reply to a second login. Replies differ between the
 // gateway's versions; what is understood:
@@ -44,17 +26,32 @@ type envelope struct {
 //   - whatever is not a success and has the text for "scan again" at some level is
 //     [worker.NeedsScan]
 //
-// Code and Message are those of the innermost level that has a code, Message cut to
+// Code and Message are those of the innermost level that has a code, cut to 64 bytes and
 // 1 KiB. The wcId of the login is the replied one, empty when there is none.
 //
-// A nil error comes with one of those three outcomes. Any other reply, and one over
-// 1 MiB, is an error that wraps [ErrAmbiguous] and repeats nothing of the reply.
+// A text of the login that is too long is left out, never cut, and a sentence at the end
+// of Message says so: token and data of over 8 KiB, nickName of over 1 KiB, headUrl of
+// over 2 KiB, wcId of over 128 bytes. A login is of no use without its wId: a success
+// whose wId has over 256 bytes is an error. So a Reply has 21 KiB at the most.
+//
+// A nil error comes with one of those three outcomes. Any other reply, one over 4 MiB, and
+// one that is over 64 KiB without the ends of its long texts, is an error that wraps
+// [ErrAmbiguous] and repeats nothing of the reply.
 func ParseReply(body []byte) (worker.Reply, error) {
-	if len(body) > maxReplyBytes {
-		return worker.Reply{}, fmt.Errorf("%w: the reply is over %d bytes", ErrAmbiguous, maxReplyBytes)
+	if len(body) <= usualBytes {
+		return parse(body)
 	}
+	var kept bytes.Buffer
+	if _, err := readBody(&kept, bytes.NewReader(body)); err != nil {
+		return worker.Reply{}, fmt.Errorf("%w: %w", ErrAmbiguous, err)
+	}
+	return parse(kept.Bytes())
+}
+
+// parse is ParseReply of a body whose long texts were shortened.
+func parse(body []byte) (worker.Reply, error) {
 	var reply worker.Reply
-	var login *envelope
+	var login envelope
 	scan := false
 	raw := bytes.TrimPrefix(body, []byte("\ufeff"))
 	level, ok := asObject(raw)
@@ -69,28 +66,30 @@ func ParseReply(body []byte) (worker.Reply, error) {
 		if err != nil {
 			return worker.Reply{}, err
 		}
-		scan = scan || e.wantsScan()
+		said, wantsScan := e.said()
+		scan = scan || wantsScan
 		if code != "" {
-			reply.Code, reply.Message = cut(code, maxCodeBytes), cut(e.said(), maxMessageBytes)
+			reply.Code, reply.Message = cut(code, maxCodeBytes), cut(said, maxMessageBytes)
 		}
 		if reply.Code != codeOK {
 			break
 		}
-		if depth > 0 && e.WID != "" {
+		if depth > 0 && hasText(e.WID) {
 			login = e
 		}
 		level, ok = asObject(e.Data)
 	}
-	return conclude(reply, login, scan)
+	return conclude(reply, &login, scan)
 }
 
-// conclude gives the reply its outcome. Its code is the one that decides.
+// conclude gives the reply its outcome. Its code is the one that decides; login is the
+// level that has the wId, if one has it.
 func conclude(reply worker.Reply, login *envelope, scan bool) (worker.Reply, error) {
 	switch {
 	case reply.Code == "":
 		return worker.Reply{}, fmt.Errorf("%w: the reply is not a JSON object with a code", ErrAmbiguous)
-	case reply.Code == codeOK && login != nil:
-		reply.Outcome, reply.Login = worker.Succeeded, login.login()
+	case reply.Code == codeOK && hasText(login.WID):
+		return succeed(reply, login)
 	case scan:
 		reply.Outcome = worker.NeedsScan
 	case reply.Code == codeOK:
@@ -101,128 +100,16 @@ func conclude(reply worker.Reply, login *envelope, scan bool) (worker.Reply, err
 	return reply, nil
 }
 
-// readEnvelope returns a level and its code, 1000.0 and " 1000" being 1000; the code is
-// empty when the level has none. Of keys that are there twice the last one counts, and
-// case does not, as in encoding/json.
-func readEnvelope(level object) (*envelope, string, error) {
-	var e envelope
-	level.each(func(key, value []byte) {
-		if into := e.text(key); into != nil {
-			*into = readText(value)
-		} else if into := e.raw(key); into != nil {
-			*into = value
-		}
-	})
-	if len(e.Code) == 0 || string(e.Code) == "null" {
-		return &e, "", nil
+// succeed adds the login to the reply, and to its message what is left out.
+func succeed(reply worker.Reply, e *envelope) (worker.Reply, error) {
+	login, left := e.login()
+	if login.WID == "" {
+		return worker.Reply{}, fmt.Errorf("%w: the reply says success and its wId is over %d bytes", ErrAmbiguous, maxWIDBytes)
 	}
-	if !isText(e.Code) {
-		return nil, "", fmt.Errorf("%w: the reply's code is neither a string nor a number", ErrAmbiguous)
+	if left != "" && reply.Message != "" {
+		left = "; " + left
 	}
-	return &e, plainNumber(strings.TrimSpace(string(readText(e.Code)))), nil
-}
-
-// text returns where the key's text belongs, nil for a key that is none.
-func (e *envelope) text(key []byte) *text {
-	switch {
-	case isKey(key, "message"):
-		return &e.Message
-	case isKey(key, "msg"):
-		return &e.Msg
-	case isKey(key, "wcId"):
-		return &e.WcID
-	case isKey(key, "wId"):
-		return &e.WID
-	case isKey(key, "nickName"):
-		return &e.NickName
-	case isKey(key, "headUrl"):
-		return &e.HeadURL
-	case isKey(key, "status"):
-		return &e.Status
-	case isKey(key, "token"):
-		return &e.Token
-	}
-	return nil
-}
-
-// raw returns where the key's value belongs that may be of several types, nil for others.
-func (e *envelope) raw(key []byte) *json.RawMessage {
-	switch {
-	case isKey(key, "code"):
-		return &e.Code
-	case isKey(key, "data"):
-		return &e.Data
-	}
-	return nil
-}
-
-func isKey(key []byte, name string) bool {
-	return string(key) == name || strings.EqualFold(string(key), name)
-}
-
-// said returns the level's message.
-func (e *envelope) said() string {
-	if e.Message != "" {
-		return string(e.Message)
-	}
-	return string(e.Msg)
-}
-
-func (e *envelope) wantsScan() bool {
-	return strings.Contains(string(e.Message), scanText) || strings.Contains(string(e.Msg), scanText)
-}
-
-func (e *envelope) login() *worker.Login {
-	status, _ := strconv.Atoi(plainNumber(strings.TrimSpace(string(e.Status))))
-	return &worker.Login{
-		WcID:     string(e.WcID),
-		WID:      string(e.WID),
-		NickName: string(e.NickName),
-		HeadURL:  string(e.HeadURL),
-		Status:   status,
-		Token:    string(e.Token),
-		Data:     string(readText(e.Data)),
-	}
-}
-
-// text is a JSON string, or a number as it is written; any other value reads as "".
-// It is valid UTF-8.
-type text string
-
-// UnmarshalJSON never fails.
-func (t *text) UnmarshalJSON(raw []byte) error {
-	*t = readText(raw)
-	return nil
-}
-
-func isText(raw []byte) bool {
-	return len(raw) > 0 && (raw[0] == '"' || raw[0] == '-' || raw[0] >= '0' && raw[0] <= '9')
-}
-
-func readText(raw []byte) text {
-	if !isText(raw) {
-		return ""
-	}
-	if raw[0] != '"' {
-		return text(raw)
-	}
-	if inner := raw[1 : len(raw)-1]; bytes.IndexByte(inner, '\\') < 0 && utf8.Valid(inner) {
-		return text(inner) // as encoding/json reads it
-	}
-	var s string
-	_ = json.Unmarshal(raw, &s) // raw is a part of valid JSON
-	return text(s)
-}
-
-// plainNumber writes whole numbers in one way: 1000.0 and 1e3 become 1000. Anything
-// else is returned as it is.
-func plainNumber(s string) string {
-	if strings.Trim(s, "0123456789.eE+-") != "" {
-		return s
-	}
-	f, err := strconv.ParseFloat(s, 64)
-	if err != nil || f != math.Trunc(f) || math.Abs(f) > 1<<53 {
-		return s
-	}
-	return strconv.FormatInt(int64(f), 10)
+	reply.Outcome, reply.Login = worker.Succeeded, login
+	reply.Message = cut(reply.Message, maxMessageBytes-len(left)) + left
+	return reply, nil
 }

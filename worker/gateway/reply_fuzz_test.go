@@ -36,7 +36,7 @@ func FuzzReplyForm(f *testing.F) {
 			"a byte order mark": "\ufeff" + string(plain),
 			"an unknown key":    `{"zz":{"code":"7","wId":"x","data":[{}]},` + string(rest),
 		} {
-			if name == "an unknown key" && bytes.HasPrefix(bytes.TrimSpace(rest), []byte("}")) || len(same) > maxReplyBytes {
+			if name == "an unknown key" && bytes.HasPrefix(bytes.TrimSpace(rest), []byte("}")) || len(same) > maxKeptBytes {
 				continue
 			}
 			if got, err := ParseReply([]byte(same)); err != nil || !reflect.DeepEqual(got, want) {
@@ -57,28 +57,32 @@ func FuzzReplyForm(f *testing.F) {
 
 // ambiguities are all that is said of a reply that is not understood.
 var ambiguities = map[string]bool{
-	"the reply is over " + strconv.Itoa(maxReplyBytes) + " bytes": true,
-	"the reply nests too many envelopes":                          true,
-	"the reply is not a JSON object with a code":                  true,
-	"the reply says success and has no login":                     true,
-	"the reply is not valid JSON":                                 true,
-	"the reply's code is neither a string nor a number":           true,
+	errLongReply.Error():                                   true,
+	"the reply nests too many envelopes":                   true,
+	"the reply is not a JSON object with a code":           true,
+	"the reply says success and has no login":              true,
+	"the reply says success and its wId is over 256 bytes": true,
+	"the reply is not valid JSON":                          true,
+	"the reply's code is neither a string nor a number":    true,
+	"the reply's code is over 8192 bytes":                  true,
 }
 
 // checkText sees that all of the reply fits into an event.
 func checkText(t *testing.T, r worker.Reply) {
 	t.Helper()
-	all := []string{r.Code, r.Message}
-	if l := r.Login; l != nil {
-		all = append(all, l.WcID, l.WID, l.NickName, l.HeadURL, l.Token, l.Data)
+	if r.Login == nil {
+		r.Login = &worker.Login{}
 	}
-	for _, s := range all {
-		if !utf8.ValidString(s) {
-			t.Errorf("%q is not valid UTF-8", s)
+	l := r.Login
+	for text, limit := range map[string]int{
+		r.Code: 64, r.Message: 1 << 10, l.WcID: 128, l.WID: 256, l.NickName: 1 << 10, l.HeadURL: 2 << 10, l.Token: 8 << 10, l.Data: 8 << 10,
+	} {
+		if !utf8.ValidString(text) || len(text) > limit {
+			t.Errorf("%.100q has %d bytes, at most %d may come", text, len(text), limit)
 		}
 	}
-	if r.Code == "" || len(r.Code) > maxCodeBytes || len(r.Message) > maxMessageBytes {
-		t.Errorf("a code of %d bytes and a message of %d", len(r.Code), len(r.Message))
+	if r.Code == "" {
+		t.Error("a reply without a code")
 	}
 }
 
@@ -109,7 +113,7 @@ func FuzzReplyMeaning(f *testing.F) {
 			}
 		}
 		body, err := json.Marshal(data)
-		if err != nil || len(body) > maxReplyBytes {
+		if err != nil || len(body) > maxKeptBytes || slices.ContainsFunc([]string{outer, inner, message, wID}, func(s string) bool { return len(s) > maxWIDBytes }) {
 			return
 		}
 		want := meaning(codes, speaks, message, wID, hasLogin)

@@ -4,15 +4,11 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"sync"
 
 	"github.com/relogin/relogin/worker"
 )
-
-// maxReplyBytes bounds the reply to a second login.
-const maxReplyBytes = 1 << 20
 
 // SecondLogin implements [worker.Gateway]. Besides that interface's errors it returns
 // [ErrAmbiguous]. errors.Is finds a context's error in either only when ctx has ended:
@@ -63,16 +59,16 @@ func (t *tenant) readReply(ctx context.Context, resp *http.Response) (worker.Rep
 	}
 	body := bodies.Get().(*bytes.Buffer)
 	defer putBody(body)
-	_, err := body.ReadFrom(io.LimitReader(resp.Body, maxReplyBytes+1))
+	n, err := readBody(body, resp.Body)
 	switch {
 	case err != nil:
-		return worker.Reply{}, because(ctx, fmt.Errorf("%w: read reply: %s", ErrAmbiguous, describe(resp, body.Len())), err)
+		return worker.Reply{}, because(ctx, fmt.Errorf("%w: read reply: %s", ErrAmbiguous, describe(resp, n)), err)
 	case resp.StatusCode/100 != 2:
-		return worker.Reply{}, fmt.Errorf("%w: %s", ErrAmbiguous, describe(resp, body.Len()))
+		return worker.Reply{}, fmt.Errorf("%w: %s", ErrAmbiguous, describe(resp, n))
 	}
-	reply, err := ParseReply(body.Bytes())
+	reply, err := parse(body.Bytes())
 	if err != nil {
-		return worker.Reply{}, fmt.Errorf("%w: %s", err, describe(resp, body.Len()))
+		return worker.Reply{}, fmt.Errorf("%w: %s", err, describe(resp, n))
 	}
 	reply.Code, reply.Message = t.redactor.Replace(reply.Code), t.redactor.Replace(reply.Message)
 	return reply, nil
