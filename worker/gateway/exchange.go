@@ -11,12 +11,12 @@ import (
 )
 
 const (
-	maxHeadBytes = 64 << 10 // of a reply, and of the informational ones before it
+	maxHeadBytes = 16 << 10 // of a reply, and of the informational ones before it
 	bufferBytes  = 4 << 10
 )
 
 var (
-	errLongHead  = errors.New("the head of the reply is over 64 KiB")
+	errLongHead  = errors.New("the head of the reply is over 16 KiB")
 	errMalformed = errors.New("the reply is not well-formed HTTP/1.1")
 )
 

@@ -2,10 +2,8 @@ package gateway
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -16,7 +14,6 @@ import (
 const (
 	listAge     = 5 * time.Second  // how old a list may be
 	listTimeout = 30 * time.Second // for reading one
-	maxList     = 64 << 20         // bytes
 )
 
 // Online implements [worker.Gateway]. A tenant's list is at most five seconds old and was
@@ -63,85 +60,6 @@ func (c *Client) fetchList(ctx context.Context, t *tenant) (map[string]string, e
 		return nil, fmt.Errorf("HTTP %d, %s", code, contentType(resp))
 	}
 	return decodeList(resp.Body, maxList)
-}
-
-// decodeList reads a list of at most limit bytes: the wId of each account.
-func decodeList(r io.Reader, limit int64) (map[string]string, error) {
-	limited := &io.LimitedReader{R: r, N: limit}
-	list, code, err := readList(json.NewDecoder(limited))
-	switch {
-	case limited.N <= 0:
-		return nil, fmt.Errorf("the list is over %d bytes", limit)
-	case err != nil:
-		return nil, err
-	case code != codeOK:
-		return nil, fmt.Errorf("the gateway answered code %q", cut(code, maxCodeBytes))
-	}
-	return list, nil
-}
-
-var errList = errors.New("the list is not an object with a code and a list under data")
-
-func readList(d *json.Decoder) (list map[string]string, code string, err error) {
-	if t, err := d.Token(); err != nil || t != json.Delim('{') {
-		return nil, "", errList
-	}
-	for d.More() {
-		key, err := d.Token()
-		if err != nil {
-			return nil, "", errList
-		}
-		switch key {
-		case "code":
-			var raw text
-			if d.Decode(&raw) != nil {
-				return nil, "", errList
-			}
-			code = plainNumber(string(raw))
-		case "data":
-			if list, err = readEntries(d); err != nil {
-				return nil, "", err
-			}
-		default:
-			if d.Decode(new(json.RawMessage)) != nil {
-				return nil, "", errList
-			}
-		}
-	}
-	if _, err := d.Token(); err != nil {
-		return nil, "", errList
-	}
-	return list, code, nil
-}
-
-// readEntries reads the list itself; null is an empty one.
-func readEntries(d *json.Decoder) (map[string]string, error) {
-	list := map[string]string{}
-	switch t, err := d.Token(); {
-	case err == nil && t == nil:
-		return list, nil
-	case err != nil || t != json.Delim('['):
-		return nil, errList
-	}
-	for d.More() {
-		var entry struct {
-			WcID text `json:"wcId"`
-			WID  text `json:"wId"`
-		}
-		if err := d.Decode(&entry); err != nil {
-			var wrongType *json.UnmarshalTypeError // not an object: none of ours
-			if !errors.As(err, &wrongType) {
-				return nil, errList
-			}
-		}
-		if entry.WcID != "" && entry.WID != "" {
-			list[string(entry.WcID)] = string(entry.WID)
-		}
-	}
-	if _, err := d.Token(); err != nil {
-		return nil, errList
-	}
-	return list, nil
 }
 
 // onlineList keeps the last list of a tenant.

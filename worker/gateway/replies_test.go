@@ -35,8 +35,8 @@ func TestReplies(t *testing.T) {
 		"another reply behind":      {plain + plain, nil, false},
 		"switching protocols":       {"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n", ErrAmbiguous, false},
 		"endless informational":     {strings.Repeat("HTTP/1.1 100 Continue\r\n\r\n", 4000) + plain, ErrAmbiguous, false},
-		"a head of 60 KiB":          {strings.Replace(plain, "\r\n", "\r\nX: "+strings.Repeat("x", 60<<10)+"\r\n", 1), nil, true},
-		"a head of 70 KiB":          {strings.Replace(plain, "\r\n", "\r\nX: "+strings.Repeat("x", 70<<10)+"\r\n", 1), ErrAmbiguous, false},
+		"a head of 15 KiB":          {strings.Replace(plain, "\r\n", "\r\nX: "+strings.Repeat("x", 15<<10)+"\r\n", 1), nil, true},
+		"a head of 17 KiB":          {strings.Replace(plain, "\r\n", "\r\nX: "+strings.Repeat("x", 17<<10)+"\r\n", 1), ErrAmbiguous, false},
 		"an endless line":           {"HTTP/1.1 200 " + strings.Repeat("x", 1<<20), ErrAmbiguous, false},
 		"not HTTP":                  {"FAKE-TOKEN\r\n\r\n", ErrAmbiguous, false},
 		"a bad header":              {"HTTP/1.1 200 OK\r\nFAKE-TOKEN\r\n\r\n" + declined, ErrAmbiguous, false},
@@ -94,7 +94,7 @@ func TestClientClosesWhatIsOver(t *testing.T) {
 		"HTTP/1.0":          strings.Replace(plain, "1.1", "1.0", 1),
 		"bytes behind":      plain + "x",
 		"not read":          "HTTP/1.1 503 Busy\r\nContent-Length: 2\r\n\r\nno",
-		"too long":          "HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 70<<10),
+		"too long":          "HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 17<<10),
 	} {
 		t.Run(name, func(t *testing.T) {
 			eachKind(t, func(t *testing.T, start func(func(*peer)) *Client) {
