@@ -29,6 +29,7 @@ type conn struct {
 	pool     *pool
 	endpoint endpoint
 	kept     time.Time   // when it was put into the pool; zero: it is new
+	until    time.Time   // from when on it is not kept
 	stop     func() bool // of the call that uses it: its context interrupts no more
 
 	first  [1]byte
@@ -42,7 +43,7 @@ func (p *pool) dial(ctx context.Context, e endpoint) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &conn{stream: tcp, socket: socket{Conn: tcp}, pool: p, endpoint: e}
+	c := &conn{stream: tcp, socket: socket{Conn: tcp}, pool: p, endpoint: e, until: endOfLife()}
 	if !e.secure {
 		return c, nil
 	}

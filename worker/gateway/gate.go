@@ -8,11 +8,13 @@ import (
 	"net/http/httptrace"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 var (
 	errOver    = errors.New("the call is over")
 	errStarted = errors.New("the request was sent already")
+	errOld     = errors.New("the connection is too old")
 )
 
 // gate stands before the first byte of one request that net/http makes, and knows whether it got out.
@@ -34,6 +36,7 @@ func (g *gate) attach(ctx context.Context) context.Context {
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn: func(info httptrace.GotConnInfo) {
 			if c := unwrap(info.Conn); c != nil {
+				c.reused = info.Reused
 				c.gate.Store(g)
 			}
 		},
@@ -51,6 +54,8 @@ func (g *gate) pass(c *gatedConn) error {
 		return nil
 	case g.passed != nil:
 		return errStarted
+	case c.reused && !time.Now().Before(c.until): // net/http takes another one then
+		return errOld
 	}
 	if g.refused = g.mayStart(); g.refused != nil {
 		return g.refused
@@ -95,7 +100,9 @@ func (g *gate) close() (started bool) {
 // There is none during a TLS handshake.
 type gatedConn struct {
 	net.Conn
-	gate atomic.Pointer[gate]
+	gate   atomic.Pointer[gate]
+	reused bool      // by the gate's request
+	until  time.Time // from when on it takes no other request
 }
 
 func (c *gatedConn) Write(p []byte) (int, error) {

@@ -34,7 +34,7 @@ func newPool(maxIdle int) *pool {
 	}
 	return &pool{
 		maxIdle: maxIdle,
-		dialer:  net.Dialer{Timeout: dialTimeout},
+		dialer:  newDialer(),
 		tls:     &tls.Config{NextProtos: []string{"http/1.1"}},
 		idle:    map[endpoint][]*conn{},
 	}
@@ -48,7 +48,7 @@ func (p *pool) get(ctx context.Context, e endpoint) (*conn, error) {
 		if c == nil {
 			return p.dial(ctx, e)
 		}
-		if time.Since(c.kept) < idleTimeout && c.quiet() {
+		if now := time.Now(); now.Sub(c.kept) < idleTimeout && now.Before(c.until) && c.quiet() {
 			return c, nil
 		}
 		c.close()
@@ -86,10 +86,11 @@ func (p *pool) put(c *conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	idle := p.idle[c.endpoint]
-	if p.closed || !canReuse || len(idle) >= p.maxIdle {
+	now := time.Now()
+	if p.closed || !canReuse || len(idle) >= p.maxIdle || !now.Before(c.until) {
 		return false
 	}
-	c.kept = time.Now()
+	c.kept = now
 	p.idle[c.endpoint] = append(idle, c)
 	if p.timer == nil {
 		p.timer = time.AfterFunc(sweepTime, p.sweep)

@@ -17,7 +17,7 @@ func TestIdleForTooLong(t *testing.T) {
 		put := func() {
 			client, server := net.Pipe()
 			ends = append(ends, server)
-			if !p.put(&conn{stream: client, pool: p}) {
+			if !p.put(&conn{stream: client, pool: p, until: time.Now().Add(time.Hour)}) {
 				t.Error("not kept")
 			}
 		}
@@ -56,7 +56,7 @@ func TestPoolIsBounded(t *testing.T) {
 	for i := range 5 {
 		client, server := net.Pipe()
 		defer server.Close()
-		if c := (&conn{stream: client, pool: p}); p.put(c) != (i < 3) {
+		if c := (&conn{stream: client, pool: p, until: time.Now().Add(time.Hour)}); p.put(c) != (i < 3) {
 			t.Errorf("connection %d", i)
 		}
 	}

@@ -12,9 +12,7 @@ import (
 )
 
 const (
-	dialTimeout      = 5 * time.Second
-	handshakeTimeout = 5 * time.Second
-	idleTimeout      = 10 * time.Second
+	idleTimeout = 10 * time.Second
 
 	minSecretBytes = 7 // what is shorter, such as a scheme, is hidden in no text
 )

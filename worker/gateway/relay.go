@@ -55,7 +55,7 @@ func (c *Client) relay(ctx context.Context, one *call) (*http.Response, error) {
 // buffers since thousands of connections are open at once, and connections that do not
 // idle for long since a request on a dying one is ambiguous.
 func newTransport(maxIdle int) *http.Transport {
-	dialer := &net.Dialer{Timeout: dialTimeout}
+	dialer := newDialer()
 	http1 := new(http.Protocols)
 	http1.SetHTTP1(true)
 	return &http.Transport{
@@ -65,7 +65,7 @@ func newTransport(maxIdle int) *http.Transport {
 			if err != nil {
 				return nil, err
 			}
-			return &gatedConn{Conn: conn}, nil
+			return &gatedConn{Conn: conn, until: endOfLife()}, nil
 		},
 		Protocols:              http1,
 		DisableCompression:     true,
