@@ -17,6 +17,14 @@ import (
 const (
 	readyTimeout = 3 * time.Second // for all that readiness asks
 	closeTimeout = 2 * time.Second // for requests that are under way when the server ends
+	headTimeout  = 5 * time.Second // for the head of a request
+
+	// Of health and metrics alone.
+	readTimeout        = 5 * time.Second  // for a request
+	writeTimeout       = 10 * time.Second // from a request's head to the end of the reply
+	monitorIdleTimeout = time.Minute      // between requests
+	maxMonitorHead     = 8 << 10
+	maxMonitorConns    = 256
 )
 
 // readiness is one thing that must work before jobs can be done.
@@ -44,9 +52,14 @@ func listen(ctx context.Context, addr string) (net.Listener, error) {
 }
 
 // serve serves until ctx ends, lets requests under way end shortly, and returns nil.
-// It closes the listener.
+// It closes the listener. A reply may take as long as it wants.
 func serve(ctx context.Context, listener net.Listener, handler http.Handler) error {
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)}
+	return serveBy(ctx, listener, &http.Server{Handler: handler})
+}
+
+// serveBy is serve by a server that has bounds of its own.
+func serveBy(ctx context.Context, listener net.Listener, server *http.Server) error {
+	server.ReadHeaderTimeout, server.ErrorLog = headTimeout, slog.NewLogLogger(slog.DiscardHandler, 0)
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(listener) }()
 	select {
@@ -63,6 +76,14 @@ func serve(ctx context.Context, listener net.Listener, handler http.Handler) err
 		return fmt.Errorf("serve http: %w", err)
 	}
 	return nil
+}
+
+// serve is [serve] of the handler, within bounds that no client can exhaust.
+func (m *monitor) serve(ctx context.Context, listener net.Listener) error {
+	return serveBy(ctx, &boundedListener{Listener: listener, max: maxMonitorConns}, &http.Server{
+		Handler: m.handler(), ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
+		IdleTimeout: monitorIdleTimeout, MaxHeaderBytes: maxMonitorHead,
+	})
 }
 
 // handler answers /livez, /readyz and /metrics.

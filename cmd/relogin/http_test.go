@@ -28,7 +28,7 @@ func TestMonitor(t *testing.T) {
 	addr := listener.Addr().String()
 	var running sync.WaitGroup
 	running.Go(func() {
-		if err := serve(ctx, listener, m.handler()); err != nil {
+		if err := m.serve(ctx, listener); err != nil {
 			t.Error(err)
 		}
 	})

@@ -159,7 +159,7 @@ func (p *pod) watchMonitor(ctx context.Context) error {
 		Metrics: p.registry, Log: p.log,
 	}
 	p.running.Go(func() {
-		if err := serve(ctx, listener, m.handler()); err != nil {
+		if err := m.serve(ctx, listener); err != nil {
 			p.log.Error("health and metrics are no longer served", "error", err)
 		}
 	})
