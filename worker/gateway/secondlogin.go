@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"sync"
@@ -30,7 +31,7 @@ func (c *Client) SecondLogin(ctx context.Context, j *worker.Job, mayStart func()
 	resp, err := c.post(ctx, one)
 	switch {
 	case err == nil:
-		return t.readReply(ctx, resp)
+		return c.readReply(ctx, t, resp)
 	case one.started:
 		return worker.Reply{}, because(ctx, ErrAmbiguous, err)
 	case veto != nil:
@@ -49,7 +50,7 @@ func because(ctx context.Context, class, cause error) error {
 }
 
 // readReply turns the reply to a request that got out into the call's result, and closes it.
-func (t *tenant) readReply(ctx context.Context, resp *http.Response) (worker.Reply, error) {
+func (c *Client) readReply(ctx context.Context, t *tenant, resp *http.Response) (reply worker.Reply, err error) {
 	defer resp.Body.Close()
 	switch resp.StatusCode {
 	case http.StatusUnauthorized, http.StatusForbidden:
@@ -61,14 +62,17 @@ func (t *tenant) readReply(ctx context.Context, resp *http.Response) (worker.Rep
 	defer putBody(body)
 	n, err := readBody(body, resp.Body)
 	switch {
-	case err != nil:
+	case err != nil && !errors.Is(err, errLongReply):
 		return worker.Reply{}, because(ctx, fmt.Errorf("%w: read reply: %s", ErrAmbiguous, describe(resp, n)), err)
 	case resp.StatusCode/100 != 2:
-		return worker.Reply{}, fmt.Errorf("%w: %s", ErrAmbiguous, describe(resp, n))
+		err = ErrAmbiguous
+	case err != nil:
+		err = fmt.Errorf("%w: %w", ErrAmbiguous, err)
+	default:
+		reply, err = parse(body.Bytes())
 	}
-	reply, err := parse(body.Bytes())
 	if err != nil {
-		return worker.Reply{}, fmt.Errorf("%w: %s", err, describe(resp, n))
+		return worker.Reply{}, fmt.Errorf("%w: %s", err, c.explain(ctx, t, resp, body.Bytes(), n))
 	}
 	reply.Code, reply.Message = t.redactor.Replace(reply.Code), t.redactor.Replace(reply.Message)
 	return reply, nil

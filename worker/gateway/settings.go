@@ -30,6 +30,7 @@ type settings struct {
 type tenant struct {
 	name          string
 	url           string // without a slash at the end
+	setting       string // where the address comes from
 	authorization string
 	redactor      *strings.Replacer // of what the gateway wrote
 	fingerprint   string
@@ -37,6 +38,7 @@ type tenant struct {
 
 	online onlineList
 	noList atomic.Bool // it answered 404 to the online list
+	astray atomic.Bool // it was logged that its address may be wrong
 }
 
 // tenantEntry is a tenant as the tenants file has it.
@@ -44,6 +46,8 @@ type tenantEntry struct {
 	URL               string `yaml:"url"`
 	Authorization     string `yaml:"authorization"`
 	AuthorizationFile string `yaml:"authorizationFile"`
+
+	setting string // where the address comes from
 }
 
 // readSettings returns the tenants of the options and of the files that they name, or
@@ -59,12 +63,15 @@ func readSettings(o Options) (*settings, error) {
 		errs = append(errs, err)
 	}
 	if _, ok := entries[defaultTenant]; !ok {
-		entries[defaultTenant] = tenantEntry{o.URL, o.Authorization, o.AuthorizationFile}
+		entries[defaultTenant] = tenantEntry{URL: o.URL, Authorization: o.Authorization, AuthorizationFile: o.AuthorizationFile}
 	}
 	for _, name := range slices.Sorted(maps.Keys(entries)) {
 		e := entries[name]
 		if e.URL == "" {
 			e.URL = o.URL
+		}
+		if e.setting = "--gateway-url"; e.URL != o.URL {
+			e.setting = fmt.Sprintf("the url of tenant %q", name)
 		}
 		if e.AuthorizationFile != "" {
 			s.files = append(s.files, e.AuthorizationFile)
@@ -140,6 +147,7 @@ func newTenant(name string, e tenantEntry) (*tenant, error) {
 	return &tenant{
 		name:          name,
 		url:           base,
+		setting:       e.setting,
 		authorization: authorization,
 		redactor:      newRedactor(authorization),
 		fingerprint:   hex.EncodeToString(sum[:16]),

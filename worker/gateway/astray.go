@@ -1,0 +1,40 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+)
+
+// explain says what a reply looks like that is not understood, and asks for the address
+// where it is likely to be wrong. The log does that once for an address.
+func (c *Client) explain(ctx context.Context, t *tenant, resp *http.Response, body []byte, bodyBytes int64) string {
+	seen := describe(resp, bodyBytes)
+	likely := astray(resp, body)
+	if likely == "" {
+		return seen
+	}
+	seen += ": " + likely + ": is " + t.setting + " right?"
+	if !t.astray.Swap(true) {
+		c.log.WarnContext(ctx, "what answers at the gateway's address may not be a gateway: jobs end as unknown",
+			"tenant", t.name, "address", t.url, "reply", seen)
+	}
+	return seen
+}
+
+// astray says what a reply is that no gateway gives; "" if it may be a gateway's.
+func astray(resp *http.Response, body []byte) string {
+	switch code := resp.StatusCode; {
+	case code == http.StatusNotFound, code == http.StatusMethodNotAllowed, code == http.StatusGone:
+		return "nothing takes a second login there"
+	case code/100 == 3:
+		return "it redirects, and redirects are not followed"
+	case code/100 == 2 && (contentType(resp) == "text/html" || startsAsPage(body)):
+		return "it is a web page, of another server, a proxy or a login"
+	}
+	return ""
+}
+
+func startsAsPage(body []byte) bool {
+	return bytes.HasPrefix(bytes.TrimSpace(bytes.TrimPrefix(body, []byte("\ufeff"))), []byte("<"))
+}
