@@ -15,7 +15,22 @@
 //	mayStart said no                                                   its error
 //	all else: reset, time-out, other statuses, an unreadable reply     ErrAmbiguous
 //
-// Redirects are not followed, replies are not decompressed, only HTTP/1.1 is spoken.
+// Redirects are not followed, replies are not decompressed, only HTTP/1.1 is spoken. A
+// reply that is likely to come from something else than a gateway (HTTP 404, 405 or 410, a
+// redirect, a web page) is ErrAmbiguous too; its text asks whether the address is right,
+// and the log does once for each address.
+//
+// # Bounds
+//
+// What gateways send is bounded where it is read, so that thousands of hostile replies at
+// once take little memory and none waits for another. A real reply has about 1 KiB.
+//
+//	the head of a reply, with informational ones before it   16 KiB
+//	a reply                                                  4 MiB, 64 KiB of which are kept
+//	a text of a login, of which ParseReply tells             8 KiB at the most, or it is left out
+//	an online list                                           64 MiB, 16 MiB of which are kept
+//
+// Only its context ends a call whose reply comes slowly, since people are slow.
 //
 // # Connections
 //
@@ -24,7 +39,10 @@
 // what it read. A connection is kept when its reply was read to the end and nothing came
 // behind it. Before it is used again it is looked at: one that was closed, or on which
 // something came, would make the call ambiguous. Where the system can't tell without
-// blocking (all but Unix) no connection is kept.
+// blocking (all but Unix) no connection is kept. After a minute to a minute and a half a
+// connection takes no other call, so that changes in DNS count. On Linux a connection whose
+// peer acknowledges nothing, be it a request or a keep-alive probe, ends after 150 seconds;
+// one whose peer just says nothing does not.
 //
 // The proxies of HTTP_PROXY, HTTPS_PROXY and NO_PROXY are honoured. Calls through them,
 // and to hosts whose names are not plain ASCII, are made by net/http, behind a gate that

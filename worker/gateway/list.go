@@ -23,7 +23,7 @@ func decodeList(r io.Reader, limit int64) (map[string]string, error) {
 	list, code, err := readList(d)
 	switch {
 	case all.N <= 0:
-		return nil, fmt.Errorf("the list is over %d bytes", limit)
+		return nil, fmt.Errorf("%w: it is over %d bytes", errLargeList, limit)
 	case errors.Is(err, errList) && d.value.N <= 0:
 		return nil, errLongValue
 	case err != nil:
@@ -36,8 +36,9 @@ func decodeList(r io.Reader, limit int64) (map[string]string, error) {
 
 var (
 	errList      = errors.New("the list is not an object with a code and a list under data")
-	errLongValue = errors.New("the list has a value of over 64 KiB")
-	errLongList  = errors.New("the list has more accounts than fit into 16 MiB")
+	errLargeList = errors.New("the list is too large")
+	errLongValue = fmt.Errorf("%w: it has a value of over 64 KiB", errLargeList)
+	errLongList  = fmt.Errorf("%w: its accounts do not fit into 16 MiB", errLargeList)
 )
 
 // listDecoder decodes a list whose long texts are shortened, value by value.

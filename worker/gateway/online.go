@@ -14,12 +14,16 @@ import (
 const (
 	listAge     = 5 * time.Second  // how old a list may be
 	listTimeout = 30 * time.Second // for reading one
+
+	largeListAge = time.Minute // for how long a list counts as too large: reading one is expensive
 )
 
 // Online implements [worker.Gateway]. A tenant's list is at most five seconds old and was
-// asked for after that time, and callers at the same time share one request. With [ReconcileAuto] a 404 switches the
-// list off for the tenant until its address or credential changes. A refused
-// credential is [worker.ErrRefused].
+// asked for after that time, and callers at the same time share one request. With
+// [ReconcileAuto] a 404 switches the list off for the tenant until its address or
+// credential changes. A refused credential is [worker.ErrRefused]. A list of over 64 MiB,
+// or of more accounts than fit into 16 MiB (some 130,000), is an error for a minute; an
+// account whose wcId or wId is too long for an event counts as not listed.
 func (c *Client) Online(ctx context.Context, tenant, wcID string, after time.Time) (*worker.Login, error) {
 	t, err := c.tenant(tenant)
 	if err != nil {
@@ -77,7 +81,13 @@ type listAnswer struct {
 func newOnlineList() onlineList { return onlineList{turn: make(chan struct{}, 1)} }
 
 func (a *listAnswer) fresh(after time.Time) bool {
-	return a != nil && a.err == nil && a.at.After(after) && time.Since(a.at) < listAge
+	switch {
+	case a == nil:
+		return false
+	case errors.Is(a.err, errLargeList):
+		return time.Since(a.at) < largeListAge
+	}
+	return a.err == nil && a.at.After(after) && time.Since(a.at) < listAge
 }
 
 // get returns the last list, or what fetch returns. One caller fetches, those who come
@@ -85,7 +95,7 @@ func (a *listAnswer) fresh(after time.Time) bool {
 func (l *onlineList) get(ctx context.Context, after time.Time, fetch func(context.Context) (map[string]string, error)) (map[string]string, error) {
 	before := l.last.Load()
 	if before.fresh(after) {
-		return before.list, nil
+		return before.list, before.err
 	}
 	select {
 	case l.turn <- struct{}{}:
@@ -93,7 +103,7 @@ func (l *onlineList) get(ctx context.Context, after time.Time, fetch func(contex
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
-	if now := l.last.Load(); now != before && now.at.After(after) {
+	if now := l.last.Load(); now != before && (now.at.After(after) || now.fresh(after)) {
 		return now.list, now.err
 	}
 	asked := time.Now()

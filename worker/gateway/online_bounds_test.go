@@ -1,10 +1,14 @@
 package gateway
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // generated is text that is made as it is read: what a test counts is the reader's memory.
@@ -90,4 +94,30 @@ func TestLongEntriesArePassedOver(t *testing.T) {
 			t.Errorf("with %d bytes: %.100s, %v", n, got, err)
 		}
 	}
+}
+
+// TestLargeListIsNotReadAgain: reading one takes a second of a core, so the tenant's other
+// callers learn for a while what the first one did, whenever they asked from.
+func TestLargeListIsNotReadAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		list := newOnlineList()
+		fetches := 0
+		get := func() {
+			t.Helper()
+			_, err := list.get(t.Context(), time.Now(), func(context.Context) (map[string]string, error) {
+				fetches++
+				return decodeList(listOf(times(70, constant(`"`+strings.Repeat("x", 1<<10)+`",`))), 64<<10)
+			})
+			if !errors.Is(err, errLargeList) {
+				t.Errorf("got %v", err)
+			}
+		}
+		for range 100 {
+			get()
+			time.Sleep(largeListAge / 100)
+		}
+		if get(); fetches != 2 {
+			t.Errorf("%d fetches, want one, and another after %v", fetches, largeListAge)
+		}
+	})
 }
