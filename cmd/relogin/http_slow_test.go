@@ -18,7 +18,7 @@ import (
 
 func newTestMonitor() *monitor {
 	return &monitor{
-		Ready:   func(context.Context) []readiness { return []readiness{{"nats", nil}} },
+		Ready:   func(context.Context) []readiness { return []readiness{{Name: "nats"}} },
 		Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
 	}
 }
