@@ -72,6 +72,9 @@ func Open(ctx context.Context, o Options) (*Client, error) {
 	if err := c.ready(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("open redis %s: %w", redacted(o.URL), err), c.Close())
 	}
+	if o.Trust != nil {
+		c.running.Go(c.watch)
+	}
 	return c, nil
 }
 
@@ -113,6 +116,9 @@ func (c *Client) ready(ctx context.Context) error {
 		}
 		if err == nil {
 			err = c.rehearse(ctx)
+		}
+		if err == nil && c.opts.Trust != nil && c.inspect(ctx) {
+			err = errEvicts
 		}
 		if ctx.Err() == nil {
 			last = err

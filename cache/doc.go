@@ -99,7 +99,9 @@
 //
 // A lock may be gone whose prompt is still open when Redis was restarted, wiped or failed
 // over: see [Trust]. <ns>:mark goes with the other keys when somebody flushes them; only
-// a Cluster has none. A server that may evict keys is refused. A replica that was
+// a Cluster has none. A server that may evict keys is refused; while one that was
+// reconfigured may, which is seen within 12 s, nothing is granted, and once it has evicted
+// some it counts as another one. A replica that was
 // promoted waits 15 s longer, for the pods that still ask the master which was cut off:
 // set min-replicas-to-write 1 and leave min-replicas-max-lag at 10 s. A master that has no
 // replica for repl-backlog-ttl changes its replication id, and waits a lease without need.

@@ -38,7 +38,7 @@ type Options struct {
 	Trust  Trust        // nil: every server is trusted
 	Logger *slog.Logger // default slog.Default()
 
-	cutOff time.Duration // less in tests
+	cutOff, watchEvery time.Duration // less in tests
 }
 
 // poolSize is the connections to one server: more than there are flushers, and few
@@ -54,6 +54,7 @@ func (o *Options) check() error {
 	o.Timeout = cmp.Or(o.Timeout, 3*time.Second)
 	o.Logger = cmp.Or(o.Logger, slog.Default())
 	o.cutOff = cmp.Or(o.cutOff, cutOff)
+	o.watchEvery = cmp.Or(o.watchEvery, watchEvery)
 	var errs []error
 	refuse := func(wrong bool, format string, args ...any) {
 		if wrong {

@@ -18,7 +18,8 @@ import (
 // server count. One that was restarted, wiped or failed over may have forgotten a lock
 // whose prompt is still open, and until the longest lease of any pod has passed since
 // the first pod saw that, nobody may begin. Two names tell: the process's replication id, which is new
-// with each start and each promotion, and the mark, a key that goes when the others do.
+// with each start and each promotion, with the number of keys that it has evicted, and
+// the mark, a key that goes when the others do.
 //
 // CountsFrom returns the time, on the server's clock, from which the grants of what is
 // named so count. It stores a time long past for the very first name of a kind, and for
@@ -59,14 +60,18 @@ type quarantine struct {
 	until  atomic.Int64 // nanoseconds after start
 	lead   atomic.Int64 // nanoseconds by which the server's clock is ahead of ours
 
-	mu    sync.Mutex
-	known map[string]bool // names whose wait is in until
+	anyEvicts atomic.Bool   // a server may evict locks
+	recheck   time.Duration // when that may have changed
+
+	mu       sync.Mutex
+	known    map[string]bool // names whose wait is in until
+	evicting map[string]bool // servers that may evict locks
 }
 
 func newQuarantine(o *Options) *quarantine {
 	return &quarantine{
 		trust: o.Trust, cutOff: o.cutOff, logger: o.Logger,
-		start: time.Now(), known: make(map[string]bool),
+		start: time.Now(), recheck: o.watchEvery, known: make(map[string]bool),
 	}
 }
 
@@ -75,6 +80,9 @@ func (q *quarantine) wait() time.Duration {
 	var wait time.Duration
 	if q.trust != nil {
 		wait = q.trust.Suspended()
+	}
+	if q.anyEvicts.Load() {
+		wait = max(wait, q.recheck)
 	}
 	if until := q.until.Load(); until != 0 {
 		wait = max(wait, time.Duration(until)-time.Since(q.start))
@@ -91,7 +99,12 @@ func (q *quarantine) now() time.Time {
 // command is sent on it. After an error go-redis closes the connection. It also unwraps
 // the error once: the outer text is for that.
 func (q *quarantine) onConnect(ctx context.Context, cn *redis.Conn) error {
-	if err := q.examine(ctx, cn); err != nil {
+	err := q.examine(ctx, cn)
+	if errors.Is(err, errEvicts) {
+		q.addEvicting(ctx, cn.String()) // what was begun may still be finished
+		return nil
+	}
+	if err != nil {
 		return fmt.Errorf("connect: %w", identifyError{err})
 	}
 	return nil
@@ -106,7 +119,14 @@ func (e identifyError) Error() string { return "identify redis server: " + e.cau
 // Is tells whether the cause is target, for [errors.Is].
 func (e identifyError) Is(target error) bool { return errors.Is(e.cause, target) }
 
-func (q *quarantine) examine(ctx context.Context, cn *redis.Conn) error {
+// server is a [redis.Conn] or a [redis.Client].
+type server interface {
+	Info(ctx context.Context, sections ...string) *redis.StringCmd
+	Time(ctx context.Context) *redis.TimeCmd
+}
+
+// examine has the server admitted, or returns why it is not one to lock on.
+func (q *quarantine) examine(ctx context.Context, cn server) error {
 	text, err := cn.Info(ctx).Result()
 	if err != nil {
 		return err
@@ -132,6 +152,10 @@ func (q *quarantine) examine(ctx context.Context, cn *redis.Conn) error {
 	var extra time.Duration
 	if promoted := info["master_replid2"]; strings.Trim(promoted, "0") != "" {
 		extra = q.cutOff
+	}
+	// The process's memory is another one once it has evicted keys.
+	if evicted := info["evicted_keys"]; evicted != "" && evicted != "0" {
+		id += "-" + evicted
 	}
 	return q.admit(ctx, process, id, now, extra)
 }

@@ -45,7 +45,7 @@ func openTrust(ctx context.Context, nc *nats.Conn, namespace string, replicas in
 	if errors.Is(err, jetstream.ErrBucketNotFound) {
 		bucket, err = js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
 			Bucket: name, Replicas: replicas, Metadata: ownedBy(owner),
-			Description: "from when on the grants of each Redis server count",
+			Description: "from when on the grants of each Redis server count, and the leases of pods",
 		})
 	}
 	if err != nil {

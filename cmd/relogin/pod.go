@@ -179,7 +179,7 @@ func (p *pod) ready(ctx, stopping context.Context) []readiness {
 		all[0].Err = fmt.Errorf("connection is %v", status)
 	}
 	if d := p.cache.Stats().SuspendedFor; d > 0 {
-		all[2].Err = fmt.Errorf("redis may have lost some: no confirmation starts for %v", d.Round(time.Second))
+		all[2].Err = fmt.Errorf("redis may have lost some or evict some, or others can't know of this pod's: no confirmation starts for %v: see the log", d.Round(time.Second))
 	}
 	all[3].Note, all[3].Err = p.gatewayState()
 	return all
