@@ -20,6 +20,11 @@
    without the margin for clocks that run at different rates: one tick less must fail. The
    dedupe window, Freshness and job-memory are as short as they may be: within a tick.
 
+   Leases that differ (LEASES). Every other delivery's pod then has a confirm time-out of a
+   tick. A pod registers its lease outside of Redis before it asks, and again when its
+   registration is no longer valid, as rarely as that. A registered lease counts until the
+   prompts that were granted under it are over (queue/leases.go).
+
    What must hold in each state that can be reached:
    1. no prompt is sent while another may be open: assert(life == 0) in send;
    2. no job prompts twice, unless Redis lost data: the assertion after it;
@@ -62,6 +67,9 @@
      ACK_FIRST              the message is acked before its event is stored              3
      NO_TIMER               who waits is woken by events, not by the lease's end         3
      PAUSE_BEFORE_WRITE     a pause between the last look at the clock and the write     1
+     OWN_LEASE              the quarantine is as long as the lease of who saw the server 1
+     LEASE_FORGOTTEN        a lease counts no longer than its registration is valid      1
+     NO_SETTLING            a lease that is longer than those registered is used at once 1
 */
 
 /* ---------- Bounds, set by -D ---------- */
@@ -94,6 +102,10 @@
 #define PROMPT 2         /* --confirm-timeout, in ticks */
 #endif
 
+#ifndef LEASES
+#define LEASES 1         /* 2: every other delivery's pod has a --confirm-timeout of 1 */
+#endif
+
 #define WINDOW 1         /* --send-window */
 #define CUTOFF 1         /* how long a master that was cut off goes on granting */
 #ifdef MUTANT_SHORT_LEASE
@@ -101,6 +113,15 @@
 #else
 #define LEASE (WINDOW + PROMPT)
 #endif
+#if LEASES == 2
+#define SHORT(s)     ((s) & 1)
+#define PROMPT_OF(s) (SHORT(s) -> 1 : PROMPT)
+#define LEASE_OF(s)  (SHORT(s) -> WINDOW + 1 : LEASE)
+#else
+#define PROMPT_OF(s) PROMPT
+#define LEASE_OF(s)  LEASE
+#endif
+#define ASKER(a)     (((a) & 7) - 1)   /* whose token it is */
 
 #define SERVERS  (FAULTS + 1)
 #define JOB(s)   ((s) % JOBS)
@@ -120,7 +141,7 @@
 #else
 #define VOIDS(a, b) (SAME_ATTEMPTS(a, b) && (b) >> 4 <= (a) >> 4)
 #endif
-#define OWNER(a)    JOB(((a) & 7) - 1)
+#define OWNER(a)    JOB(ASKER(a))
 
 /* ---------- State ---------- */
 
@@ -164,6 +185,12 @@ byte life, asker;                 /* the open prompt: ticks that it can still li
 byte events[JOBS];
 bit prompted[JOBS], taken[JOBS], recent[JOBS], acked[JOBS];   /* recent: in the dedupe window */
 bit lossy;                        /* Redis has lost data */
+#if LEASES == 2
+typedef Registration {
+  byte valid, counts, settling      /* ticks */
+}
+Registration lease[2];            /* of the long one, and the short one */
+#endif
 byte crashes = CRASHES, lostCalls = LOST_CALLS, unused = UNUSED, faults = FAULTS, pauses = PAUSES;
 
 #define me  delivery[s]
@@ -200,7 +227,7 @@ inline voidGrants() {
 }
 
 inline grant() {
-  R.lock = token; R.lease = LEASE;
+  R.lock = token; R.lease = LEASE_OF(ASKER(token));
   R.record[job] = OPEN; R.token[job] = token;
   answer = GRANTED
 }
@@ -281,28 +308,66 @@ inline execute() {
 
 /* ---------- The way to Redis ---------- */
 
-/* The quarantine of a server that came to be so. */
-#if defined(MUTANT_NO_QUARANTINE)
-#define HOLD(how) 0
-#elif defined(MUTANT_QUARANTINE_FROM_START)
-#define HOLD(how) (how == RESTART -> LEASE : 0)   /* the others' processes are old */
-#elif defined(MUTANT_QUARANTINE_EARLY)
-#define HOLD(how) (how == FAILOVER -> LEASE + CUTOFF - 1 : LEASE - 1)
-#elif defined(MUTANT_NO_MARK)
-#define HOLD(how) (how == FLUSH -> 0 : LEASE + CUTOFF)
-#elif defined(MUTANT_NO_CUTOFF)
-#define HOLD(how) LEASE
+#if LEASES == 2
+#define VALIDITY 1
+#ifdef MUTANT_LEASE_FORGOTTEN
+#define COUNTS(s) VALIDITY
 #else
-#define HOLD(how) (how == FAILOVER -> LEASE + CUTOFF : LEASE)
+#define COUNTS(s) (VALIDITY + LEASE_OF(s))
+#endif
+#ifdef MUTANT_NO_SETTLING
+#define SETTLING 0
+#else
+#define SETTLING (CUTOFF + 1)
+#endif
+#define mine lease[SHORT(s)]
+#define REGISTERED(s)  (mine.valid > 0)
+#define SETTLED(s)     (mine.settling == 0)
+#ifdef MUTANT_OWN_LEASE
+#define LONGEST(s) LEASE_OF(s)
+#else
+#define LONGEST(s) (lease[0].counts > 0 -> LEASE : (lease[1].counts > 0 -> WINDOW + 1 : 0))
 #endif
 
-/* Whoever connects to a server first registers the end of its quarantine, for all. */
+inline register(s) {
+  if
+  :: mine.counts == 0 && !SHORT(s) && lease[1].counts > 0 ->
+     mine.settling = SETTLING; reach("a longer lease waits to be used", true)
+  :: else
+  fi;
+  mine.valid = VALIDITY; mine.counts = COUNTS(s)
+}
+#else
+#define REGISTERED(s) true
+#define SETTLED(s)    true
+#define LONGEST(s)    LEASE
+#define register(s)   skip
+#endif
+
+/* The quarantine of a server that came to be so. */
+#if defined(MUTANT_NO_QUARANTINE)
+#define HOLD(s, how) 0
+#elif defined(MUTANT_QUARANTINE_FROM_START)
+#define HOLD(s, how) (how == RESTART -> LONGEST(s) : 0)   /* the others' processes are old */
+#elif defined(MUTANT_QUARANTINE_EARLY)
+#define HOLD(s, how) (how == FAILOVER -> LONGEST(s) + CUTOFF - 1 : LONGEST(s) - 1)
+#elif defined(MUTANT_NO_MARK)
+#define HOLD(s, how) (how == FLUSH -> 0 : LONGEST(s) + CUTOFF)
+#elif defined(MUTANT_NO_CUTOFF)
+#define HOLD(s, how) LONGEST(s)
+#else
+#define HOLD(s, how) (how == FAILOVER -> LONGEST(s) + CUTOFF : LONGEST(s))
+#endif
+
+/* Whoever connects to a server first stores the end of its quarantine, for all. The look
+   for the longest lease registers its own. */
 inline connect(s) {
   me.at = newest;
   if
   :: !redis[newest].seen ->
+     register(s);
      redis[newest].seen = 1;
-     redis[newest].quarantine = HOLD(redis[newest].origin)
+     redis[newest].quarantine = HOLD(s, redis[newest].origin)
   :: else
   fi
 }
@@ -367,7 +432,7 @@ inline send(s) {
   reach("a job prompts again after Redis lost its record", prompted[JOB(s)]);
   assert(life == 0);
   assert(!prompted[JOB(s)] || lossy);
-  life = PROMPT; asker = s; prompted[JOB(s)] = 1;
+  life = PROMPT_OF(s); asker = s; prompted[JOB(s)] = 1;
   me.asking = 0; me.age = 0; me.used = MY_TOKEN; me.call = SEND
 }
 
@@ -404,14 +469,16 @@ proctype Handle(byte s) {
   mtype next;
   atomic {
     if
-    :: FIRST(s) && (s == 0 || LAST(s) != LAST(s - 1) || taken[s - 1]) ->   /* equal jobs: in order */
+    :: FIRST(s) && (s == 0 || LEASES == 2 || LAST(s) != LAST(s - 1) || taken[s - 1]) ->   /* equal jobs: in order */
        taken[JOB(s)] = 1; me.young = 1
     :: !FIRST(s) && taken[JOB(s)] && !acked[JOB(s)] && !delivery[JOB(s)].young
     :: !FIRST(s) && acked[JOB(s)] -> assert(events[JOB(s)] == 1); goto gone
     fi;
 
 ask:
-    !QUARANTINED(s);
+    if :: !REGISTERED(s) -> register(s) :: else fi;
+    !QUARANTINED(s) && SETTLED(s);
+    if :: !REGISTERED(s) -> goto ask :: else fi;
     d_step { begin(s) };
     if
     :: me.answer == GRANTED && UNTRUSTED(s) -> heard(s); reach("granted in quarantine", true); next = SUSPENDED; goto release
@@ -618,6 +685,11 @@ end:
 #define MARKED(j)   (redis[newest].record[j] == MARK)
 #define EXPIRES(g)  (redis[g].lease > 0 || redis[g].quarantine > 0)
 #define UNDONE(j)   !acked[j]
+#if LEASES == 2
+#define LEASES_AGE  (lease[0].counts > 0 || lease[0].settling > 0 || lease[1].counts > 0)
+#else
+#define LEASES_AGE  false
+#endif
 
 inline countDown(n) { if :: n > 0 -> n-- :: else fi }
 
@@ -632,7 +704,7 @@ end:
   do
   :: d_step {
        (pauses > 0 || !ANY_DELIVERY(IN_TIME)) &&
-       (life > 0 || cutoff > 0 || ANY_DELIVERY(AGES) || ANY_JOB(RECENT) || ANY_JOB(MARKED) || ANY_SERVER(EXPIRES)) ->
+       (life > 0 || cutoff > 0 || ANY_DELIVERY(AGES) || ANY_JOB(RECENT) || ANY_JOB(MARKED) || ANY_SERVER(EXPIRES) || LEASES_AGE) ->
        if :: ANY_DELIVERY(IN_TIME) && pauses < 255 -> pauses-- :: else fi;
        countDown(life);
        if :: life == 0 -> asker = 0 :: else fi;
@@ -648,6 +720,9 @@ end:
          dropLast()
        }
        for (i : 0 .. JOBS - 1) { recent[i] = 0 }
+#if LEASES == 2
+       for (k : 0 .. 1) { countDown(lease[k].valid); countDown(lease[k].counts); countDown(lease[k].settling) }
+#endif
        if :: cutoff == 1 -> g = newest - 1; erase() :: else fi;
        countDown(cutoff)
      }

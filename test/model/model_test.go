@@ -45,6 +45,9 @@ var searches = []struct {
 		"the lock of an open prompt is lost", "granted in quarantine", "granted by a master that was cut off", "superseded",
 	}},
 	{"redis and crash", "-DJOBS=1 -DFAULTS=1 -DCRASHES=1", []string{"a job prompts again after Redis lost its record"}},
+	{"leases that differ", "-DLEASES=2 -DJOBS=1 -DFAULTS=1", []string{
+		"the lock of an open prompt is lost", "granted by a master that was cut off", "a longer lease waits to be used",
+	}},
 }
 
 func TestEachState(t *testing.T) {
@@ -103,6 +106,9 @@ func TestMutants(t *testing.T) {
 		{"ACK_FIRST", "-DJOBS=1 -DCRASHES=1", ackedLast},
 		{"NO_TIMER", "-DJOBS=1 -DCRASHES=1 -DLIST=0", stuck},
 		{"PAUSE_BEFORE_WRITE", "", oneOpen},
+		{"OWN_LEASE", "-DLEASES=2 -DFAULTS=1", oneOpen},
+		{"LEASE_FORGOTTEN", "-DLEASES=2 -DJOBS=1 -DFAULTS=1 -DPROMPT=3", oneOpen},
+		{"NO_SETTLING", "-DLEASES=2 -DFAULTS=1", oneOpen},
 	} {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
