@@ -1,0 +1,52 @@
+package test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/relogin/relogin/test/servers"
+	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/gateway/gatewaytest"
+)
+
+// TestLeasesThatDiffer has Redis lose the lock of a pod with a long --confirm-timeout while
+// its prompt is open: a pod with a short one prompts once the long lease is over.
+func TestLeasesThatDiffer(t *testing.T) {
+	t.Parallel()
+	s := newSetting(t, gatewaytest.Options{PromptLife: 6 * time.Second})
+	redis := servers.StartRedis(t)
+	pod := func(name, confirmTimeout string) *process {
+		p := s.start("worker", "--pod", name, "--redis-url", redis.URL(), "--send-window", "500ms",
+			"--confirm-timeout", confirmTimeout, "--log-level", "debug", "--log-format", "text")
+		p.says("worker ready")
+		return p
+	}
+	s.gateway.Set("a", gatewaytest.Behaviour{Manual: true})
+	long := pod("long", "6s")
+	s.mustRun("submit", "a")
+	if err := s.gateway.WaitOpen(t.Context(), "a"); err != nil {
+		t.Fatal(err)
+	}
+	short := pod("short", "1s")
+	short.says("pods of this namespace differ in --confirm-timeout or --send-window")
+	if !strings.Contains(short.out.String(), "lease=2.515s other=7.565s") {
+		t.Errorf("it does not name both leases:\n%s", short.out)
+	}
+	long.kill()
+	redis.Kill()
+	redis.Start()
+	s.gateway.Set("a", gatewaytest.Behaviour{})
+	job := worker.Job{ID: "second", WcID: "a"}
+	data, err := job.Encode(worker.EncodingJSON)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.js.Publish(t.Context(), s.name+".jobs.urgent", data); err != nil {
+		t.Fatal(err)
+	}
+	if e := s.event("second"); !e.Prompted || e.Outcome != worker.Succeeded {
+		t.Errorf("event %+v", e)
+	}
+	s.check(2)
+}
