@@ -11,21 +11,26 @@ import (
 )
 
 const (
-	flushers  = 2    // pipelines under way at once: more would be smaller, and cost Redis more
-	batchSize = 512  // scripts in a pipeline, at most
-	queueSize = 4096 // calls, and separately tidyings, that wait for a pipeline
+	flushers   = 2       // pipelines under way at once: more would be smaller, and cost Redis more
+	batchSize  = 512     // scripts in a pipeline, at most
+	batchBytes = 1 << 20 // keys and arguments in a pipeline, at most, unless it is one script alone
+	queueSize  = 4096    // calls, and separately tidyings, that wait for a pipeline
 )
 
 // ErrClosed is returned by the calls on a client that was closed.
 var ErrClosed = errors.New("the redis client is closed")
 
-// run hands the call to the flushers and returns Redis's reply. It blocks until
+// run hands the call to its lane's flushers and returns Redis's reply. It blocks until
 // then, or until ctx ends, at most for twice the time-out; what an error means for
 // the script is not known, except that one never sent is not executed later.
 func (c *Client) run(ctx context.Context, one *call) (reply any, err error) {
 	one.seal()
+	l, err := c.laneOf(ctx, one.text[0])
+	if err != nil {
+		return nil, err
+	}
 	one.late.Reset(2 * c.opts.Timeout)
-	err = c.completed(ctx, one)
+	err = l.completed(ctx, one)
 	one.late.Stop()
 	if err != nil {
 		one.claimed.Store(true)
@@ -37,26 +42,26 @@ func (c *Client) run(ctx context.Context, one *call) (reply any, err error) {
 }
 
 // completed returns nil once the call has its reply, or its own error.
-func (c *Client) completed(ctx context.Context, one *call) error {
+func (l *lane) completed(ctx context.Context, one *call) error {
 	select {
-	case c.calls <- one: // nearly always: one case is cheaper than four
-		return c.awaited(ctx, one)
+	case l.calls <- one: // nearly always: one case is cheaper than four
+		return l.awaited(ctx, one)
 	default:
 	}
 	select {
-	case c.calls <- one:
-		return c.awaited(ctx, one)
+	case l.calls <- one:
+		return l.awaited(ctx, one)
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	case <-one.late.C:
 		return errSlow
-	case <-c.closing:
+	case <-l.closing:
 		return ErrClosed
 	}
 }
 
 // awaited is completed for a call that a flusher will take.
-func (c *Client) awaited(ctx context.Context, one *call) error {
+func (l *lane) awaited(ctx context.Context, one *call) error {
 	select {
 	case <-one.done:
 		return nil
@@ -64,7 +69,7 @@ func (c *Client) awaited(ctx context.Context, one *call) error {
 		return context.Cause(ctx)
 	case <-one.late.C:
 		return errSlow
-	case <-c.closed:
+	case <-l.closed:
 		select {
 		case <-one.done:
 			return nil
@@ -79,70 +84,79 @@ var errSlow = fmt.Errorf("redis did not answer in time: %w", context.DeadlineExc
 // flush sends calls until the client is closing. It gathers what is there, tidyings
 // too, and does not wait for more, except that it lets those run first who are about to
 // call.
-func (c *Client) flush() {
+func (l *lane) flush() {
+	var next *call
 	for {
-		select {
-		case one := <-c.calls:
-			runtime.Gosched()
-			batch := gather(c.calls, one)
-			c.exec(append(batch, c.tidyings()...))
-		case <-c.closing:
-			return
+		if next == nil {
+			select {
+			case next = <-l.calls:
+				runtime.Gosched()
+			case <-l.closing:
+				return
+			}
 		}
+		var batch []*call
+		batch, next = gather(l.calls, next)
+		l.exec(l.pipe(), append(batch, l.tidyings()...))
 	}
 }
 
-// gather returns first and what else is in the queue, without those that their
-// callers gave up.
-func gather(queue <-chan *call, first *call) []*call {
-	batch := make([]*call, 0, min(batchSize, len(queue)+1))
-	for one := first; ; {
-		if one.claimed.CompareAndSwap(false, true) {
+// gather returns first and what else is in the queue and fits into a pipeline, without
+// those that their callers gave up, and the one taken from the queue that no longer fits.
+func gather(queue <-chan *call, first *call) (batch []*call, next *call) {
+	batch, size := make([]*call, 0, min(batchSize, len(queue)+1)), 0
+	for one := first; one != nil; {
+		if size += one.buf.Len(); size > batchBytes && len(batch) > 0 {
+			return batch, one
+		}
+		if one.redirected || one.claimed.CompareAndSwap(false, true) {
 			batch = append(batch, one)
 		}
 		if len(batch) == batchSize {
-			return batch
+			return batch, nil
 		}
 		select {
 		case one = <-queue:
 		default:
-			return batch
+			return batch, nil
 		}
 	}
+	return batch, nil // the queue is closed
 }
 
 // exec runs the calls in one pipeline, and once more those whose script the server
 // does not know: it has not executed these.
-func (c *Client) exec(batch []*call) {
+func (l *lane) exec(pipe redis.Pipeliner, batch []*call) {
 	if len(batch) == 0 {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), c.opts.Timeout)
+	ctx, cancel := context.WithTimeout(context.Background(), l.opts.Timeout)
 	defer cancel()
-	unknown := c.pipeline(ctx, batch)
+	unknown := l.pipeline(ctx, pipe, batch)
 	if len(unknown) == 0 {
 		return
 	}
-	c.stats.reloads.Add(uint64(len(unknown)))
+	l.stats.reloads.Add(uint64(len(unknown)))
 	for _, one := range unknown {
 		one.withSource()
 	}
-	for _, one := range c.pipeline(ctx, unknown) {
-		c.complete(one)
+	for _, one := range l.pipeline(ctx, pipe, unknown) {
+		l.complete(one)
 	}
 }
 
 // pipeline runs the calls, completes them, and returns those that failed with
 // NOSCRIPT, which are not completed.
-func (c *Client) pipeline(ctx context.Context, batch []*call) (unknown []*call) {
-	pipe, cmds := c.redis.Pipeline(), make([]redis.Cmder, len(batch))
+func (l *lane) pipeline(ctx context.Context, pipe redis.Pipeliner, batch []*call) (unknown []*call) {
+	cmds := make([]redis.Cmder, len(batch))
 	for i, one := range batch {
 		cmds[i] = once{redis.NewCmd(ctx, one.args...)}
 	}
 	_ = pipe.BatchProcess(ctx, cmds...) // only queues
-	c.stats.pipelines.Add(1)
-	c.stats.commands.Add(uint64(len(batch)))
+	l.stats.pipelines.Add(1)
+	l.stats.commands.Add(uint64(len(batch)))
 	_, failed := pipe.Exec(ctx)
+	l.doubt(failed)
 	for i, one := range batch {
 		one.reply, one.err = cmds[i].(once).Result()
 		if one.reply == nil && one.err == nil {
@@ -153,9 +167,12 @@ func (c *Client) pipeline(ctx context.Context, batch []*call) (unknown []*call) 
 				unknown = append(unknown, one)
 				continue
 			}
-			c.stats.failed.Add(1)
+			if l.redirected(one) {
+				continue
+			}
+			l.stats.failed.Add(1)
 		}
-		c.complete(one)
+		l.complete(one)
 	}
 	return unknown
 }

@@ -87,7 +87,7 @@ func TestGivenUpIsNotSent(t *testing.T) {
 	stays := &call{}
 	queue := make(chan *call, 2)
 	queue <- stays
-	if batch := gather(queue, left); len(batch) != 1 || batch[0] != stays {
+	if batch, _ := gather(queue, left); len(batch) != 1 || batch[0] != stays {
 		t.Fatalf("gathered %v", batch)
 	}
 }
@@ -134,7 +134,8 @@ func (discard) Error(...any) {}
 
 // TestDropsWhenFull checks that Shrink never blocks.
 func TestDropsWhenFull(t *testing.T) {
-	c := &Client{tidying: make(chan tidying, 1)}
+	c := &Client{}
+	c.lane = &lane{Client: c, tidying: make(chan tidying, 1)}
 	c.Shrink("w", "1")
 	c.Shrink("w", "2")
 	if n := c.stats.dropped.Load(); n != 1 {

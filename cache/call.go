@@ -18,12 +18,13 @@ type call struct {
 	text   []string // each of them
 	args   []any    // the whole command
 
-	claimed atomic.Bool
-	done    chan struct{} // takes one value once reply and err are set; nil: nobody waits
-	late    *time.Timer
-	jobs    int // that a tidying is about
-	reply   any
-	err     error
+	claimed    atomic.Bool
+	redirected bool          // sent again, to where the first server pointed
+	done       chan struct{} // takes one value once reply and err are set; nil: nobody waits
+	late       *time.Timer
+	jobs       int // that a tidying is about
+	reply      any
+	err        error
 }
 
 var calls = sync.Pool{New: func() any {
@@ -48,7 +49,7 @@ func (c *call) free() {
 	}
 	c.buf.Reset()
 	clear(c.text)
-	c.script, c.reply, c.err = nil, nil, nil
+	c.script, c.reply, c.err, c.redirected = nil, nil, nil, false
 	c.keys, c.ends, c.text, c.args = 0, c.ends[:0], c.text[:0], c.args[:0]
 	c.claimed.Store(false)
 	calls.Put(c)

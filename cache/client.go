@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -28,11 +29,11 @@ type Client struct {
 	mark    *mark // nil: a loss of keys is not noticed
 	stats   counters
 
-	calls    chan *call    // somebody waits for the reply
-	tidying  chan tidying  // nobody does
-	untidy   chan struct{} // holds a value when there is something to tidy
-	untidied atomic.Int64  // tidyings that were not sent yet
-	cluster  bool
+	lane     *lane                // outside of a Cluster
+	cluster  *redis.ClusterClient // nil outside of a Cluster
+	lanes    lanes
+	untidied atomic.Int64 // tidyings that were not sent yet
+	probes   atomic.Uint32
 	closing  chan struct{} // closed when Close is called
 	closed   chan struct{} // closed when the flushers have returned
 	running  sync.WaitGroup
@@ -54,21 +55,19 @@ func Open(ctx context.Context, o Options) (*Client, error) {
 	redis.SetLogger(chatter{o.Logger})
 	c := &Client{
 		opts: o, lease: o.Lease(), scripts: newScripts(&o, o.Lease()), trusted: newQuarantine(&o),
-		calls: make(chan *call, queueSize), tidying: make(chan tidying, queueSize), untidy: make(chan struct{}, 1),
-		closing: make(chan struct{}), closed: make(chan struct{}),
+		lanes: lanes{of: make(map[string]*lane)}, closing: make(chan struct{}), closed: make(chan struct{}),
 	}
 	if o.Trust != nil {
 		universal.OnConnect = c.trusted.onConnect
 	}
 	c.redis = redis.NewUniversalClient(universal)
-	if _, c.cluster = c.redis.(*redis.ClusterClient); o.Trust != nil && !c.cluster {
+	c.close = sync.OnceValue(c.shut)
+	if c.cluster, _ = c.redis.(*redis.ClusterClient); c.cluster == nil {
+		c.lane = c.newLane()
+	}
+	if o.Trust != nil && c.cluster == nil {
 		c.mark = newMark(c.redis, o.Namespace, c.trusted)
 	}
-	c.close = sync.OnceValue(c.shut)
-	for range flushers {
-		c.running.Go(c.flush)
-	}
-	c.running.Go(c.tidyUp)
 	if err := c.ready(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("open redis %s: %w", redacted(o.URL), err), c.Close())
 	}
@@ -84,7 +83,9 @@ func Open(ctx context.Context, o Options) (*Client, error) {
 func (c *Client) Close() error { return c.close() }
 
 func (c *Client) shut() error {
+	c.lanes.mu.Lock()
 	close(c.closing)
+	c.lanes.mu.Unlock()
 	c.running.Wait()
 	close(c.closed)
 	return c.redis.Close()
@@ -93,15 +94,25 @@ func (c *Client) shut() error {
 // Lease returns how long a lock lives: send window + confirm time-out + 1 s + 1 %.
 func (c *Client) Lease() time.Duration { return c.lease }
 
-// Ping returns nil when Redis answers within the time-out.
+// Ping returns nil when Redis answers within the time-out: of a Cluster one of the masters.
+// Where the one that answered last does not, a later call of Ping asks another.
 func (c *Client) Ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, c.opts.Timeout)
 	defer cancel()
 	// A key leads to a master, which PING to a Cluster need not.
-	if err := c.redis.Exists(ctx, c.keys("").key(lockName, "")).Err(); err != nil {
+	if err := c.redis.Exists(ctx, c.keys(c.probe()).lock()).Err(); err != nil {
+		c.probes.Add(1)
 		return fmt.Errorf("ping redis: %w", err)
 	}
 	return nil
+}
+
+// probe returns an account that no job can have, in a Cluster another one after each failure.
+func (c *Client) probe() string {
+	if n := c.probes.Load(); c.cluster != nil && n > 0 {
+		return "\x00" + strconv.FormatUint(uint64(n), 10)
+	}
+	return ""
 }
 
 // ready blocks until Redis takes calls. See [Open] for its errors.
@@ -115,7 +126,9 @@ func (c *Client) ready(ctx context.Context) error {
 			err = c.recall(ctx, "")
 		}
 		if err == nil {
-			err = c.rehearse(ctx)
+			if err = c.rehearse(ctx); err != nil {
+				c.probes.Add(1)
+			}
 		}
 		if err == nil && c.opts.Trust != nil && c.inspect(ctx) {
 			err = errEvicts
@@ -146,7 +159,7 @@ func (c *Client) ready(ctx context.Context) error {
 // rehearse locks and frees an account that no job can have, to see that the scripts
 // and what they use are permitted.
 func (c *Client) rehearse(ctx context.Context) error {
-	a := worker.Ask{JobID: c.opts.Pod, Token: uuid.NewString(), Pod: c.opts.Pod}
+	a := worker.Ask{WcID: c.probe(), JobID: c.opts.Pod, Token: uuid.NewString(), Pod: c.opts.Pod}
 	if _, err := c.begin(ctx, a, c.mark.name()); err != nil {
 		return err
 	}
@@ -205,9 +218,13 @@ type counters struct{ commands, pipelines, failed, reloads, dropped atomic.Uint6
 
 // Stats returns the counts.
 func (c *Client) Stats() Stats {
+	waiting := 0
+	for _, l := range c.eachLane() {
+		waiting += len(l.calls)
+	}
 	return Stats{
 		Commands: c.stats.commands.Load(), Pipelines: c.stats.pipelines.Load(),
 		Failed: c.stats.failed.Load(), Reloads: c.stats.reloads.Load(), Dropped: c.stats.dropped.Load(),
-		Waiting: len(c.calls), SuspendedFor: c.trusted.wait(), Connections: c.redis.PoolStats().TotalConns,
+		Waiting: waiting, SuspendedFor: c.trusted.wait(), Connections: c.redis.PoolStats().TotalConns,
 	}
 }

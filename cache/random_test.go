@@ -98,7 +98,8 @@ func newMachine(t *rapid.T, url, namespace string) *machine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	quiet := &Client{opts: c.opts, scripts: c.scripts, redis: c.redis, tidying: make(chan tidying, 1)}
+	quiet := &Client{opts: c.opts, scripts: c.scripts, redis: c.redis}
+	quiet.lane = &lane{Client: quiet, tidying: make(chan tidying, 1)}
 	return &machine{T: t, client: c, quiet: quiet, model: newModel(&r)}
 }
 
@@ -262,11 +263,17 @@ func (m *machine) release() {
 	m.equal(fmt.Sprintf("Release(%+v)", a), got, want)
 }
 
+// tidyNow sends what Shrink or Excuse has queued.
+func (m *machine) tidyNow() {
+	l := m.client.lane
+	l.exec(l.pipe(), m.quiet.lane.tidyings())
+}
+
 func (m *machine) shrink() {
 	job := m.ask().JobID
 	m.model.shrink(exactly(m.now()), job)
 	m.quiet.Shrink("w", job)
-	m.client.exec(m.quiet.tidyings())
+	m.tidyNow()
 	m.Logf("Shrink(%s)", job)
 }
 
@@ -274,7 +281,7 @@ func (m *machine) excuse() {
 	job := m.ask().JobID
 	m.model.excuse(exactly(m.now()), job)
 	m.quiet.Excuse("w", job)
-	m.client.exec(m.quiet.tidyings())
+	m.tidyNow()
 	got, err := m.client.Excused(context.Background(), "w", job)
 	if err != nil {
 		m.Fatal(err)

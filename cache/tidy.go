@@ -20,15 +20,27 @@ type tidying struct {
 
 // tidy leaves a script whose reply nobody waits for to the flushers.
 func (c *Client) tidy(s *script, wcID, jobID string) {
-	c.untidied.Add(1)
+	l := c.lane
+	if c.cluster != nil {
+		var err error
+		if l, err = c.laneOf(context.Background(), c.keys(wcID).lock()); err != nil {
+			c.stats.dropped.Add(1)
+			return
+		}
+	}
+	l.tidy(tidying{s, wcID, jobID})
+}
+
+func (l *lane) tidy(t tidying) {
+	l.untidied.Add(1)
 	select {
-	case c.tidying <- tidying{s, wcID, jobID}:
+	case l.tidying <- t:
 	default:
-		c.untidied.Add(-1)
-		c.stats.dropped.Add(1)
+		l.untidied.Add(-1)
+		l.stats.dropped.Add(1)
 	}
 	select {
-	case c.untidy <- struct{}{}:
+	case l.untidy <- struct{}{}:
 	default: // tidyUp knows
 	}
 }
@@ -47,39 +59,39 @@ func (c *Client) tidied(ctx context.Context) error {
 
 // tidyUp sends the tidyings that no call's pipeline took along, and after closing what is
 // left of them, for at most the time-out.
-func (c *Client) tidyUp() {
+func (l *lane) tidyUp() {
 	for open := true; open; {
 		select {
-		case <-c.untidy:
+		case <-l.untidy:
 			select {
 			case <-time.After(tidyDelay):
-			case <-c.closing:
+			case <-l.closing:
 			}
-			c.execTidyings(time.Time{})
-		case <-c.closing:
+			l.execTidyings(time.Time{})
+		case <-l.closing:
 			open = false
 		}
 	}
-	c.execTidyings(time.Now().Add(c.opts.Timeout))
+	l.execTidyings(time.Now().Add(l.opts.Timeout))
 }
 
 // execTidyings sends what is to be tidied, until nothing is, or the time is over.
-func (c *Client) execTidyings(until time.Time) {
+func (l *lane) execTidyings(until time.Time) {
 	for until.IsZero() || time.Now().Before(until) {
-		batch := c.tidyings()
+		batch := l.tidyings()
 		if len(batch) == 0 {
 			return
 		}
-		c.exec(batch)
+		l.exec(l.pipe(), batch)
 	}
 }
 
 // tidyings returns calls for what is to be tidied, up to a batch.
-func (c *Client) tidyings() []*call {
+func (l *lane) tidyings() []*call {
 	var these []tidying
 	for len(these) < batchSize {
 		select {
-		case t := <-c.tidying:
+		case t := <-l.tidying:
 			these = append(these, t)
 			continue
 		default:
@@ -90,15 +102,15 @@ func (c *Client) tidyings() []*call {
 		return nil
 	}
 	// Excuses first: the shrinking of the same job takes them away.
-	batch := c.tidyCalls(nil, c.scripts.excuse, these)
-	return c.tidyCalls(batch, c.scripts.shrink, these)
+	batch := l.tidyCalls(nil, l.scripts.excuse, these)
+	return l.tidyCalls(batch, l.scripts.shrink, these)
 }
 
 // tidyCalls appends calls that run the script for those of these that it is for. In a
 // Cluster their keys are in many slots, and each has a call of its own.
 func (c *Client) tidyCalls(batch []*call, s *script, these []tidying) []*call {
 	atOnce := tidyAtOnce
-	if c.cluster {
+	if c.cluster != nil {
 		atOnce = 1
 	}
 	var last *call

@@ -5,20 +5,21 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 )
 
-// StartRedisCluster starts a Cluster of three masters, and returns their addresses.
-// It needs a redis-server on the PATH, and skips the test without.
-func StartRedisCluster(tb testing.TB) []string {
+// StartRedisCluster starts a Cluster of three masters, with a third of the slots each, and
+// returns their addresses. The options are redis-server's. It needs a redis-server on the PATH, and skips the test without.
+func StartRedisCluster(tb testing.TB, args ...string) []string {
 	tb.Helper()
 	NeedRedisServer(tb)
 	var addrs []string
 	for i := range 3 {
-		node := StartRedis(tb, "--cluster-enabled", "yes", "--cluster-node-timeout", "2000")
+		node := StartRedis(tb, slices.Concat([]string{"--cluster-enabled", "yes", "--cluster-node-timeout", "2000"}, args)...)
 		addrs = append(addrs, node.Addr)
 		first, last := i*16384/3, (i+1)*16384/3-1
 		Ask(tb, node.Addr, "CLUSTER", "ADDSLOTSRANGE", strconv.Itoa(first), strconv.Itoa(last))
@@ -30,7 +31,7 @@ func StartRedisCluster(tb testing.TB) []string {
 	for _, addr := range addrs {
 		for until := time.Now().Add(startTimeout); ; time.Sleep(20 * time.Millisecond) {
 			info := Ask(tb, addr, "CLUSTER", "INFO")
-			if strings.Contains(info, "cluster_state:ok") && strings.Contains(info, "cluster_known_nodes:3") {
+			if strings.Contains(info, "cluster_state:ok") && strings.Contains(info, "cluster_slots_ok:16384") && strings.Contains(info, "cluster_known_nodes:3") {
 				break
 			}
 			if time.Now().After(until) {
