@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -92,6 +93,66 @@ func TestGivenUpIsNotSent(t *testing.T) {
 	}
 }
 
+// TestBatchBytes gathers calls of many sizes: none is lost, and no batch of several has more
+// bytes than it may.
+func TestBatchBytes(t *testing.T) {
+	const n, mib = 200, 1 << 20
+	queue := make(chan *call, n)
+	for i := range n {
+		one := &call{}
+		one.buf.Grow([]int{100, mib / 3, mib / 2, 3 * mib}[i%4])
+		one.buf.Write(make([]byte, one.buf.Cap()))
+		queue <- one
+	}
+	total, next := 0, <-queue
+	for next != nil {
+		var batch []*call
+		batch, next = gather(queue, next)
+		size := 0
+		for _, one := range batch {
+			size += one.buf.Len()
+		}
+		if len(batch) == 0 || len(batch) > 1 && size > batchBytes {
+			t.Fatalf("a batch of %d with %d bytes", len(batch), size)
+		}
+		if total += len(batch); next == nil && len(queue) > 0 {
+			next = <-queue
+		}
+	}
+	if total != n {
+		t.Errorf("%d of %d calls", total, n)
+	}
+}
+
+// TestLargeResults has many jobs end at once with results that one pipeline could not carry
+// before the time-out: each try gets some of them on.
+func TestLargeResults(t *testing.T) {
+	t.Parallel()
+	const jobs = 128
+	proxy := newProxy(t, servers.StartRedis(t).Addr)
+	f := open(t, "redis://"+proxy.Addr().String(), func(o *Options) { o.Timeout = time.Second })
+	proxy.rate.Store(4 << 20) // a second, on each connection
+	large := strings.Repeat("d", 256<<10)
+	var all sync.WaitGroup
+	var stored atomic.Int32
+	for i := range jobs {
+		end := f.end("j", "", worker.Succeeded)
+		end.WcID, end.Result.Login.Data = fmt.Sprint("w", i), large
+		all.Go(func() {
+			for range 10 {
+				if _, err := f.Finish(t.Context(), end); err == nil {
+					stored.Add(1)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	if n := stored.Load(); n != jobs {
+		t.Errorf("%d of %d results were stored", n, jobs)
+	}
+}
+
 // TestSilentServer checks that calls end, with an error, when Redis stops answering.
 func TestSilentServer(t *testing.T) {
 	server := servers.StartRedis(t)
@@ -163,6 +224,7 @@ func TestReplyLost(t *testing.T) {
 type proxy struct {
 	net.Listener
 	mute atomic.Bool
+	rate atomic.Int64 // bytes of requests a second, on each connection; 0: no limit
 }
 
 func newProxy(t *testing.T, target string) *proxy {
@@ -198,6 +260,9 @@ func (p *proxy) pass(to, from net.Conn, replies bool) {
 		n, err := from.Read(buf)
 		if err != nil || replies && p.mute.Load() {
 			return
+		}
+		if rate := p.rate.Load(); rate > 0 && !replies {
+			time.Sleep(time.Duration(n) * time.Second / time.Duration(rate))
 		}
 		if _, err := to.Write(buf[:n]); err != nil {
 			return
