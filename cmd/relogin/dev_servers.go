@@ -23,7 +23,8 @@ const (
 	gatewayPort = 18081
 )
 
-// redisTick is how coarse the embedded Redis' expiry is.
+// redisTick is how coarse the embedded Redis' expiry is: a key may go so much too early,
+// and a lease has more than a second to spare.
 const redisTick = 20 * time.Millisecond
 
 // devServers are the embedded ones.
@@ -75,7 +76,7 @@ func startNATS(dir string) (*server.Server, error) {
 	return s, nil
 }
 
-// startRedis starts miniredis, and the clock that its expiry needs.
+// startRedis starts miniredis, and what makes its keys expire.
 func (d *devServers) startRedis(ctx context.Context) error {
 	port, err := freePort(redisPort)
 	if err != nil {
@@ -85,20 +86,24 @@ func (d *devServers) startRedis(ctx context.Context) error {
 	if err := d.redis.StartAddr(net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err != nil {
 		return fmt.Errorf("start redis: %w", err)
 	}
-	d.running.Go(func() {
-		tick := time.NewTicker(redisTick)
-		defer tick.Stop()
-		for last := time.Now(); ; {
-			select {
-			case now := <-tick.C:
-				d.redis.FastForward(now.Sub(last))
-				last = now
-			case <-ctx.Done():
-				return
-			}
-		}
-	})
+	d.running.Go(func() { ageKeys(ctx, d.redis) })
 	return nil
+}
+
+// ageKeys makes keys expire until ctx ends. After a pause of the process they live longer
+// by as much, never shorter: what passed before a key was set must not count against it.
+// (ClockTTL is exact, but looks at all keys at each command.)
+func ageKeys(ctx context.Context, r *miniredis.Miniredis) {
+	tick := time.NewTicker(redisTick)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			r.FastForward(redisTick)
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 func (d *devServers) startGateway(ctx context.Context) error {
