@@ -2,7 +2,7 @@
 #
 # Built by the classic builder and by BuildKit alike. GO_IMAGE and BASE_IMAGE may name
 # mirrors; GOPROXY and GOSUMDB are what the go command makes of them.
-ARG GO_IMAGE=golang:1.26
+ARG GO_IMAGE=golang:1.26.10
 ARG BASE_IMAGE=gcr.io/distroless/static-debian12:nonroot
 
 FROM ${GO_IMAGE} AS build

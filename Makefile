@@ -39,6 +39,10 @@ bench: ## measure against alternatives: make bench ONLY=throughput,latency ROUND
 lint: ## the linter, with the import rule
 	$(LINT) run
 
+.PHONY: vuln
+vuln: ## known vulnerabilities that the code reaches
+	.ci/vuln
+
 .PHONY: fmt
 fmt: ## format the code
 	$(LINT) fmt
