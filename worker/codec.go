@@ -21,8 +21,11 @@ func isJSON(data []byte, contentType string) bool {
 
 // DecodeJob reads a job in either encoding: JSON where contentType is
 // application/json or the body starts with "{", msgpack otherwise. Unknown keys are
-// ignored. Every error wraps [ErrInvalidJob]. The job that comes with an error has
-// what could be read, at the least the zero value, so that its sender can be told.
+// ignored. Times are Unix milliseconds, RFC 3339 strings or, in msgpack, timestamps; one
+// outside of the years 2000 to 9999 is an error, whatever its form, since that is what
+// seconds, microseconds and nanoseconds look like. Every error wraps [ErrInvalidJob]. The
+// job that comes with an error has what could be read, at the least the zero value, so
+// that its sender can be told.
 //
 // Defaults that depend on the message (id, requestedAt) are not filled in.
 func DecodeJob(data []byte, contentType string) (*Job, error) {
@@ -52,10 +55,10 @@ func DecodeJob(data []byte, contentType string) (*Job, error) {
 	return j, err
 }
 
-// sane refuses a time that no RFC 3339 string can hold: the zero time is returned then.
+// sane returns the time in UTC, and the zero time with an error for one that no job has.
 func sane(t time.Time, err error) (time.Time, error) {
-	if year := t.UTC().Year(); err == nil && (year < 1 || year > 9999 || t.IsZero()) {
-		err = fmt.Errorf("a time in the year %d: Unix times are in milliseconds", year)
+	if err == nil {
+		err = checkTime(t)
 	}
 	if err != nil {
 		return time.Time{}, err

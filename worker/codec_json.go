@@ -72,7 +72,10 @@ func (t *jsonTime) UnmarshalJSON(data []byte) error {
 		return err
 	case json.Number:
 		ms, err := v.Int64()
-		parsed, err := sane(time.UnixMilli(ms), err)
+		if err != nil {
+			return fmt.Errorf("%s is not a whole number of milliseconds", v)
+		}
+		parsed, err := sane(time.UnixMilli(ms), nil)
 		*t = jsonTime(parsed)
 		return err
 	}

@@ -19,6 +19,8 @@ const (
 	maxLabels     = 16
 	maxLabelKey   = 64
 	maxLabelValue = 256
+	minYear       = 2000
+	maxYear       = 9999 // RFC 3339 ends there
 	defaultTenant = "default"
 	defaultType   = 2
 )
@@ -36,8 +38,8 @@ type Job struct {
 	TTUID       string            // passed to the gateway when set
 	AID         string            // passed to the gateway when set
 	Tenant      string            // whose credential to use; "default" unless set
-	RequestedAt time.Time         // when upstream asked; the time the job was stored unless set
-	Deadline    time.Time         // zero: none
+	RequestedAt time.Time         // when upstream asked, from 2000 to 9999; the time the job was stored unless set
+	Deadline    time.Time         // from 2000 to 9999; zero: none
 	Labels      map[string]string // echoed in the event
 }
 
@@ -50,6 +52,8 @@ func (j *Job) Check() error {
 		checkName("tenant", j.Tenant, false),
 		checkName("ttuid", j.TTUID, false),
 		checkName("aid", j.AID, false),
+		checkMoment("requestedAt", j.RequestedAt),
+		checkMoment("deadline", j.Deadline),
 		checkLabels(j.Labels),
 	)
 }
@@ -67,6 +71,23 @@ func checkName(key, s string, required bool) error {
 		if unicode.IsControl(r) {
 			return fmt.Errorf("%w: %s has the control character %U at byte %d", ErrInvalidJob, key, r, i)
 		}
+	}
+	return nil
+}
+
+// checkMoment allows the zero time, which is one that was left out.
+func checkMoment(key string, t time.Time) error {
+	if t.IsZero() {
+		return nil
+	}
+	return keyError(key, checkTime(t))
+}
+
+// checkTime refuses what nobody means, and a number of another unit than milliseconds
+// would say: seconds are in 1970, microseconds past the year 9999.
+func checkTime(t time.Time) error {
+	if year := t.UTC().Year(); year < minYear || year > maxYear {
+		return fmt.Errorf("it is in the year %d, and %d to %d are allowed: Unix times are in milliseconds, and a time that does not matter is left out", year, minYear, maxYear)
 	}
 	return nil
 }

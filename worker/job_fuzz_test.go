@@ -30,7 +30,7 @@ func obeys(t *testing.T, j *Job) {
 		}
 	}
 	for _, at := range []time.Time{j.RequestedAt, j.Deadline} {
-		if year := at.UTC().Year(); !at.IsZero() && (year < 1 || year > 9999) {
+		if year := at.UTC().Year(); !at.IsZero() && (year < 2000 || year > 9999) {
 			t.Errorf("a time in the year %d was accepted", year)
 		}
 	}
@@ -86,6 +86,7 @@ func decodes(t *testing.T, data []byte, contentType string) *Job {
 func FuzzDecodeJobMsgpack(f *testing.F) {
 	f.Add(pack(f, map[string]any{"wcId": "a", "id": "j", "type": 3, "labels": map[string]string{"k": "v"}, "deadline": noon}))
 	f.Add(pack(f, map[string]any{"wcId": []byte("a"), "requestedAt": "2026-05-04T12:00:00Z", "deadline": 1.5e12, "x": []any{nil}}))
+	f.Add(pack(f, map[string]any{"wcId": "a", "deadline": noon.Unix()}))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if isJSON(data, "") {
 			return
@@ -114,6 +115,7 @@ func FuzzDecodeJobMsgpack(f *testing.F) {
 
 func FuzzDecodeJobJSON(f *testing.F) {
 	f.Add([]byte(`{"wcId":"a","id":"j","type":3,"labels":{"k":"v"},"deadline":"2026-05-04T12:00:00+02:00","x":[{}]}`))
+	f.Add([]byte(`{"wcId":"a","deadline":1777896000}`))
 	f.Add([]byte(" \t\r\n{\"wcId\":\"\\u0061\",\"requestedAt\":1777896000000,\"tenant\":null}"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		j := decodes(t, data, "application/json; charset=utf-8")
@@ -144,6 +146,7 @@ func FuzzDecodeJobJSON(f *testing.F) {
 // contract allows each of them, and refused in both when one breaks a rule.
 func FuzzJobFields(f *testing.F) {
 	f.Add("wxid_a", "j1", "t", "a", "acme", 3, noon.UnixMilli(), "k", "v", uint8(16))
+	f.Add("wxid_a", "j1", "", "", "", 0, noon.Unix(), "", "", uint8(0))
 	f.Add("a\u0085", "", "", "", "", 0, int64(0), "", "", uint8(0))
 	f.Fuzz(func(t *testing.T, wcID, id, ttuid, aid, tenant string, kind int, deadline int64, key, value string, labels uint8) {
 		legal := wcID != "" && labels <= 16 && len(value) <= 256
@@ -162,7 +165,7 @@ func FuzzJobFields(f *testing.F) {
 			pairs[name] = value
 			legal = legal && len(name) <= 64
 		}
-		if year := time.UnixMilli(deadline).UTC().Year(); year < 1 || year > 9999 {
+		if year := time.UnixMilli(deadline).UTC().Year(); year < 2000 || year > 9999 {
 			legal = false
 		}
 		m := map[string]any{"wcId": wcID, "id": id, "ttuid": ttuid, "aid": aid, "tenant": tenant, "type": kind, "deadline": deadline, "labels": pairs}

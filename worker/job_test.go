@@ -54,6 +54,7 @@ func TestDecodeJob(t *testing.T) {
 		"msgpack, times in ms":          {pack(t, map[string]any{"wcId": "wxid_a", "deadline": noon.UnixMilli()}), "", Job{WcID: "wxid_a", Type: 2, Tenant: "default", Deadline: noon}},
 		"msgpack, times in floating ms": {pack(t, map[string]any{"wcId": "wxid_a", "deadline": float64(noon.UnixMilli())}), "", Job{WcID: "wxid_a", Type: 2, Tenant: "default", Deadline: noon}},
 		"JSON, times in ms":             {[]byte(`{"wcId":"wxid_a","deadline":1777896000000}`), "", Job{WcID: "wxid_a", Type: 2, Tenant: "default", Deadline: noon}},
+		"first moment of 2000":          {[]byte(`{"wcId":"wxid_a","deadline":946684800000}`), "", Job{WcID: "wxid_a", Type: 2, Tenant: "default", Deadline: time.UnixMilli(946684800000).UTC()}},
 		"odd account":                   {pack(t, map[string]any{"wcId": "a.b *>{}😀"}), "", Job{WcID: "a.b *>{}😀", Type: 2, Tenant: "default"}},
 	}
 	for name, test := range tests {
@@ -111,6 +112,18 @@ func TestDecodeJobRefuses(t *testing.T) {
 		"msgpack, microseconds":  {pack(t, map[string]any{"wcId": "a", "deadline": int64(1763936000000000)}), "milliseconds", "a"},
 		"year 1":                 {[]byte(`{"wcId":"a","deadline":"0001-01-01T00:00:00Z"}`), "year 1", "a"},
 		"msgpack, year 60000":    {pack(t, map[string]any{"wcId": "a", "deadline": time.Unix(1763936000000, 0)}), "milliseconds", "a"},
+		"JSON, seconds":          {[]byte(`{"wcId":"a","deadline":1763936000}`), "milliseconds", "a"},
+		"JSON, parts of seconds": {[]byte(`{"wcId":"a","deadline":1763936000.25}`), "milliseconds", "a"},
+		"JSON, nanoseconds":      {[]byte(`{"wcId":"a","deadline":1763936000000000000}`), "milliseconds", "a"},
+		"JSON, nothing as 0":     {[]byte(`{"wcId":"a","deadline":0}`), "left out", "a"},
+		"JSON, seconds in words": {[]byte(`{"wcId":"a","deadline":"1970-01-21T09:58:56Z"}`), "milliseconds", "a"},
+		"msgpack, seconds":       {pack(t, map[string]any{"wcId": "a", "deadline": 1763936000}), "milliseconds", "a"},
+		"msgpack, float seconds": {pack(t, map[string]any{"wcId": "a", "requestedAt": 1763936000.25}), "milliseconds", "a"},
+		"msgpack, nanoseconds":   {pack(t, map[string]any{"wcId": "a", "deadline": int64(1763936000000000000)}), "milliseconds", "a"},
+		"msgpack, float nanos":   {pack(t, map[string]any{"wcId": "a", "deadline": 1763936000e9}), "milliseconds", "a"},
+		"msgpack, too early":     {pack(t, map[string]any{"wcId": "a", "deadline": time.UnixMilli(1763936000)}), "milliseconds", "a"},
+		"msgpack, beyond int64":  {pack(t, map[string]any{"wcId": "a", "deadline": uint64(1) << 63}), "milliseconds", "a"},
+		"last moment of 1999":    {[]byte(`{"wcId":"a","deadline":946684799999}`), "milliseconds", "a"},
 		"numeric key":            {[]byte{0x81, 0x01, 0x01}, "key", ""},
 	}
 	for name, test := range tests {

@@ -59,6 +59,8 @@ func TestReadJobsNamesLinesAndColumns(t *testing.T) {
 		"control":          {"a\x01b\n", []string{"line 1: ", "U+0001"}},
 		"encoding":         {"a\xff\n", []string{"not valid UTF-8"}},
 		"many":             {strings.Repeat("a,b\n", 100), []string{"100 wrong", "and 80 more"}},
+		"seconds":          {"wcId,deadline\na,1763936000\n", []string{"line 2: column deadline", "2026-01-31T15:04:05Z"}},
+		"seconds as words": {"wcId,deadline\na,1970-01-21T09:58:56Z\n", []string{"line 2: ", "deadline", "milliseconds"}},
 		"too long":         {strings.Repeat("a", 200) + "\n", []string{"200 bytes"}},
 	}
 	for name, test := range tests {
