@@ -29,11 +29,8 @@ func build(dir string) (p program, err error) {
 	if p.relogin, err = servers.Build(dir, "-tags", "faults", "-overlay", overlay); err != nil {
 		return p, err
 	}
-	p.nats = filepath.Join(dir, "nats-server")
-	if out, err := exec.Command("go", "build", "-o", p.nats, "github.com/nats-io/nats-server/v2").CombinedOutput(); err != nil {
-		return p, fmt.Errorf("build nats-server: %w\n%s", err, out)
-	}
-	return p, nil
+	p.nats, err = servers.BuildNATS(dir)
+	return p, err
 }
 
 // clockOff moves the wall clock of a process, and only that: its monotonic clock goes on

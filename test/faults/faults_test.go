@@ -89,9 +89,9 @@ func (w *world) play(d *deck, duration time.Duration) {
 	ctx, cancel := context.WithTimeout(w.t.Context(), duration)
 	defer cancel()
 	ready := func() bool {
-		return !slices.ContainsFunc(w.workers, func(p *process) bool { return !p.says("worker ready") })
+		return !slices.ContainsFunc(w.workers, func(p *servers.Process) bool { return !p.Says("worker ready") })
 	}
-	if !eventually(time.Minute, ready) {
+	if !servers.Eventually(time.Minute, ready) {
 		w.keepLogs()
 		w.t.Fatal("the workers do not come up")
 	}
@@ -142,11 +142,11 @@ func (w *world) noHeadOfLine() {
 		w.t.Fatal(err)
 	}
 	submit("free", "free")
-	if !eventually(confirmTimeout, func() bool { return ended("free") == 1 }) || w.gateway.Account("stuck").Open != 1 {
+	if !servers.Eventually(confirmTimeout, func() bool { return ended("free") == 1 }) || w.gateway.Account("stuck").Open != 1 {
 		w.t.Error("BLOCKED: a job waited for another account's person")
 	}
 	w.gateway.Answer("stuck", gatewaytest.Confirm)
-	if !eventually(time.Minute, func() bool { return ended("stuck") == jobs }) {
+	if !servers.Eventually(time.Minute, func() bool { return ended("stuck") == jobs }) {
 		w.t.Error("LOST: jobs that shared one confirmation")
 	}
 	if n := w.gateway.Account("stuck").Prompts; n != 1 {
@@ -161,7 +161,7 @@ func (w *world) keepLogs() {
 		w.t.Fatal(err)
 	}
 	for _, p := range slices.Concat(w.workers, w.nats, w.redis.processes()) {
-		if err := os.WriteFile(dir+"/"+p.name+".log", []byte(p.log.String()), 0o600); err != nil {
+		if err := os.WriteFile(dir+"/"+p.Name+".log", []byte(p.Log()), 0o600); err != nil {
 			w.t.Error(err)
 		}
 	}

@@ -11,6 +11,8 @@ import (
 	"syscall"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/relogin/relogin/test/servers"
 )
 
 func natsFaults() []fault {
@@ -20,8 +22,8 @@ func natsFaults() []fault {
 		killedServers("NATS: all three killed -9", 3),
 		during("NATS: one of three SIGSTOP", moment, 6*second, func(w *world) func() {
 			server := w.nats[w.some(len(w.nats))]
-			server.signal(syscall.SIGSTOP)
-			return func() { server.signal(syscall.SIGCONT) }
+			server.Signal(syscall.SIGSTOP)
+			return func() { server.Signal(syscall.SIGCONT) }
 		}),
 		once("NATS: every leader steps down", stepDown),
 		during("NATS: the events stream at its limit", moment, 4*second, func(w *world) func() {
@@ -45,26 +47,26 @@ const diskBytes = 128 << 20
 func killedServers(name string, count int) fault {
 	return during(name, moment, 4*second, func(w *world) func() {
 		first := w.some(len(w.nats))
-		var some []*process
+		var some []*servers.Process
 		for i := range count {
 			some = append(some, w.nats[(first+i)%len(w.nats)])
 		}
 		for _, server := range some {
-			server.signal(syscall.SIGKILL)
+			server.Signal(syscall.SIGKILL)
 		}
 		return func() { w.restartNATS(some...) }
 	})
 }
 
 // restartNATS kills the servers if they still run, and starts them.
-func (w *world) restartNATS(some ...*process) {
+func (w *world) restartNATS(some ...*servers.Process) {
 	w.restarting.Lock() // two faults may hit the same server
 	defer w.restarting.Unlock()
 	for _, server := range some {
-		server.kill()
-		server.start()
+		server.Kill()
+		server.Start()
 	}
-	eventually(30*second, w.natsSteady)
+	servers.Eventually(30*second, w.natsSteady)
 }
 
 // natsSteady tells whether every stream has a leader and two replicas that are current.
@@ -103,7 +105,7 @@ func stepDown(w *world) {
 // limitEvents changes how many events the stream takes.
 func (w *world) limitEvents(limit func(jetstream.StreamInfo) int64) {
 	var err error
-	ok := eventually(60*second, func() bool {
+	ok := servers.Eventually(60*second, func() bool {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*second)
 		defer cancel()
 		stream, failed := w.js.Stream(ctx, strings.ToUpper(namespace)+"_EVENTS")

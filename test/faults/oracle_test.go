@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/relogin/relogin/test/servers"
 	"github.com/relogin/relogin/worker"
 	"github.com/relogin/relogin/worker/gateway/gatewaytest"
 )
@@ -28,7 +29,7 @@ func (w *world) drained() bool {
 		}
 		return s.CachedInfo().State.Msgs, true
 	}
-	return eventually(3*time.Minute, func() bool {
+	return servers.Eventually(3*time.Minute, func() bool {
 		left, ok := count("_JOBS")
 		events, known := count("_EVENTS")
 		jobs := w.load.stored()
@@ -52,7 +53,7 @@ func (e stored) String() string {
 func (w *world) events() (all []stored) {
 	var stream jetstream.Stream
 	var err error
-	ok := eventually(time.Minute, func() bool {
+	ok := servers.Eventually(time.Minute, func() bool {
 		stream, err = w.js.Stream(w.t.Context(), strings.ToUpper(namespace)+"_EVENTS")
 		return err == nil
 	})
@@ -61,7 +62,7 @@ func (w *world) events() (all []stored) {
 	}
 	for n := uint64(1); n <= stream.CachedInfo().State.LastSeq; n++ {
 		var msg *jetstream.RawStreamMsg
-		ok := eventually(20*time.Second, func() bool { msg, err = stream.GetMsg(w.t.Context(), n); return err == nil })
+		ok := servers.Eventually(20*time.Second, func() bool { msg, err = stream.GetMsg(w.t.Context(), n); return err == nil })
 		if !ok {
 			w.t.Fatalf("read event %d: %v", n, err)
 		}
@@ -226,7 +227,7 @@ func (w *world) promptedTwice(prompts []gatewaytest.Prompt, v *verdict) {
 func (w *world) takeovers(prompts []gatewaytest.Prompt, byJob map[string][]stored, v *verdict) {
 	for _, p := range prompts {
 		for _, process := range w.workers {
-			killed := slices.ContainsFunc(process.killed, func(at time.Time) bool { return p.Gone.Sub(at).Abs() < 300*time.Millisecond })
+			killed := slices.ContainsFunc(process.Killed(), func(at time.Time) bool { return p.Gone.Sub(at).Abs() < 300*time.Millisecond })
 			if events := byJob[p.AID]; killed && len(events) > 0 {
 				v.takeovers = append(v.takeovers, events[0].at.Sub(p.Gone))
 				break

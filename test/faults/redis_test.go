@@ -22,11 +22,11 @@ type redisServers struct {
 	sentinel  bool
 	servers   []*redisServer
 	sentinels []string // their addresses
-	watchers  []*process
+	watchers  []*servers.Process
 }
 
 type redisServer struct {
-	*process
+	*servers.Process
 	addr, dir string
 }
 
@@ -65,12 +65,12 @@ func (r *redisServers) add(p program, dir string) {
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		r.t.Fatal(err)
 	}
-	s := &redisServer{&process{t: r.t, name: fmt.Sprint("redis-", len(r.servers)), args: []string{p.redis, file}}, addr, dir}
-	s.start()
-	r.t.Cleanup(s.kill)
+	s := &redisServer{&servers.Process{TB: r.t, Name: fmt.Sprint("redis-", len(r.servers)), Args: []string{p.redis, file}}, addr, dir}
+	s.Start()
+	r.t.Cleanup(s.Kill)
 	r.servers = append(r.servers, s)
-	if !eventually(10*time.Second, s.up) {
-		r.t.Fatalf("redis does not come up:\n%s", s.log.String())
+	if !servers.Eventually(10*time.Second, s.up) {
+		r.t.Fatalf("redis does not come up:\n%s", s.Log())
 	}
 }
 
@@ -86,12 +86,12 @@ func (r *redisServers) watch(p program, dir string) {
 		if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 			r.t.Fatal(err)
 		}
-		s := &process{t: r.t, name: fmt.Sprint("sentinel-", i), args: []string{p.redis, file, "--sentinel"}}
-		s.start()
-		r.t.Cleanup(s.kill)
+		s := &servers.Process{TB: r.t, Name: fmt.Sprint("sentinel-", i), Args: []string{p.redis, file, "--sentinel"}}
+		s.Start()
+		r.t.Cleanup(s.Kill)
 		r.sentinels, r.watchers = append(r.sentinels, addr), append(r.watchers, s)
 	}
-	if !eventually(20*time.Second, r.steady) {
+	if !servers.Eventually(20*time.Second, r.steady) {
 		r.t.Fatal("the sentinels do not find each other and the replicas")
 	}
 }
@@ -128,10 +128,10 @@ func (r *redisServers) master() *redisServer {
 	return nil
 }
 
-func (r *redisServers) processes() []*process {
+func (r *redisServers) processes() []*servers.Process {
 	all := slices.Clone(r.watchers)
 	for _, s := range r.servers {
-		all = append(all, s.process)
+		all = append(all, s.Process)
 	}
 	return all
 }

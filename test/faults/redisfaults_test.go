@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/relogin/relogin/test/servers"
 	"github.com/relogin/relogin/worker/gateway/gatewaytest"
 )
 
@@ -20,15 +21,15 @@ func redisFaults() []fault {
 			if !empty { // else what was written while the disk synced would be lost
 				ask(s.addr, "CONFIG", "SET", "appendfsync", "always")
 			}
-			s.kill()
+			s.Kill()
 			if empty {
 				w.lost()
 				_ = os.RemoveAll(filepath.Join(s.dir, "appendonlydir"))
 			}
 			return func() {
 				defer w.restarting.Unlock()
-				s.start()
-				eventually(20*second, s.up)
+				s.Start()
+				servers.Eventually(20*second, s.up)
 			}
 		})
 	}
@@ -45,8 +46,8 @@ func redisFaults() []fault {
 		command("SCRIPT FLUSH", "SCRIPT", "FLUSH"),
 		command("every client killed", "CLIENT", "KILL", "TYPE", "normal"),
 		during("Redis: SIGSTOP", moment, 5*second, func(w *world) func() {
-			w.redis.servers[0].signal(syscall.SIGSTOP)
-			return func() { w.redis.servers[0].signal(syscall.SIGCONT) }
+			w.redis.servers[0].Signal(syscall.SIGSTOP)
+			return func() { w.redis.servers[0].Signal(syscall.SIGCONT) }
 		}),
 		during("Redis: out of memory", moment, 3*second, func(w *world) func() {
 			ask(w.redis.servers[0].addr, "CONFIG", "SET", "maxmemory", "1")
@@ -61,7 +62,7 @@ func failoverFaults() []fault {
 		return fault{name: name, inflict: func(w *world) (func(), bool) {
 			w.restarting.Lock()
 			defer w.restarting.Unlock()
-			if !eventually(60*second, w.redis.steady) {
+			if !servers.Eventually(60*second, w.redis.steady) {
 				return nil, false
 			}
 			master := w.redis.master()
@@ -73,37 +74,37 @@ func failoverFaults() []fault {
 			}
 			inflict(w, master, replicas)
 			w.lost()
-			return nil, eventually(60*second, w.redis.steady) && w.redis.master() != master
+			return nil, servers.Eventually(60*second, w.redis.steady) && w.redis.master() != master
 		}}
 	}
 	moved := func(w *world, from *redisServer) {
-		eventually(30*second, func() bool { now := w.redis.master(); return now != nil && now != from })
+		servers.Eventually(30*second, func() bool { now := w.redis.master(); return now != nil && now != from })
 	}
 	return []fault{
 		promoted("Redis: master killed -9, a replica promoted", func(w *world, master *redisServer, _ []*redisServer) {
 			w.lost()
-			master.kill()
+			master.Kill()
 			moved(w, master)
-			master.start()
+			master.Start()
 		}),
 		promoted("Redis: a replica promoted that lags", func(w *world, master *redisServer, replicas []*redisServer) {
 			for _, r := range replicas {
-				r.signal(syscall.SIGSTOP)
+				r.Signal(syscall.SIGSTOP)
 			}
 			pause(w.t.Context(), 2*second) // what is written meanwhile is lost
 			w.lost()
-			master.kill()
+			master.Kill()
 			for _, r := range replicas {
-				r.signal(syscall.SIGCONT)
+				r.Signal(syscall.SIGCONT)
 			}
 			moved(w, master)
-			master.start()
+			master.Start()
 		}),
 		promoted("Redis: a replica promoted while the master is paused", func(w *world, master *redisServer, _ []*redisServer) {
 			w.lost()
-			master.signal(syscall.SIGSTOP)
+			master.Signal(syscall.SIGSTOP)
 			moved(w, master)
-			master.signal(syscall.SIGCONT) // it answers those who are still connected
+			master.Signal(syscall.SIGCONT) // it answers those who are still connected
 		}),
 		promoted("Redis: SENTINEL FAILOVER", func(w *world, master *redisServer, _ []*redisServer) {
 			w.lost()
@@ -112,7 +113,7 @@ func failoverFaults() []fault {
 		}),
 		{"Redis: both replicas SIGSTOP, writes refused", [2]time.Duration{11 * second, 13 * second}, func(w *world) (func(), bool) {
 			w.restarting.Lock()
-			if !eventually(60*second, w.redis.steady) {
+			if !servers.Eventually(60*second, w.redis.steady) {
 				w.restarting.Unlock()
 				return nil, false
 			}
@@ -120,7 +121,7 @@ func failoverFaults() []fault {
 			each := func(s syscall.Signal) {
 				for _, r := range w.redis.servers {
 					if r != master {
-						r.signal(s)
+						r.Signal(s)
 					}
 				}
 			}

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/relogin/relogin/test/servers"
 )
 
 // steps are the fail-points of package worker, in the order in which a job passes them.
@@ -40,10 +42,10 @@ func (s *starts) take(worker int) []string {
 
 func workerFaults() []fault {
 	all := []fault{
-		once("worker: kill -9", func(w *world) { w.workers[w.some(workers)].signal(syscall.SIGKILL) }),
+		once("worker: kill -9", func(w *world) { w.workers[w.some(workers)].Signal(syscall.SIGKILL) }),
 		once("all workers: kill -9", func(w *world) {
 			for _, p := range w.workers {
-				p.signal(syscall.SIGKILL)
+				p.Signal(syscall.SIGKILL)
 			}
 		}),
 		stopped("worker: SIGSTOP for less than the lease", moment, lease-2*second, 1),
@@ -52,12 +54,12 @@ func workerFaults() []fault {
 		stopped("all workers: SIGSTOP for more than the lease", lease+second/2, lease+2*second, workers),
 		once("workers: rolling restart", func(w *world) {
 			for _, p := range w.workers {
-				running := p.ended()
-				p.signal(syscall.SIGTERM)
+				running := p.Ended()
+				p.Signal(syscall.SIGTERM)
 				select {
 				case <-running:
 				case <-time.After(15 * second):
-					p.signal(syscall.SIGKILL) // it may be in the hands of another fault
+					p.Signal(syscall.SIGKILL) // it may be in the hands of another fault
 				}
 			}
 		}),
@@ -78,7 +80,7 @@ func stopped(name string, least, most time.Duration, count int) fault {
 		first := w.some(workers)
 		each := func(s syscall.Signal) {
 			for i := range count {
-				w.workers[(first+i)%workers].signal(s)
+				w.workers[(first+i)%workers].Signal(s)
 			}
 		}
 		each(syscall.SIGSTOP)
@@ -90,27 +92,27 @@ func clock(name, seconds string) fault {
 	return during(name, 2*second, 10*second, func(w *world) func() {
 		i := w.some(workers)
 		w.starts.set(i, "RELOGIN_CLOCK_OFF="+seconds)
-		w.workers[i].signal(syscall.SIGKILL)
-		return func() { w.workers[i].signal(syscall.SIGKILL) }
+		w.workers[i].Signal(syscall.SIGKILL)
+		return func() { w.workers[i].Signal(syscall.SIGKILL) }
 	})
 }
 
 // armed restarts a worker with a fail-point, and lets it come to pass.
-func armed(w *world, step, how string) *process {
+func armed(w *world, step, how string) *servers.Process {
 	i, passage := w.some(workers), 1
 	if !rare[step] {
 		passage += w.some(30)
 	}
 	p := w.workers[i]
 	w.starts.set(i, fmt.Sprintf("RELOGIN_FAILPOINT=%s %d %s", step, passage, how))
-	before := p.ended()
-	p.signal(syscall.SIGKILL)
+	before := p.Ended()
+	p.Signal(syscall.SIGKILL)
 	<-before
-	eventually(5*second, func() bool { return p.ended() != before && p.says("worker ready") })
+	servers.Eventually(5*second, func() bool { return p.Ended() != before && p.Says("worker ready") })
 	switch step {
 	case "handedBack":
 		time.Sleep(2 * second)
-		p.signal(syscall.SIGTERM)
+		p.Signal(syscall.SIGTERM)
 	case "released":
 		for _, gateway := range w.proxies.between(i, "gateway") {
 			gateway.cut()
@@ -124,10 +126,10 @@ func killedAt(step string) fault {
 	return fault{name: "worker: kill -9 at " + step, inflict: func(w *world) (func(), bool) {
 		p := armed(w, step, "kill")
 		select {
-		case <-p.ended():
-			return nil, p.endedBy(syscall.SIGKILL)
+		case <-p.Ended():
+			return nil, p.EndedBy(syscall.SIGKILL)
 		case <-time.After(10 * second):
-			p.signal(syscall.SIGKILL)
+			p.Signal(syscall.SIGKILL)
 			return nil, false
 		}
 	}}
@@ -136,7 +138,7 @@ func killedAt(step string) fault {
 func stoppedAt(step string) fault {
 	return fault{"worker: SIGSTOP at " + step, [2]time.Duration{moment, lease + 2*second}, func(w *world) (func(), bool) {
 		p := armed(w, step, "stop")
-		happened := eventually(10*second, p.isStopped)
-		return func() { p.signal(syscall.SIGCONT); p.signal(syscall.SIGKILL) }, happened
+		happened := servers.Eventually(10*second, p.IsStopped)
+		return func() { p.Signal(syscall.SIGCONT); p.Signal(syscall.SIGKILL) }, happened
 	}}
 }

@@ -39,11 +39,11 @@ type world struct {
 	random *rand.Rand
 	dir    string
 
-	nats      []*process
+	nats      []*servers.Process
 	natsAddrs []string
 	redis     *redisServers
 	gateway   *gatewaytest.Server
-	workers   []*process
+	workers   []*servers.Process
 	load      *load
 	proxies   *proxies
 	nc        *nats.Conn // past all proxies
@@ -96,14 +96,14 @@ func (w *world) startNATS(p program) {
 		if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 			w.t.Fatal(err)
 		}
-		server := &process{t: w.t, name: fmt.Sprint("nats-", i), args: []string{p.nats, "-c", file}}
-		server.start()
-		w.t.Cleanup(server.kill)
+		server := &servers.Process{TB: w.t, Name: fmt.Sprint("nats-", i), Args: []string{p.nats, "-c", file}}
+		server.Start()
+		w.t.Cleanup(server.Kill)
 		w.nats = append(w.nats, server)
 		urls = append(urls, "nats://"+addr)
 	}
 	var err error
-	ok := eventually(30*time.Second, func() bool {
+	ok := servers.Eventually(30*time.Second, func() bool {
 		w.nc, err = nats.Connect(strings.Join(urls, ","), nats.MaxReconnects(-1), nats.ReconnectWait(100*time.Millisecond))
 		return err == nil
 	})
@@ -114,7 +114,7 @@ func (w *world) startNATS(p program) {
 	if w.js, err = jetstream.New(w.nc); err != nil {
 		w.t.Fatal(err)
 	}
-	if !eventually(30*time.Second, func() bool { _, err = w.js.AccountInfo(w.t.Context()); return err == nil }) {
+	if !servers.Eventually(30*time.Second, func() bool { _, err = w.js.AccountInfo(w.t.Context()); return err == nil }) {
 		w.t.Fatalf("JetStream does not come up: %v", err)
 	}
 }
@@ -138,7 +138,7 @@ func (w *world) addWorker(p program, i int) {
 	} else {
 		env = append(env, "RELOGIN_REDIS_URL=redis://"+w.proxies.add(i, "redis", w.redis.servers[0].addr))
 	}
-	w.workers = append(w.workers, &process{t: w.t, name: fmt.Sprint("worker-", i), args: []string{p.relogin, "worker"}, env: env})
+	w.workers = append(w.workers, &servers.Process{TB: w.t, Name: fmt.Sprint("worker-", i), Args: []string{p.relogin, "worker"}, Env: env})
 }
 
 func (w *world) tenantsFile(i int) string {
@@ -154,8 +154,8 @@ func (w *world) run(i int) {
 	p := w.workers[i]
 	w.runs.Go(func() {
 		for !w.stop.Load() {
-			p.start(w.starts.take(i)...)
-			<-p.ended()
+			p.Start(w.starts.take(i)...)
+			<-p.Ended()
 			if w.stop.Load() {
 				return
 			}
@@ -167,10 +167,10 @@ func (w *world) run(i int) {
 // end ends the workers.
 func (w *world) end() {
 	w.stop.Store(true)
-	eventually(10*time.Second, func() bool {
+	servers.Eventually(10*time.Second, func() bool {
 		for _, p := range w.workers {
-			p.signal(syscall.SIGCONT)
-			p.signal(syscall.SIGKILL)
+			p.Signal(syscall.SIGCONT)
+			p.Signal(syscall.SIGKILL)
 		}
 		return w.idle()
 	})
@@ -179,7 +179,7 @@ func (w *world) end() {
 
 func (w *world) idle() bool {
 	for _, p := range w.workers {
-		done := p.ended()
+		done := p.Ended()
 		if done == nil {
 			return false
 		}

@@ -27,6 +27,15 @@ func Build(dir string, flags ...string) (string, error) {
 	return binary, nil
 }
 
+// BuildNATS compiles the nats-server of go.mod's version into dir, and returns its path.
+func BuildNATS(dir string) (string, error) {
+	binary := filepath.Join(dir, "nats-server")
+	if out, err := exec.Command("go", "build", "-o", binary, "github.com/nats-io/nats-server/v2").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build nats-server: %w\n%s", err, out)
+	}
+	return binary, nil
+}
+
 // readSources looks at what the binary is built from, so that go test does not take an
 // old result for the binary's: it keeps track of the files that the tests look at.
 func readSources(root string) error {

@@ -1,12 +1,13 @@
 //go:build linux
 
-package faults
+package servers
 
 import (
 	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -14,30 +15,31 @@ import (
 	"time"
 )
 
-// process is a server or a worker, which is started again and again.
-type process struct {
-	t    testing.TB
-	name string
-	args []string
-	env  []string
+// Process is a server or a worker, which may be started again and again. It does not
+// outlive the tests.
+type Process struct {
+	TB   testing.TB
+	Name string   // of its log
+	Args []string // the program, and its arguments
+	Env  []string // beside the tests' own
 
 	mu     sync.Mutex
 	cmd    *exec.Cmd
 	done   chan struct{}
 	log    tail
-	killed []time.Time // when it was ended by a kill -9
+	killed []time.Time
 }
 
-// start starts the process, with more of an environment.
-func (p *process) start(env ...string) {
+// Start starts the process, with more of an environment.
+func (p *Process) Start(env ...string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	cmd := exec.Command(p.args[0], p.args[1:]...)
-	cmd.Env = append(append(os.Environ(), p.env...), env...)
+	cmd := exec.Command(p.Args[0], p.Args[1:]...)
+	cmd.Env = append(append(os.Environ(), p.Env...), env...)
 	cmd.Stdout, cmd.Stderr = &p.log, &p.log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // no process outlives the tests
 	if err := cmd.Start(); err != nil {
-		p.t.Errorf("start %s: %v", p.name, err)
+		p.TB.Errorf("start %s: %v", p.Name, err)
 		return
 	}
 	done := make(chan struct{})
@@ -54,8 +56,8 @@ func (p *process) start(env ...string) {
 	}()
 }
 
-// signal sends one to the process, if it runs.
-func (p *process) signal(s syscall.Signal) {
+// Signal sends one to the process, if it runs.
+func (p *Process) Signal(s syscall.Signal) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.cmd != nil {
@@ -63,21 +65,22 @@ func (p *process) signal(s syscall.Signal) {
 	}
 }
 
-// ended tells whether the process has ended, and ends what it waits for.
-func (p *process) ended() <-chan struct{} {
+// Ended returns a channel that is closed when the process has ended; nil when it was never
+// started.
+func (p *Process) Ended() <-chan struct{} {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.done
 }
 
-// kill ends the process by kill -9, and waits until it is gone.
-func (p *process) kill() {
-	p.signal(syscall.SIGKILL)
-	<-p.ended()
+// Kill ends the process by kill -9, and waits until it is gone.
+func (p *Process) Kill() {
+	p.Signal(syscall.SIGKILL)
+	<-p.Ended()
 }
 
-// endedBy tells whether the process's last run was ended by the signal.
-func (p *process) endedBy(s syscall.Signal) bool {
+// EndedBy tells whether the process's last run was ended by the signal.
+func (p *Process) EndedBy(s syscall.Signal) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.cmd.ProcessState == nil {
@@ -87,8 +90,8 @@ func (p *process) endedBy(s syscall.Signal) bool {
 	return ok && status.Signal() == s
 }
 
-// isStopped tells whether a SIGSTOP holds the process.
-func (p *process) isStopped() bool {
+// IsStopped tells whether a SIGSTOP holds the process.
+func (p *Process) IsStopped() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
@@ -96,10 +99,30 @@ func (p *process) isStopped() bool {
 	return strings.HasPrefix(state, "T")
 }
 
+// Killed returns when the process was ended by a kill -9.
+func (p *Process) Killed() []time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.killed)
+}
+
+// Log returns the end of what the process has printed, in all its runs.
+func (p *Process) Log() string { return p.log.String() }
+
+// PID returns the number of the process, 0 when it was never started.
+func (p *Process) PID() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cmd == nil {
+		return 0
+	}
+	return p.cmd.Process.Pid
+}
+
 const startMark = "=== started at "
 
-// says tells whether the process has printed the text since it was started.
-func (p *process) says(text string) bool {
+// Says tells whether the process has printed the text since it was started.
+func (p *Process) Says(text string) bool {
 	all := p.log.String()
 	return strings.Contains(all[max(strings.LastIndex(all, startMark), 0):], text)
 }
@@ -128,8 +151,9 @@ func (l *tail) String() string {
 	return string(l.text)
 }
 
-// eventually waits for a condition, and returns whether it came.
-func eventually(limit time.Duration, condition func() bool) bool {
+// Eventually blocks until the condition is fulfilled, at most for the limit, and returns
+// whether it is. It asks every 20 ms.
+func Eventually(limit time.Duration, condition func() bool) bool {
 	for until := time.Now().Add(limit); !condition(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(until) {
 			return false
