@@ -22,14 +22,14 @@ func build(dir string) (p program, err error) {
 	if p.redis, err = exec.LookPath("redis-server"); err != nil {
 		return p, err
 	}
+	if p.nats, err = servers.BuildNATS(dir); err != nil {
+		return p, err
+	}
 	overlay, err := overlayClock(dir)
 	if err != nil {
 		return p, fmt.Errorf("overlay the clock: %w", err)
 	}
-	if p.relogin, err = servers.Build(dir, "-tags", "faults", "-overlay", overlay); err != nil {
-		return p, err
-	}
-	p.nats, err = servers.BuildNATS(dir)
+	p.relogin, err = servers.Build(dir, "-trimpath", "-tags", "faults", "-overlay", overlay)
 	return p, err
 }
 
@@ -51,13 +51,23 @@ var clockOff = func() (seconds int64) {
 `
 
 // overlayClock writes a package time whose Now adds RELOGIN_CLOCK_OFF seconds, and
-// returns the file that tells the compiler of it.
+// returns the file that tells the compiler of it. A toolchain that go itself has loaded
+// is used by another name from here on: no file beneath GOMODCACHE may be replaced.
 func overlayClock(dir string) (string, error) {
-	root, err := exec.Command("go", "env", "GOROOT").Output()
+	goroot, err := exec.Command("go", "env", "GOROOT").Output()
 	if err != nil {
 		return "", err
 	}
-	original := filepath.Join(strings.TrimSpace(string(root)), "src", "time", "time.go")
+	root := filepath.Join(dir, "goroot")
+	if err := os.Symlink(strings.TrimSpace(string(goroot)), root); err != nil {
+		return "", err
+	}
+	for key, value := range map[string]string{"GOROOT": root, "GOTOOLCHAIN": "local"} {
+		if err := os.Setenv(key, value); err != nil {
+			return "", err
+		}
+	}
+	original := filepath.Join(root, "src", "time", "time.go")
 	source, err := os.ReadFile(original)
 	if err != nil {
 		return "", err

@@ -90,6 +90,17 @@ func (p *Process) EndedBy(s syscall.Signal) bool {
 	return ok && status.Signal() == s
 }
 
+// Status returns the exit status of the process's last run, -1 while it runs and when a
+// signal ended it.
+func (p *Process) Status() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cmd.ProcessState == nil {
+		return -1
+	}
+	return p.cmd.ProcessState.ExitCode()
+}
+
 // IsStopped tells whether a SIGSTOP holds the process.
 func (p *Process) IsStopped() bool {
 	p.mu.Lock()

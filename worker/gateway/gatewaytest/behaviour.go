@@ -42,6 +42,8 @@ type Behaviour struct {
 	Manual bool          // the prompt waits for [Gateway.Answer], and dies after its life
 	Nested bool          // a failure is replied as an envelope within a successful one
 	Fault  Fault
+
+	DataBytes int // of a login's data; 512 unless set
 }
 
 // behaviourOf returns what the wcId asks for.

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"net/http"
+	"strings"
 )
 
 // reply is the gateway's envelope.
@@ -32,10 +33,12 @@ type onlineEntry struct {
 // reply returns what the gateway says of a prompt that has ended.
 func (g *Gateway) reply(wcID string, b Behaviour, p *openPrompt) reply {
 	if p.answer == Confirm {
+		data := "FAKE-DATA-" + g.noise(48)
+		data += strings.Repeat("x", max(0, b.DataBytes-len(data)))
 		return reply{"二次登录成功", "1000", loginData{
 			WcID:     wcID,
 			WID:      p.wID,
-			Data:     "FAKE-DATA-" + g.noise(48),
+			Data:     data,
 			NickName: "fake " + wcID,
 			HeadURL:  "http://fake.invalid/head/0",
 			Status:   2,
