@@ -58,11 +58,12 @@ func during(full time.Duration) time.Duration {
 	return max(2*time.Second, time.Duration(float64(full)**size))
 }
 
-// account returns the name of one of the attack's accounts.
-func (a *attack) account(i int) string { return fmt.Sprintf("%s_%d", a.name, i) }
+// account returns the name of one of the attack's accounts. To the simulated gateway the
+// part before the first "-" must mean nothing.
+func (a *attack) account(i int) string { return fmt.Sprintf("at_%s_%d", a.name, i) }
 
 // mine tells whether the account is one of the attack's.
-func (a *attack) mine(wcID string) bool { return strings.HasPrefix(wcID, a.name+"_") }
+func (a *attack) mine(wcID string) bool { return strings.HasPrefix(wcID, "at_"+a.name+"_") }
 
 // job returns a job of an account, with an id of its own.
 func (a *attack) job(wcID string) *worker.Job {
@@ -76,7 +77,7 @@ func (a *attack) send(job *worker.Job, e ends) { a.sendOn(worker.Normal, job, e)
 func (a *attack) sendOn(lane worker.Lane, job *worker.Job, e ends) {
 	data, err := job.Encode(worker.EncodingMsgpack)
 	if err != nil {
-		a.t.Error(err)
+		a.fails("%v", err)
 		return
 	}
 	a.post(&nats.Msg{Subject: jobSubject(lane), Data: data}, job.WcID, job.ID, e)
@@ -90,7 +91,7 @@ func (a *attack) post(msg *nats.Msg, wcID, jobID string, e ends) {
 	p := &posted{wcID: wcID, jobID: jobID, at: time.Now(), ends: e}
 	future, err := a.js.PublishMsgAsync(msg)
 	if err != nil {
-		a.t.Errorf("publish a job of %s: %v", a.name, err)
+		a.fails("publish a job of %s: %v", a.name, err)
 		return
 	}
 	a.published.Go(func() {
@@ -99,7 +100,7 @@ func (a *attack) post(msg *nats.Msg, wcID, jobID string, e ends) {
 			p.seq = ack.Sequence
 			a.ledger.add(p)
 		case err := <-future.Err():
-			a.t.Errorf("publish a job of %s: %v", a.name, err)
+			a.fails("publish a job of %s: %v", a.name, err)
 		}
 	})
 }
@@ -142,7 +143,7 @@ func (a *attack) waitOpen(wcID string) {
 	ctx, cancel := context.WithTimeout(a.ctx, 10*time.Second)
 	defer cancel()
 	if err := a.gateway.WaitOpen(ctx, wcID); err != nil {
-		a.t.Errorf("the phone of %s does not ask", wcID)
+		a.fails("the phone of %s does not ask", wcID)
 	}
 }
 
@@ -164,7 +165,7 @@ func (a *attack) crowdWith(wcID string, count int, b gatewaytest.Behaviour, e en
 func (a *attack) tap(wcID string) {
 	a.gateway.Set(wcID, gatewaytest.Behaviour{})
 	if !a.gateway.Answer(wcID, gatewaytest.Confirm) {
-		a.t.Errorf("nothing to confirm on the phone of %s", wcID)
+		a.fails("nothing to confirm on the phone of %s", wcID)
 	}
 }
 

@@ -25,15 +25,18 @@ func clusterCases() []hostileCase {
 	return []hostileCase{
 		{
 			name: "cluster-starts", what: "The first pod of a new Redis Cluster starts.", alone: true,
-			setting: setting{cluster: true},
+			setting: setting{cluster: true, cold: true, confirmTimeout: 30 * time.Second, patience: 20 * time.Second},
 			run: func(a *attack) {
+				if !servers.Eventually(5*time.Second, a.world.pods[0].ready) {
+					a.fails("the first pod of a new Cluster is not ready after 5 s")
+				}
 				for i := range scaled(300) {
 					a.send(a.job(a.account(i)), succeeds)
 				}
 			},
 		},
 		{
-			name: "master-stopped", what: "One of three masters of a Redis Cluster is stopped for 15 s.", alone: true, short: true, setting: partly,
+			name: "master-stopped", what: "One of three masters of a Redis Cluster is stopped for 15 s.", alone: true, setting: partly,
 			run: func(a *attack) {
 				pid := a.redisPID(ill)
 				a.signal(pid, syscall.SIGSTOP)
@@ -159,6 +162,6 @@ func (a *attack) redisPID(master int) (pid int) {
 
 func (a *attack) signal(pid int, s syscall.Signal) {
 	if err := syscall.Kill(pid, s); err != nil {
-		a.t.Error(err)
+		a.fails("%v", err)
 	}
 }

@@ -25,7 +25,7 @@ func headerCases() []hostileCase {
 			},
 		},
 		{
-			name: "hostile-headers", what: "Jobs carry headers that mean something to NATS or HTTP.", short: true,
+			name: "hostile-headers", what: "Jobs carry headers that mean something to NATS or HTTP.",
 			run: func(a *attack) {
 				for i := range scaled(500) {
 					a.sendWith(a.account(i), hostileHeaders[i%len(hostileHeaders)], succeeds)
@@ -63,7 +63,7 @@ func headerCases() []hostileCase {
 			},
 		},
 		{
-			name: "garbled-text", what: "Jobs have NUL bytes and broken UTF-8 in their names and labels.", short: true,
+			name: "garbled-text", what: "Jobs have NUL bytes and broken UTF-8 in their names and labels.",
 			run: func(a *attack) {
 				for i := range scaled(500) {
 					job := a.job(a.account(i))
@@ -91,7 +91,7 @@ func headerCases() []hostileCase {
 			name: "odd-accounts", what: "Accounts have names of 128 bytes, with dots, stars, braces, spaces and 微信.", short: true,
 			run: func(a *attack) {
 				for i := range scaled(300) {
-					account := fmt.Sprintf("%s_%d %s", a.name, i, oddNames[i%len(oddNames)])
+					account := fmt.Sprintf("%s %s", a.account(i), oddNames[i%len(oddNames)])
 					a.send(a.job(account[:min(128, len(account))]), succeeds)
 				}
 			},
@@ -125,7 +125,7 @@ func (a *attack) sendWith(account string, header nats.Header, e ends) {
 	job := a.job(account)
 	data, err := job.Encode(worker.EncodingMsgpack)
 	if err != nil {
-		a.t.Error(err)
+		a.fails("%v", err)
 		return
 	}
 	a.post(&nats.Msg{Subject: jobSubject(worker.Normal), Header: header, Data: data}, job.WcID, job.ID, e)

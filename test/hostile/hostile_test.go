@@ -20,7 +20,7 @@ import (
 var (
 	long   = flag.Bool("long", false, "every case in its full size, and no more than 3 s of delay however slow the machine is")
 	size   = flag.Float64("size", 0, "share of the full sizes; 0: 1 with -long, else 0.1")
-	least  = flag.Duration("for", 0, "how long each case goes on at the least; 0: 15s with -long, else 3s")
+	least  = flag.Duration("for", 0, "how long each case goes on at the least; 0: 15s with -long, else 2s")
 	only   = flag.String("only", "", "names of cases, or parts of them, comma-separated; empty: all with -long, else the short ones")
 	seed   = flag.Uint64("seed", 0, "of the cases' order and of the mixtures; 0: any")
 	report = flag.String("report", "", "file for the table in Markdown")
@@ -72,7 +72,7 @@ func settleFlags() {
 	if *least == 0 && *long {
 		*least = 15 * time.Second
 	} else if *least == 0 {
-		*least = 3 * time.Second
+		*least = 2 * time.Second
 	}
 	if *seed == 0 {
 		*seed = uint64(time.Now().UnixNano())
@@ -99,9 +99,10 @@ const (
 	mixtureWord = "mixture"
 )
 
-// mixtures returns groups of cases that happen at once: in the long run three, else one.
+// mixtures returns groups of cases that happen at once: three in the long run, one where
+// -only asks for it.
 func mixtures(random *rand.Rand) (groups [][]hostileCase) {
-	if *only != "" && !wanted(mixtureWord) {
+	if *only != "" && !wanted(mixtureWord) || *only == "" && !*long {
 		return nil
 	}
 	var miscible []hostileCase
@@ -133,6 +134,7 @@ func nameOf(group []hostileCase) string {
 // over and its jobs have ended, and judges.
 func play(t *testing.T, p program, group []hostileCase) row {
 	w := newWorld(t, p, group)
+	w.settle()
 	stop := w.neighbours()
 	time.Sleep(baseline())
 	w.disturbed.Store(true)
@@ -158,7 +160,7 @@ func whatOf(group []hostileCase) string {
 }
 
 // baseline is for how long the neighbours work alone.
-func baseline() time.Duration { return min(max(*least/3, 1500*time.Millisecond), 5*time.Second) }
+func baseline() time.Duration { return min(max(*least/3, time.Second), 5*time.Second) }
 
 // fewJobs is how many of the neighbours' jobs are in the queue at any time, and some more.
 const fewJobs = 40

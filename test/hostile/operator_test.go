@@ -33,7 +33,7 @@ func operatorCases() []hostileCase {
 					pod.Signal(syscall.SIGTERM)
 					<-pod.Ended()
 					if status := pod.Status(); status != 0 {
-						a.t.Errorf("a pod that was stopped ended with status %d", status)
+						a.fails("a pod that was stopped ended with status %d", status)
 					}
 					pod.up()
 				})
@@ -49,7 +49,7 @@ func operatorCases() []hostileCase {
 				}
 				running.Wait()
 				if !a.world.pods[0].ready() {
-					a.t.Error("the pod is not ready after slow callers")
+					a.fails("the pod is not ready after slow callers")
 				}
 			},
 		},
@@ -77,7 +77,7 @@ func operatorCases() []hostileCase {
 			run: func(a *attack) {
 				text := a.relogin(1, "worker", "--no-setup", "--namespace", strings.ToUpper(namespace))
 				if !strings.Contains(text, namespace) {
-					a.t.Errorf("the refusal does not name the other namespace:\n%s", text)
+					a.fails("the refusal does not name the other namespace:\n%s", text)
 				}
 			},
 		},
@@ -88,7 +88,7 @@ func operatorCases() []hostileCase {
 					a.send(a.job(a.account(i)), succeeds)
 				}
 				if _, err := a.js.PauseConsumer(a.ctx, jobsStream, "normal", time.Now().Add(during(10*time.Second))); err != nil {
-					a.t.Error(err)
+					a.fails("%v", err)
 				}
 				for i := range scaled(500) {
 					a.send(a.job(a.account(i)), succeeds)
@@ -102,7 +102,7 @@ func operatorCases() []hostileCase {
 			run: func(a *attack) {
 				a.flood(scaled(1000), func(i int) { a.send(a.job(a.account(i)), succeeds) })
 				if err := a.js.DeleteConsumer(a.ctx, jobsStream, "normal"); err != nil {
-					a.t.Error(err)
+					a.fails("%v", err)
 				}
 				a.flood(scaled(1000), func(i int) { a.send(a.job(a.account(10_000+i)), succeeds) })
 				a.pause(during(5 * time.Second))
@@ -152,8 +152,8 @@ func streamCases() []hostileCase {
 			},
 		},
 		{
-			name: "event-denied", what: "NATS lets the pods publish no event of one account, for a while.", alone: true, short: true,
-			setting: setting{concurrency: 64, denied: "event-denied_0", patience: 90 * time.Second},
+			name: "event-denied", what: "NATS lets the pods publish no event of one account, for a while.", alone: true,
+			setting: setting{concurrency: 64, denied: "at_event-denied_0", patience: 90 * time.Second},
 			run: func(a *attack) {
 				for range 100 {
 					a.send(a.job(a.account(0)), succeeds)
@@ -205,7 +205,7 @@ func (a *attack) change(name string, edit func(*jetstream.StreamConfig)) (restor
 	edit(&after)
 	set := func(c jetstream.StreamConfig) {
 		if _, err := a.js.UpdateStream(a.ctx, c); err != nil {
-			a.t.Error(err)
+			a.fails("%v", err)
 		}
 	}
 	set(after)
@@ -218,6 +218,6 @@ func (a *attack) purge(name, subject string) {
 		err = stream.Purge(a.ctx, jetstream.WithPurgeSubject(subject))
 	}
 	if err != nil {
-		a.t.Error(err)
+		a.fails("%v", err)
 	}
 }

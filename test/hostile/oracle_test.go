@@ -45,7 +45,7 @@ type row struct {
 // judge compares what the streams and the gateway have recorded with what was stored.
 func (w *world) judge() (r row) {
 	all := w.ledger.snapshot()
-	r.unbounded = w.stopsAll
+	r.unbounded, r.broken = w.stopsAll, w.broken
 	events := w.events(len(all))
 	letters := w.deadLetters()
 	w.judgeEvents(&r, all, events, letters)
@@ -57,8 +57,8 @@ func (w *world) judge() (r row) {
 	if allowed := int64(podMemory + memoryPad + perOpen*w.slots()); r.peak > allowed {
 		r.breaks("a pod's memory reached %d MiB, of %d", r.peak>>20, allowed>>20)
 	}
-	for _, what := range r.broken {
-		w.t.Error(what)
+	if len(r.broken) > 0 {
+		w.t.Error(strings.Join(r.broken, "\n"))
 	}
 	return r
 }

@@ -26,7 +26,7 @@ func outsiderCases() []hostileCase {
 			},
 		},
 		{
-			name: "forged-freed", what: "Somebody says 1,000 times a second that an account is free which 2,000 jobs wait for.", alone: true, short: true,
+			name: "forged-freed", what: "Somebody says 1,000 times a second that an account is free which 2,000 jobs wait for.", alone: true,
 			setting: setting{confirmTimeout: 30 * time.Second},
 			run: func(a *attack) {
 				a.crowd(a.account(0), scaled(2000), succeeds)

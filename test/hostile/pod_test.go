@@ -68,6 +68,16 @@ func (p *pod) up() {
 	}
 }
 
+// settle blocks until the pods take jobs: one that has met its Redis for the first time may
+// have to wait for a lease.
+func (w *world) settle() {
+	for _, pod := range w.pods {
+		if !w.cold && !servers.Eventually(time.Minute, pod.ready) {
+			w.fails("%s is not ready after a minute", pod.Name)
+		}
+	}
+}
+
 // end kills the process.
 func (p *pod) end() {
 	close(p.stop)

@@ -87,7 +87,7 @@ func redisCases() []hostileCase {
 			run:     (*attack).evict,
 		},
 		{
-			name: "wiped", what: "Redis is flushed while pods with a confirm time-out of 20 s and of 3 s are at work.", alone: true, short: true,
+			name: "wiped", what: "Redis is flushed while pods with a confirm time-out of 20 s and of 3 s are at work.", alone: true,
 			setting: setting{
 				confirmTimeout: 20 * time.Second, env: []string{"RELOGIN_SEND_WINDOW=1s"},
 				stopsAll: "Redis may have lost locks, of up to 20 s", patience: 90 * time.Second,
@@ -123,7 +123,7 @@ func (a *attack) evict() {
 	a.quietly(func() { // what is in hand ends first
 		servers.Ask(a.t, a.redis.Addr, "CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
 		if !servers.Eventually(20*time.Second, func() bool { return !pod.ready() }) {
-			a.t.Error("20 s after Redis was told to evict keys the pod is ready all the same")
+			a.fails("20 s after Redis was told to evict keys the pod is ready all the same")
 		}
 	})
 	before := a.gateway.Stats().Prompts
@@ -133,11 +133,11 @@ func (a *attack) evict() {
 	a.settled()
 	a.pause(3 * time.Second)
 	if after := a.gateway.Stats().Prompts; after != before {
-		a.t.Errorf("%d prompts while Redis may evict the locks", after-before)
+		a.fails("%d prompts while Redis may evict the locks", after-before)
 	}
 	servers.Ask(a.t, a.redis.Addr, "CONFIG", "SET", "maxmemory-policy", "noeviction")
 	if !servers.Eventually(60*time.Second, pod.ready) {
-		a.t.Error("a minute after Redis was told to keep its keys the pod is not ready")
+		a.fails("a minute after Redis was told to keep its keys the pod is not ready")
 	}
 }
 
@@ -146,7 +146,7 @@ func (a *attack) stranger() *redis.Client {
 	client := redis.NewClient(&redis.Options{Addr: a.redis.Addr, ReadTimeout: 10 * time.Second, MaxRetries: -1})
 	a.t.Cleanup(func() { _ = client.Close() })
 	if err := client.Ping(context.WithoutCancel(a.ctx)).Err(); err != nil {
-		a.t.Error(fmt.Errorf("reach redis: %w", err))
+		a.fails("%v", fmt.Errorf("reach redis: %w", err))
 	}
 	return client
 }

@@ -24,13 +24,13 @@ func tenantCases() []hostileCase {
 				a.settled()
 				a.pause(during(15 * time.Second))
 				if n := refused.Load(); n > 40 {
-					a.t.Errorf("the gateway was asked %d times with a credential that is revoked", n)
+					a.fails("the gateway was asked %d times with a credential that is revoked", n)
 				}
 				a.replace(a.tenantHere+".credential", "renewed")
 			},
 		},
 		{
-			name: "paused-tenant", what: "A tenant whose credential is revoked has 5,000 jobs; a pod has room for 1,024 that wait.", short: true,
+			name: "paused-tenant", what: "A tenant whose credential is revoked has 5,000 jobs; a pod has room for 1,024 that wait.",
 			setting: setting{concurrency: 64, patience: 90 * time.Second}, alone: true,
 			run: func(a *attack) {
 				a.revoke()

@@ -132,7 +132,7 @@ func upstreamCases() []hostileCase {
 // remakeJobs deletes the jobs stream, and has relogin make it anew.
 func (a *attack) remakeJobs() {
 	if err := a.js.DeleteStream(a.ctx, jobsStream); err != nil {
-		a.t.Error(err)
+		a.fails("%v", err)
 	}
 	a.relogin(0, "setup")
 }
@@ -149,7 +149,7 @@ func (a *attack) relogin(status int, args ...string) (output string) {
 		p.Kill()
 	}
 	if got := p.Status(); got != status {
-		a.t.Errorf("relogin %v: status %d, not %d:\n%s", args, got, status, p.Log())
+		a.fails("relogin %v: status %d, not %d:\n%s", args, got, status, p.Log())
 	}
 	return p.Log()
 }

@@ -54,8 +54,9 @@ type setting struct {
 	cluster        bool          // Redis is a Cluster of three masters
 	denied         string        // the account whose events NATS refuses
 	lane           worker.Lane   // of the neighbours; by turns both unless set
-	others         func(slot int) bool
+	others         func(slot int) bool // tells the slots of the Cluster that the neighbours' accounts are in; nil: all
 	patience       time.Duration // for the case's jobs to end once it is over; a minute unless set
+	cold           bool          // the neighbours do not wait for the pods to be ready
 	stopsAll       string        // why the neighbours are delayed with reason, and by so much that no bound holds
 }
 
@@ -78,6 +79,8 @@ type world struct {
 	nc        *nats.Conn
 	js        jetstream.JetStream
 	ledger    ledger
+	mu        sync.Mutex
+	broken    []string // what the cases themselves found not to be as promised
 	disturbed atomic.Bool // the case has begun
 	hushed    atomic.Bool // the neighbours send nothing
 }
@@ -214,6 +217,13 @@ func (w *world) attack(group []hostileCase) {
 	for _, a := range w.attacks {
 		a.published.Wait()
 	}
+}
+
+// fails notes that something is not as promised.
+func (w *world) fails(format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.broken = append(w.broken, fmt.Sprintf(format, args...))
 }
 
 func (w *world) patience() time.Duration {
