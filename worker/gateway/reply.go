@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/relogin/relogin/worker"
 )
@@ -39,17 +40,20 @@ const (
 // [ErrAmbiguous] and repeats nothing of the reply.
 func ParseReply(body []byte) (worker.Reply, error) {
 	if len(body) <= usualBytes {
-		return parse(body)
+		return parse(body, nothingSecret)
 	}
 	var kept bytes.Buffer
 	if _, err := readBody(&kept, bytes.NewReader(body)); err != nil {
 		return worker.Reply{}, fmt.Errorf("%w: %w", ErrAmbiguous, err)
 	}
-	return parse(kept.Bytes())
+	return parse(kept.Bytes(), nothingSecret)
 }
 
-// parse is ParseReply of a body whose long texts were shortened.
-func parse(body []byte) (worker.Reply, error) {
+var nothingSecret = strings.NewReplacer()
+
+// parse is ParseReply of a body whose long texts were shortened. The redactor hides what
+// must not be in the code and the message.
+func parse(body []byte, redactor *strings.Replacer) (worker.Reply, error) {
 	var reply worker.Reply
 	var login envelope
 	scan := false
@@ -69,7 +73,7 @@ func parse(body []byte) (worker.Reply, error) {
 		said, wantsScan := e.said()
 		scan = scan || wantsScan
 		if code != "" {
-			reply.Code, reply.Message = cut(code, maxCodeBytes), cut(said, maxMessageBytes)
+			reply.Code, reply.Message = cut(redactor.Replace(code), maxCodeBytes), cut(redactor.Replace(said), maxMessageBytes)
 		}
 		if reply.Code != codeOK {
 			break

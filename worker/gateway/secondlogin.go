@@ -69,12 +69,11 @@ func (c *Client) readReply(ctx context.Context, t *tenant, resp *http.Response) 
 	case err != nil:
 		err = fmt.Errorf("%w: %w", ErrAmbiguous, err)
 	default:
-		reply, err = parse(body.Bytes())
+		reply, err = parse(body.Bytes(), t.redactor)
 	}
 	if err != nil {
 		return worker.Reply{}, fmt.Errorf("%w: %s", err, c.explain(ctx, t, resp, body.Bytes(), n))
 	}
-	reply.Code, reply.Message = t.redactor.Replace(reply.Code), t.redactor.Replace(reply.Message)
 	return reply, nil
 }
 

@@ -74,3 +74,15 @@ func TestRepeatedCredential(t *testing.T) {
 		s.Close()
 	}
 }
+
+// TestCutCredential has a message that is cut within the credential which it repeats.
+func TestCutCredential(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintf(w, `{"code":"1001","message":"%s%s"}`, strings.Repeat("x", maxMessageBytes-10), secret)
+	}))
+	defer s.Close()
+	got, err := newClient(t, Options{URL: s.URL, Authorization: secret}).SecondLogin(t.Context(), job("a"), always)
+	if err != nil || strings.Contains(got.Message, secret[:5]) || len(got.Message) > maxMessageBytes {
+		t.Errorf("got %d bytes that end in %q, %v", len(got.Message), got.Message[len(got.Message)-20:], err)
+	}
+}
