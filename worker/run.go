@@ -15,6 +15,7 @@ import (
 const (
 	firstRetry       = 200 * time.Millisecond // after a failure that may pass
 	longRetry        = 15 * time.Second       // the longest pause before another try
+	noRoomPause      = time.Minute            // before a job comes back, more or less, whose tenant's credential is refused: they must not all come at once when that is over
 	unburiedPause    = 10 * time.Minute       // before a job comes back whose dead letter is refused
 	reconcileTimeout = 10 * time.Second       // for one
 	leaseSlack       = 250 * time.Millisecond // spreads those who wait for a lease's end

@@ -7,45 +7,72 @@ import (
 )
 
 // slots bounds how many confirmations the pod holds open. An eighth is kept for each
-// lane, so that neither fills the pod alone; whoever waits first is served first. Each
-// operation costs the same, however many wait.
+// lane, so that neither fills the pod alone. Those who wait for a slot stand in four
+// queues: of each lane those that want to take jobs, and jobs that have waited for
+// something else. The queues are served in turn, so that thousands of jobs which may go on
+// at once do not keep new ones waiting, and each in its own order. Each operation costs
+// the same, however many wait.
 type slots struct {
 	mu       sync.Mutex
 	total    int
 	reserved int // for each lane
 	used     map[Lane]int
-	waiting  map[Lane]*list.List // of *slotWait, in their order
-	tickets  uint64
+	queues   []*slotQueue
+	grants   uint64
+}
+
+type slotQueue struct {
+	lane    Lane
+	jobs    bool // they have a job already
+	waiting list.List
+	served  uint64 // the number of the last grant to this queue
 }
 
 type slotWait struct {
-	lane    Lane
 	want    int
-	ticket  uint64   // tells who came first
 	granted chan int // buffered: the grant never waits for the taker
 }
 
 func newSlots(total int) *slots {
-	s := &slots{total: total, used: map[Lane]int{}, waiting: map[Lane]*list.List{Urgent: list.New(), Normal: list.New()}}
+	s := &slots{total: total, used: map[Lane]int{}}
+	for _, lane := range []Lane{Urgent, Normal} {
+		s.queues = append(s.queues, &slotQueue{lane: lane}, &slotQueue{lane: lane, jobs: true})
+	}
 	if total > 1 {
 		s.reserved = max(1, total/8)
 	}
 	return s
 }
 
-// acquire takes between one and want slots and returns how many. It blocks until
-// there is one; the error is ctx's cause.
+// acquire takes between one and want slots, for jobs to be taken, and returns how many.
+// It blocks until there is one; the error is ctx's cause.
 func (s *slots) acquire(ctx context.Context, lane Lane, want int) (int, error) {
-	if n := s.tryAcquire(lane, want); n > 0 {
-		return n, nil
+	return s.wait(ctx, s.queue(lane, false), want)
+}
+
+// acquireFor takes a slot for a job that was taken before. It blocks as acquire does.
+func (s *slots) acquireFor(ctx context.Context, lane Lane) error {
+	_, err := s.wait(ctx, s.queue(lane, true), 1)
+	return err
+}
+
+func (s *slots) queue(lane Lane, jobs bool) *slotQueue {
+	for _, q := range s.queues {
+		if q.lane == lane && q.jobs == jobs {
+			return q
+		}
 	}
-	w := &slotWait{lane: lane, want: want, granted: make(chan int, 1)}
-	place := s.enqueue(w)
+	panic("unknown lane " + string(lane))
+}
+
+func (s *slots) wait(ctx context.Context, q *slotQueue, want int) (int, error) {
+	w := &slotWait{want: want, granted: make(chan int, 1)}
+	place := s.enqueue(q, w)
 	select {
 	case n := <-w.granted:
 		return n, nil
 	case <-ctx.Done():
-		s.abandon(w, place)
+		s.abandon(q, w, place)
 		return 0, context.Cause(ctx)
 	}
 }
@@ -56,7 +83,7 @@ func (s *slots) tryAcquire(lane Lane, want int) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := min(want, s.free(lane))
-	if s.waiting[lane].Len() > 0 || n < 1 {
+	if n < 1 || s.queue(lane, false).waiting.Len()+s.queue(lane, true).waiting.Len() > 0 {
 		return 0
 	}
 	s.used[lane] += n
@@ -70,25 +97,23 @@ func (s *slots) release(lane Lane, n int) {
 	s.serve()
 }
 
-func (s *slots) enqueue(w *slotWait) *list.Element {
+func (s *slots) enqueue(q *slotQueue, w *slotWait) *list.Element {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.tickets++
-	w.ticket = s.tickets
-	place := s.waiting[w.lane].PushBack(w)
+	place := q.waiting.PushBack(w)
 	s.serve()
 	return place
 }
 
 // abandon takes a waiter out of its queue, or gives back what it was granted meanwhile.
-func (s *slots) abandon(w *slotWait, place *list.Element) {
+func (s *slots) abandon(q *slotQueue, w *slotWait, place *list.Element) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	select {
 	case n := <-w.granted:
-		s.used[w.lane] -= n
+		s.used[q.lane] -= n
 	default:
-		s.waiting[w.lane].Remove(place)
+		q.waiting.Remove(place)
 	}
 	s.serve()
 }
@@ -106,32 +131,26 @@ func (s *slots) free(lane Lane) int {
 	return all - max(0, s.reserved-others)
 }
 
-// serve gives free slots to those who wait, in their order; a lane that is at its
-// bound does not hold up the other. s.mu is held.
+// serve gives free slots to those who wait; a lane that is at its bound does not hold up
+// the other. s.mu is held.
 func (s *slots) serve() {
-	for {
-		lane, n := s.next()
-		if n < 1 {
-			return
-		}
-		w := s.waiting[lane].Remove(s.waiting[lane].Front()).(*slotWait)
-		s.used[lane] += n
+	for q := s.next(); q != nil; q = s.next() {
+		w := q.waiting.Remove(q.waiting.Front()).(*slotWait)
+		n := min(w.want, s.free(q.lane))
+		s.used[q.lane] += n
+		s.grants++
+		q.served = s.grants
 		w.granted <- n
 	}
 }
 
-// next returns the lane whose first waiter is to be served, and with how many slots: 0
-// when there is none.
-func (s *slots) next() (next Lane, n int) {
-	var first uint64
-	for lane, waiting := range s.waiting {
-		if waiting.Len() == 0 {
-			continue
-		}
-		w := waiting.Front().Value.(*slotWait)
-		if free := min(w.want, s.free(lane)); free > 0 && (n == 0 || w.ticket < first) {
-			next, n, first = lane, free, w.ticket
+// next returns the queue that is to be served: of those that can be the one that was
+// served least lately, nil when there is none.
+func (s *slots) next() (next *slotQueue) {
+	for _, q := range s.queues {
+		if q.waiting.Len() > 0 && s.free(q.lane) > 0 && (next == nil || q.served < next.served) {
+			next = q
 		}
 	}
-	return next, n
+	return next
 }

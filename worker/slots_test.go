@@ -84,12 +84,12 @@ func TestSlotsOfWhoGivesUp(t *testing.T) {
 			t.Errorf("error %v", err)
 		}
 		// Granted and given up at once.
-		w := &slotWait{lane: Urgent, want: 1, granted: make(chan int, 1)}
-		place := s.enqueue(w)
+		w, q := &slotWait{want: 1, granted: make(chan int, 1)}, s.queue(Urgent, false)
+		place := s.enqueue(q, w)
 		s.release(Normal, 1)
-		s.abandon(w, place)
-		if s.used[Urgent] != 0 || s.used[Normal] != 0 || s.waiting[Urgent].Len() != 0 {
-			t.Errorf("left: %v, %d waiting", s.used, s.waiting[Urgent].Len())
+		s.abandon(q, w, place)
+		if s.used[Urgent] != 0 || s.used[Normal] != 0 || q.waiting.Len() != 0 {
+			t.Errorf("left: %v, %d waiting", s.used, q.waiting.Len())
 		}
 	})
 }
@@ -100,13 +100,30 @@ func TestServingSlotsIsLinear(t *testing.T) {
 	const waiters = 1 << 18
 	s := newSlots(2)
 	s.tryAcquire(Normal, 1)
+	q := s.queue(Normal, true)
 	for range waiters {
-		s.enqueue(&slotWait{lane: Normal, want: 1, granted: make(chan int, 1)})
+		s.enqueue(q, &slotWait{want: 1, granted: make(chan int, 1)})
 	}
 	for range waiters {
 		s.release(Normal, 1)
 	}
-	if left := s.waiting[Normal].Len(); left != 0 {
+	if left := q.waiting.Len(); left != 0 {
 		t.Errorf("%d of %d were not served", left, waiters)
+	}
+}
+
+// Thousands of jobs that may go on at once do not keep new ones waiting.
+func TestNewJobsGetEverySecondSlot(t *testing.T) {
+	s := newSlots(8)
+	s.tryAcquire(Normal, 7)
+	for range 1000 {
+		s.enqueue(s.queue(Normal, true), &slotWait{want: 1, granted: make(chan int, 1)})
+	}
+	taking := &slotWait{want: 256, granted: make(chan int, 1)}
+	s.enqueue(s.queue(Normal, false), taking)
+	s.release(Normal, 1)
+	s.release(Normal, 1)
+	if len(taking.granted) != 1 {
+		t.Error("of two slots none was for new jobs")
 	}
 }

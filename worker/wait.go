@@ -62,7 +62,7 @@ func (t *task) awaitSlot(ctx context.Context) (*Conclusion, error) {
 	defer func() { t.elsewhere += time.Since(started) }()
 	ctx, cancel := t.w.untilStop(ctx)
 	defer cancel()
-	if _, err := t.w.slots.acquire(ctx, t.d.Lane, 1); err != nil {
+	if err := t.w.slots.acquireFor(ctx, t.d.Lane); err != nil {
 		return nil, handBack{}
 	}
 	t.slot = true
@@ -74,7 +74,7 @@ func (t *task) awaitSlot(ctx context.Context) (*Conclusion, error) {
 // job may try it, or the deadline has passed.
 func (t *task) awaitCredential(changed, trial <-chan struct{}) error {
 	if !t.park() {
-		return handBack{after: t.comeBack(time.Minute)}
+		return handBack{after: noRoomPause/2 + jitter(noRoomPause)}
 	}
 	started := time.Now()
 	defer func() { t.elsewhere += time.Since(started) }()
