@@ -60,17 +60,25 @@ func newPlan(nc *nats.Conn, c *Config) (*plan, error) {
 func (p *plan) check(ctx context.Context) (found []Finding, err error) {
 	var refusals []error
 	for _, one := range p.parts {
+		before := p.nc.LastError()
 		some, err := one.check(ctx, p.config)
-		if err != nil && !errors.Is(err, nats.ErrPermissionViolation) {
-			return nil, err
+		if err == nil {
+			found = append(found, some...)
+			continue
 		}
-		found, refusals = append(found, some...), append(refusals, err)
+		refusals = append(refusals, err)
+		if !errors.Is(err, nats.ErrPermissionViolation) || p.nc.LastError() == before { // the next one would fail alike
+			break
+		}
+	}
+	if len(refusals) > 0 {
+		return nil, errors.Join(refusals...)
 	}
 	rank := []Severity{Missing, Breaks, Differs}
 	slices.SortStableFunc(found, func(a, b Finding) int {
 		return cmp.Compare(slices.Index(rank, a.Severity), slices.Index(rank, b.Severity))
 	})
-	return found, errors.Join(refusals...)
+	return found, nil
 }
 
 // setUp creates what is missing, unless what is there can't serve.
@@ -104,16 +112,14 @@ func (p *plan) remake(stream string) string {
 }
 
 // insist asks again when there is no answer: a cluster that is asked for the same stream
-// by several pods at once answers some of them never. What the server has refused it does
-// not ask again; the error says what that was.
+// by several pods at once answers some of them never. It does not when the server has
+// refused this user something; the error says what that was.
 func (p *plan) insist(ctx context.Context, ask func(context.Context) error) (err error) {
 	for range setupTries {
-		before := p.nc.LastError()
 		try, cancel := context.WithTimeout(ctx, setupAnswer)
 		err = ask(try)
 		cancel()
-		refusal := p.nc.LastError()
-		refused := refusal != before && errors.Is(refusal, nats.ErrPermissionViolation)
+		refused := errors.Is(p.nc.LastError(), nats.ErrPermissionViolation)
 		if ctx.Err() != nil || refused || !errors.Is(err, context.DeadlineExceeded) {
 			break
 		}

@@ -29,7 +29,7 @@ var everyStream = []rule[streamConfig]{
 	{"sealed", Breaks, nil, remake, "nothing more is stored"},
 	{"no_ack", Breaks, nil, inPlace, "nobody learns whether a message was stored"},
 	{"allow_msg_counter", Breaks, nil, remake, "only counters are stored"},
-	{"num_replicas", Differs, nil, inPlace, "so many servers keep it"},
+	{"num_replicas", Differs, nil, inPlace, "so many servers keep it; while their number grows it stores nothing, for about ten seconds"},
 }
 
 var jobsStream = []rule[streamConfig]{

@@ -94,29 +94,6 @@ func Setup(ctx context.Context, nc *nats.Conn, c Config) error {
 	return nil
 }
 
-// Update changes what [Check] finds wrong wherever NATS can change it in place, and
-// returns what it has changed, also with an error. It creates nothing, and leaves alone
-// streams that are somebody else's. A job that a consumer has delayed may come earlier or
-// later than it should when that consumer is changed.
-func Update(ctx context.Context, nc *nats.Conn, c Config) (changed []Finding, err error) {
-	p, err := newPlan(nc, &c)
-	if err != nil {
-		return nil, fmt.Errorf("update queue: %w", err)
-	}
-	if _, err := p.check(ctx); err != nil { // before the first change
-		return nil, fmt.Errorf("update queue: %w", err)
-	}
-	var failed []error
-	for _, one := range p.parts {
-		some, err := one.mend(ctx, p.config)
-		changed, failed = append(changed, some...), append(failed, err)
-	}
-	if err := errors.Join(failed...); err != nil {
-		return changed, fmt.Errorf("update queue: %w", err)
-	}
-	return changed, nil
-}
-
 const (
 	setupTries  = 4
 	setupAnswer = 5 * time.Second

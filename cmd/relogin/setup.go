@@ -29,7 +29,7 @@ func (m *setupMode) declare(s *settings) {
 	s.titled("Setup")
 	s.addFlag("check", toggle(&m.Check), "false", "create and change nothing: exit status 1 when anything is missing or not as the settings say")
 	s.addFlag("update", toggle(&m.Update), "false",
-		"change what is not as the settings say, wherever NATS can change it in place; changing a consumer disturbs the jobs that it has delayed, which may come too early or too late")
+		"change what is not as the settings say, wherever NATS can change it in place. A consumer that is changed may deliver the jobs that it has delayed too early or too late; streams whose replicas grow store nothing for about ten seconds")
 	declareOutput(s, &m.Output)
 }
 

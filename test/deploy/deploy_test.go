@@ -31,8 +31,22 @@ func startDeployment(t *testing.T) *deployment {
 	d := &deployment{ca: ca, redis: startRedis(t, ca), nats: startNATS(t, ca)}
 	d.redis.await()
 	d.gateway, d.gatewayURL = startGateway(t, ca)
-	mustRun(t, d.nats.env("OPERATOR"), "setup", "--replicas", "3", "--ack-wait", "2s")
+	d.setUp(t)
 	return d
+}
+
+// setUp has the streams kept by one server first, and then grow, as an operator does who
+// has forgotten --replicas.
+func (d *deployment) setUp(t *testing.T) {
+	t.Helper()
+	operator, wanted := d.nats.env("OPERATOR"), []string{"--replicas", "3", "--ack-wait", "2s"}
+	mustRun(t, operator, "setup", "--ack-wait", "2s")
+	status, stdout, stderr := run(t, operator, append([]string{"setup", "--check"}, wanted...)...)
+	if status != 1 || strings.Count(stdout, "has num_replicas 1, wanted is 3") != 4 {
+		t.Errorf("exit status %d: %s%s", status, stdout, stderr)
+	}
+	mustRun(t, operator, append([]string{"setup", "--update"}, wanted...)...)
+	mustRun(t, operator, append([]string{"setup", "--check"}, wanted...)...)
 }
 
 // startGateway starts a gateway that is reached by https.
@@ -51,7 +65,7 @@ func startGateway(t *testing.T, ca *authority) (g *gatewaytest.Gateway, url stri
 func (d *deployment) workerEnv() []string {
 	return slices.Concat(d.nats.env("WORKER"), d.redis.env(), []string{
 		"RELOGIN_GATEWAY_URL=" + d.gatewayURL, "RELOGIN_CONFIRM_TIMEOUT=2s", "RELOGIN_SEND_WINDOW=1s",
-		"RELOGIN_MIN_CONFIRM_TIME=1s", "RELOGIN_COOLDOWN=0s", "RELOGIN_NO_SETUP=true", "RELOGIN_REPLICAS=3",
+		"RELOGIN_MIN_CONFIRM_TIME=1s", "RELOGIN_COOLDOWN=0s", "RELOGIN_NO_SETUP=true", "RELOGIN_REPLICAS=3", "RELOGIN_ACK_WAIT=2s",
 	})
 }
 

@@ -46,7 +46,7 @@ var mayNot = map[string]struct{ publish, subscribe []string }{
 			"$JS.API.CONSUMER.CREATE.RELOGIN_JOBS", "$JS.API.CONSUMER.CREATE.RELOGIN_JOBS.x", "$JS.API.CONSUMER.CREATE.RELOGIN_JOBS.x.relogin.jobs.urgent",
 			"$JS.API.CONSUMER.DURABLE.CREATE.RELOGIN_JOBS.x", "$JS.API.CONSUMER.CREATE.RELOGIN_DEAD.x.relogin.dead.*",
 			"$JS.API.CONSUMER.CREATE.KV_RELOGIN_REDIS.x", "$JS.API.CONSUMER.DELETE.RELOGIN_JOBS.urgent", "$JS.API.CONSUMER.MSG.NEXT.RELOGIN_JOBS.other",
-			"$JS.API.CONSUMER.LIST.RELOGIN_EVENTS", "$JS.API.STREAM.LIST", "$JS.ACK.RELOGIN_EVENTS.x.1.1.1.1.0", "$KV.OTHER.key", "$SYS.REQ.SERVER.PING",
+			"$JS.API.CONSUMER.LIST.RELOGIN_EVENTS", "$JS.API.STREAM.LIST", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.INFO.OTHER", "$JS.API.CONSUMER.INFO.RELOGIN_JOBS.other", "$JS.ACK.RELOGIN_EVENTS.x.1.1.1.1.0", "$KV.OTHER.key", "$SYS.REQ.SERVER.PING",
 		},
 		subscribe: []string{">", "*.*.*.*", "relogin.>", "relogin.jobs.*", "relogin.dead.*", "_INBOX.>", "_INBOX_upstream.>", "_INBOX_consumer.>",
 			"_INBOX_operator.>", "*.>", "$JS.API.>", "$KV.>", "$JS.ACK.>"},
