@@ -5,7 +5,10 @@
 // # Streams
 //
 // A namespace, relogin unless set, prefixes all subjects and, in upper case, all
-// streams. [Setup] creates what is missing and changes nothing that is there.
+// streams. [Setup] creates what is missing and changes nothing that is there; [Check] tells
+// what is not as Setup makes it, and [Update] changes that. [Open] refuses streams and
+// consumers that can't keep what is promised, and those of another namespace, whose name
+// differs only in case.
 //
 //	RELOGIN_JOBS    relogin.jobs.urgent, relogin.jobs.normal      work queue; a job stays until its event is stored
 //	RELOGIN_EVENTS  relogin.events.<outcome>.<account>            one message a job, kept 7 days unless set

@@ -75,6 +75,11 @@ func (a *app) setUp(ctx context.Context, settings *settings, s *setupSettings) e
 	if err != nil {
 		return err
 	}
+	return a.tellFound(s, p, found)
+}
+
+// tellFound prints what was found. It returns [errReported] when that is to fail.
+func (a *app) tellFound(s *setupSettings, p *printer, found []queue.Finding) error {
 	failed := s.Mode.Check && len(found) > 0
 	for _, f := range found {
 		if err := p.finding(f); err != nil {
@@ -88,7 +93,7 @@ func (a *app) setUp(ctx context.Context, settings *settings, s *setupSettings) e
 	if len(found) > 0 || s.Mode.Output == outputJSON {
 		return nil
 	}
-	_, err = fmt.Fprintf(a.stdout, "The streams and consumers of namespace %s are there, and as the settings say.\n", s.NATS.Namespace)
+	_, err := fmt.Fprintf(a.stdout, "The streams and consumers of namespace %s are there, and as the settings say.\n", s.NATS.Namespace)
 	return err
 }
 

@@ -79,6 +79,7 @@ func TestSetupTellsAndMends(t *testing.T) {
 		{"setup --update", exitDone},
 		{"setup --check", exitDone},
 		{"setup", exitDone},
+		{"setup --check --job-memory 30s", exitFailed},
 		{"setup --dead-max-age 40d", exitDone}, // it differs, and harms nothing
 		{"setup --check --dead-max-age 40d", exitFailed},
 		{"setup --update -o json --dead-max-age 40d", exitDone},
