@@ -13,7 +13,7 @@ import (
 const (
 	largestJob   = worker.MaxJobBytes + 64<<10 // with as many headers as JetStream takes
 	largestEvent = 256 << 10                   // with the token and the data of a login
-	largestTrust = 1 << 10                     // an entry of the bucket
+	largestEntry = 64 << 10                    // of the bucket: the tenants that are paused
 )
 
 // everyStream is about all streams of a namespace, the bucket's too.
@@ -109,7 +109,7 @@ var trustBucket = []rule[streamConfig]{
 	{"max_msgs_per_subject", Breaks, func(_ *Config, have, _ *streamConfig) bool { return have.MaxMsgsPerSubject < 1 }, inPlace, "workers take it for no bucket"},
 	{"discard_new_per_subject", Breaks, nil, inPlace, "entries can't be changed"},
 	{"discard", Differs, nil, inPlace, "with a limit, new entries would delete old ones"},
-	{"max_msg_size", Breaks, smallerThan(largestTrust), inPlace, "entries are refused"},
+	{"max_msg_size", Breaks, smallerThan(largestEntry), inPlace, "entries are refused"},
 	{"allow_direct", Breaks, nil, inPlace, "workers may read it in no other way"},
 }
 
