@@ -43,6 +43,21 @@ func redisFaults() []fault {
 			ask(w.redis.servers[0].addr, "FLUSHALL")
 			w.lost()
 		}),
+		during("Redis: FLUSHALL, seen first by the worker of the shorter lease", 5*second, 6*second, func(w *world) func() {
+			answer := w.load.hold(gatewaytest.Behaviour{Answer: gatewaytest.Ignore})
+			pause(w.t.Context(), second)
+			each := func(s syscall.Signal) {
+				for i, p := range w.workers {
+					if !w.shorter(i) {
+						p.signal(s)
+					}
+				}
+			}
+			each(syscall.SIGSTOP)
+			ask(w.redis.servers[0].addr, "FLUSHALL")
+			w.lost()
+			return func() { each(syscall.SIGCONT); answer() }
+		}),
 		command("SCRIPT FLUSH", "SCRIPT", "FLUSH"),
 		command("every client killed", "CLIENT", "KILL", "TYPE", "normal"),
 		during("Redis: SIGSTOP", moment, 5*second, func(w *world) func() {

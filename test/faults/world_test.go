@@ -23,10 +23,12 @@ import (
 )
 
 // The times are as short as they can be with all else as in production, so that much
-// happens in a minute: the lease is 6.05 s.
+// happens in a minute: the lease is 6.05 s. The last worker's is 3.02 s, as in a rollout
+// that changes the setting, and the prompts that it asks for die as early.
 const (
 	workers        = 4
 	confirmTimeout = 4 * time.Second
+	shorterTimeout = time.Second
 	sendWindow     = time.Second
 	lease          = 6050 * time.Millisecond
 	ackWait        = 3 * time.Second
@@ -61,6 +63,7 @@ func newWorld(t testing.TB, p program, random *rand.Rand, sentinel bool) *world 
 	w := &world{t: t, random: random, dir: t.TempDir(), proxies: newProxies(t), starts: starts{next: map[int][]string{}}}
 	w.gateway = gatewaytest.NewServer(gatewaytest.Options{
 		ConfirmAfter: 50 * time.Millisecond, Jitter: time.Second, PromptLife: confirmTimeout, Seed: random.Uint64(),
+		PromptLives: map[string]time.Duration{defaultTenant + "-shorter": shorterTimeout, otherTenant + "-shorter": shorterTimeout},
 	})
 	t.Cleanup(w.gateway.Close)
 	w.mountDisk()
@@ -72,10 +75,16 @@ func newWorld(t testing.TB, p program, random *rand.Rand, sentinel bool) *world 
 	w.load = newLoad(w)
 	t.Cleanup(w.end)
 	for i := range w.workers {
+		if w.shorter(i) { // the others' lease is there first, else they would wait for 15 s
+			eventually(time.Minute, func() bool { return w.workers[0].says("worker ready") })
+		}
 		w.run(i)
 	}
 	return w
 }
+
+// shorter tells which worker has a shorter confirm time-out than the others.
+func (w *world) shorter(worker int) bool { return worker == workers-1 }
 
 // startNATS starts a cluster of three that keeps its promises when all three lose power.
 func (w *world) startNATS(p program) {
@@ -133,6 +142,9 @@ func (w *world) addWorker(p program, i int) {
 		"RELOGIN_COOLDOWN=200ms", "RELOGIN_LOG_FORMAT=text", fmt.Sprint("RELOGIN_POD=worker-", i),
 		"RELOGIN_TENANTS_FILE=" + w.tenantsFile(i), "GOMAXPROCS=2",
 	}
+	if w.shorter(i) {
+		env = append(env, fmt.Sprint("RELOGIN_CONFIRM_TIMEOUT=", shorterTimeout), "RELOGIN_MIN_CONFIRM_TIME=500ms", "RELOGIN_GATEWAY_AUTHORIZATION="+defaultTenant+"-shorter")
+	}
 	if w.redis.sentinel {
 		env = append(env, "RELOGIN_REDIS_SENTINEL_MASTER=main", "RELOGIN_REDIS_URL=redis://"+strings.Join(w.redis.sentinels, ","))
 	} else {
@@ -141,9 +153,15 @@ func (w *world) addWorker(p program, i int) {
 	w.workers = append(w.workers, &servers.Process{TB: w.t, Name: fmt.Sprint("worker-", i), Args: []string{p.relogin, "worker"}, Env: env})
 }
 
+// What workers send to the gateway, which tells it whose prompts die early.
+const defaultTenant, otherTenant = "of-the-default-tenant", "of-the-other-tenant"
+
 func (w *world) tenantsFile(i int) string {
-	file := filepath.Join(w.dir, fmt.Sprintf("tenants-%d.yaml", i))
-	if err := os.WriteFile(file, []byte("other:\n  authorization: of-the-other-tenant\n"), 0o600); err != nil {
+	file, authorization := filepath.Join(w.dir, fmt.Sprintf("tenants-%d.yaml", i)), otherTenant
+	if w.shorter(i) {
+		authorization += "-shorter"
+	}
+	if err := os.WriteFile(file, []byte("other:\n  authorization: "+authorization+"\n"), 0o600); err != nil {
 		w.t.Fatal(err)
 	}
 	return file

@@ -10,13 +10,14 @@ import (
 
 // Options of a [Gateway]. The zero value is ready: everybody confirms at once.
 type Options struct {
-	ConfirmAfter  time.Duration // how long people take to answer
-	Jitter        time.Duration // up to so much longer
-	PromptLife    time.Duration // how long a prompt lives that nobody answers; 5 minutes unless set
-	Authorization string        // what callers must send; empty: anything
-	NoList        bool          // /queryLoginWx answers 404
-	Seed          uint64        // of jitter and logins
-	KeepPrompts   int           // how many prompts are remembered, the last ones; 1,000,000 unless set
+	ConfirmAfter  time.Duration            // how long people take to answer
+	Jitter        time.Duration            // up to so much longer
+	PromptLife    time.Duration            // how long a prompt lives that nobody answers; 5 minutes unless set
+	Authorization string                   // what callers must send; empty: anything
+	PromptLives   map[string]time.Duration // PromptLife for callers who send that Authorization
+	NoList        bool                     // /queryLoginWx answers 404
+	Seed          uint64                   // of jitter and logins
+	KeepPrompts   int                      // how many prompts are remembered, the last ones; 1,000,000 unless set
 }
 
 // Gateway is the simulated gateway. It is safe for concurrent use.

@@ -65,7 +65,7 @@ func (g *Gateway) secondLogin(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "busy", http.StatusServiceUnavailable)
 		return
 	}
-	p := g.open(ask.WcID, ask.AID, b)
+	p := g.open(ask.WcID, ask.AID, b, g.life(r))
 	if b.Fault != NoFault {
 		g.fail(w, r, b.Fault)
 		return

@@ -1,7 +1,9 @@
 package gatewaytest
 
 import (
+	"cmp"
 	"fmt"
+	"net/http"
 	"slices"
 	"time"
 )
@@ -69,8 +71,13 @@ func (g *Gateway) behaviour(wcID string) Behaviour {
 	return behaviourOf(wcID)
 }
 
-// open makes the account's phone ask.
-func (g *Gateway) open(wcID, aid string, b Behaviour) *openPrompt {
+// life is how long a prompt of the request's can live.
+func (g *Gateway) life(r *http.Request) time.Duration {
+	return cmp.Or(g.options.PromptLives[r.Header.Get("Authorization")], g.options.PromptLife)
+}
+
+// open makes the account's phone ask, for as long as life unless somebody answers.
+func (g *Gateway) open(wcID, aid string, b Behaviour, life time.Duration) *openPrompt {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	acc := g.account(wcID)
@@ -78,7 +85,7 @@ func (g *Gateway) open(wcID, aid string, b Behaviour) *openPrompt {
 	p.number = g.history.add(Prompt{WcID: wcID, AID: aid, Start: time.Now()})
 	acc.prompts = append(acc.prompts, p)
 	g.count(wcID, acc)
-	answer, after := g.reaction(b)
+	answer, after := g.reaction(b, life)
 	p.timer = time.AfterFunc(after, func() {
 		g.mu.Lock()
 		defer g.mu.Unlock()
@@ -113,7 +120,7 @@ func (g *Gateway) count(wcID string, acc *account) {
 }
 
 // reaction returns how and when the prompt ends by itself.
-func (g *Gateway) reaction(b Behaviour) (Answer, time.Duration) {
+func (g *Gateway) reaction(b Behaviour, life time.Duration) (Answer, time.Duration) {
 	after := b.After
 	if after == 0 {
 		after = g.options.ConfirmAfter
@@ -121,7 +128,7 @@ func (g *Gateway) reaction(b Behaviour) (Answer, time.Duration) {
 			after += time.Duration(g.random.Int64N(int64(g.options.Jitter)))
 		}
 	}
-	switch life := g.options.PromptLife; {
+	switch {
 	case b.Manual || b.Answer == Ignore || after >= life:
 		return Ignore, life
 	case b.Answer == "":
