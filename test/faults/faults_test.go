@@ -38,7 +38,7 @@ func TestFaults(t *testing.T) {
 	servers.NeedRedisServer(t)
 	needMount(t)
 	logging.Disable() // go-redis's own: connections are refused all the time
-	p, err := build(t)
+	p, err := build(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}

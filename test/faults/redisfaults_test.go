@@ -49,7 +49,7 @@ func redisFaults() []fault {
 			each := func(s syscall.Signal) {
 				for i, p := range w.workers {
 					if !w.shorter(i) {
-						p.signal(s)
+						p.Signal(s)
 					}
 				}
 			}

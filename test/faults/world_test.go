@@ -76,7 +76,7 @@ func newWorld(t testing.TB, p program, random *rand.Rand, sentinel bool) *world 
 	t.Cleanup(w.end)
 	for i := range w.workers {
 		if w.shorter(i) { // the others' lease is there first, else they would wait for 15 s
-			eventually(time.Minute, func() bool { return w.workers[0].says("worker ready") })
+			servers.Eventually(time.Minute, func() bool { return w.workers[0].Says("worker ready") })
 		}
 		w.run(i)
 	}
