@@ -84,13 +84,37 @@ func (t *Trust) Run(ctx context.Context, log *slog.Logger) {
 			log.InfoContext(ctx, "this pod's lease is registered: its confirmations start")
 		}
 		suspended = now
-		select {
-		case <-time.After(t.pause()):
-		case <-ctx.Done():
+		if !t.await(ctx) {
 			return
 		}
 		_, err = t.look(ctx)
 	}
+}
+
+// await blocks until the next look is due, at once where the machine has slept. It returns
+// false when ctx ends.
+func (t *Trust) await(ctx context.Context) bool {
+	due, tick := time.After(t.pause()), time.NewTicker(t.times.retry)
+	defer tick.Stop()
+	for {
+		select {
+		case <-due:
+			return true
+		case <-tick.C:
+			if t.lapsed() {
+				return true
+			}
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// lapsed tells whether the registration is no longer valid.
+func (t *Trust) lapsed() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.proof.used && sinceBothClocks(t.proof.at) >= t.times.validity
 }
 
 // pause returns how long to wait before the next look.

@@ -176,6 +176,44 @@ func TestNATSAway(t *testing.T) {
 	}
 }
 
+// TestMachineSlept has the wall clock say that the registration is no longer valid.
+func TestMachineSlept(t *testing.T) {
+	trust := opened(t, connect(t, servers.NATS(t)))
+	trust.times.refresh = time.Hour
+	if err := trust.Register(t.Context(), time.Second); err != nil {
+		t.Fatal(err)
+	}
+	trust.mu.Lock()
+	trust.proof.at = time.Now().Round(0).Add(-time.Hour)
+	trust.mu.Unlock()
+	if trust.Suspended() == 0 {
+		t.Fatal("it may grant")
+	}
+	trust.kept(t, slog.New(slog.DiscardHandler))
+	eventually(t, "registered again", func() bool { return trust.Suspended() == 0 })
+}
+
+// TestLeasesDeleted has an operator delete the key, and somebody write something else there.
+func TestLeasesDeleted(t *testing.T) {
+	nc := connect(t, servers.NATS(t))
+	long, short := registered(t, nc, time.Minute), registered(t, nc, time.Second)
+	if err := short.bucket.Delete(t.Context(), leasesKey); err != nil {
+		t.Fatal(err)
+	}
+	if longest := short.longest(t); longest != time.Second {
+		t.Errorf("longest %v", longest)
+	}
+	if longest := long.longest(t); longest != time.Minute || long.Suspended() == 0 {
+		t.Errorf("longest %v, suspended for %v", longest, long.Suspended())
+	}
+	if _, err := short.bucket.Put(t.Context(), leasesKey, []byte("what is this")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := short.look(t.Context()); err == nil || !strings.Contains(err.Error(), "delete it") {
+		t.Errorf("error %v", err)
+	}
+}
+
 // TestPodsThatDiffer has one line about it in each pod.
 func TestPodsThatDiffer(t *testing.T) {
 	nc := connect(t, servers.NATS(t))
