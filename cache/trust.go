@@ -163,7 +163,7 @@ func (q *quarantine) examine(ctx context.Context, cn server) error {
 // Errors of a server that is not one to lock on.
 var (
 	errReplica = errors.New("it is a replica")
-	errNoID    = errors.New("it tells no master_replid by INFO")
+	errNoID    = errors.New("it is no Redis to lock on, but an emulator or a proxy, or its user may not use INFO: that tells no master_replid, by which a server that has lost its locks is known. Use Redis 6.2 or later")
 	errEvicts  = errors.New("it may evict locks: set maxmemory-policy to noeviction")
 )
 

@@ -65,7 +65,7 @@ func Connect(ctx context.Context, o Options) (*nats.Conn, error) {
 		select {
 		case <-time.After(reconnectWait):
 		case <-ctx.Done():
-			return nil, fmt.Errorf("connect to nats at %s: %w", o.target(), errors.Join(context.Cause(ctx), err))
+			return nil, fmt.Errorf("connect to nats at %s: %w: %w", o.target(), context.Cause(ctx), err)
 		}
 	}
 }

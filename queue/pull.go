@@ -50,8 +50,7 @@ func pull(ctx context.Context, nc *nats.Conn, stream, consumer string, r request
 	if err != nil {
 		return err
 	}
-	subject := fmt.Sprintf("$JS.API.CONSUMER.MSG.NEXT.%s.%s", stream, consumer)
-	if err := nc.PublishRequest(subject, inbox, body); err != nil {
+	if err := nc.PublishRequest(pullSubject(stream, consumer), inbox, body); err != nil {
 		_ = sub.Unsubscribe() // err says it
 		return err
 	}
@@ -71,6 +70,11 @@ func pull(ctx context.Context, nc *nats.Conn, stream, consumer string, r request
 			return err
 		}
 	}
+}
+
+// pullSubject is where a consumer's messages are asked for.
+func pullSubject(stream, consumer string) string {
+	return fmt.Sprintf("$JS.API.CONSUMER.MSG.NEXT.%s.%s", stream, consumer)
 }
 
 // answers reads what answers the request, until that is answered or can't be any more.

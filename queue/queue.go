@@ -44,8 +44,9 @@ type Queue struct {
 var _ worker.Queue = (*Queue)(nil)
 
 // Open returns the namespace's queue, which [Setup] has set up. It returns an error
-// wrapping [ErrMismatch] when the queue can't serve, as [Check] finds it, and logs what
-// else differs from the config. The caller calls [Queue.Close], and closes the
+// wrapping [ErrMismatch] when the queue can't serve, as [Check] finds it, and one wrapping
+// [nats.ErrPermissionViolation] when this user may not take jobs or publish events; it
+// logs what else differs from the config. The caller calls [Queue.Close], and closes the
 // connection after that.
 func Open(ctx context.Context, nc *nats.Conn, c Config) (*Queue, error) {
 	if c.Logger == nil {
@@ -73,6 +74,9 @@ func Open(ctx context.Context, nc *nats.Conn, c Config) (*Queue, error) {
 		if has := consumer.CachedInfo().Config.AckWait; ackWait == 0 || has < ackWait {
 			ackWait = has
 		}
+	}
+	if err := q.permitted(ctx); err != nil {
+		return nil, fmt.Errorf("open queue: %w", err)
 	}
 	q.start(ackWait)
 	return q, nil

@@ -35,20 +35,43 @@ func TestStartWaitsForItsServers(t *testing.T) {
 
 func TestStartSaysWhatIsRefused(t *testing.T) {
 	guarded := servers.StartNATS(t, func(o *server.Options) { o.Username, o.Password = "user", "right" })
-	redis := servers.StartRedis(t, "--requirepass", "right")
-	readOnly := servers.StartNATS(t, func(o *server.Options) {
-		o.Users = []*server.User{{Username: "user", Password: "right", Permissions: &server.Permissions{
-			Publish: &server.SubjectPermission{Allow: []string{"$JS.API.INFO"}}}}}
+	redis := servers.StartRedis(t, "--requirepass", "right", "--user", "weak", "on", ">right", "~*", "+ping")
+	refusing := servers.StartNATS(t, func(o *server.Options) {
+		deny := func(name string, subjects ...string) *server.User {
+			return &server.User{Username: name, Password: "right", Permissions: &server.Permissions{
+				Publish: &server.SubjectPermission{Allow: []string{">"}, Deny: subjects}}}
+		}
+		o.Users = []*server.User{
+			deny("nothing", ">"),
+			deny("take", "$JS.API.CONSUMER.MSG.NEXT.>"),
+			deny("tell", "relogin.events.>"),
+		}
 	})
-	for name, test := range map[string]struct{ natsURL, redisURL, says string }{
-		"nats password":   {strings.Replace(guarded.URL(), "//", "//user:wrong@", 1), redis.URL(), "Authorization"},
-		"nats permission": {strings.Replace(readOnly.URL(), "//", "//user:right@", 1), redis.URL(), "grant this user the permission"},
-		"redis password":  {servers.NATS(t), strings.Replace(redis.URL(), "//", "//:wrong@", 1), "WRONGPASS"},
+	with := func(url, user string) string { return strings.Replace(url, "//", "//"+user+"@", 1) }
+	for name, test := range map[string]struct {
+		natsURL, redisURL string
+		says              []string
+	}{
+		"nats user":       {guarded.URL(), redis.URL(), []string{"Authorization", "--nats-creds", "--nats-nkey", "--nats-url nats://user:password@"}},
+		"nats password":   {with(guarded.URL(), "user:wrong"), redis.URL(), []string{"Authorization", "--nats-url"}},
+		"nats permission": {with(refusing.URL(), "nothing:right"), redis.URL(), []string{"grant this user the permission"}},
+		"no taking":       {with(refusing.URL(), "take:right"), redis.URL(), []string{"grant it", "$JS.API.CONSUMER.MSG.NEXT.RELOGIN_JOBS."}},
+		"no events":       {with(refusing.URL(), "tell:right"), redis.URL(), []string{"grant it", "relogin.events."}},
+		"redis user":      {servers.NATS(t), redis.URL(), []string{"NOAUTH", "--redis-url redis://user:password@"}},
+		"redis password":  {servers.NATS(t), with(redis.URL(), ":wrong"), []string{"WRONGPASS", "--redis-url redis://user:password@"}},
+		"redis right":     {servers.NATS(t), with(redis.URL(), "weak:right"), []string{"NOPERM", "--redis-url", "deploy/redis/users.acl"}},
+		"no redis":        {servers.NATS(t), servers.EmbeddedRedis(t), []string{"is no Redis to lock on", "Redis 6.2"}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			status, _, stderr := run(t, os.Environ(), "", "worker", "--nats-url", test.natsURL, "--redis-url", test.redisURL)
-			if status != 1 || !strings.Contains(stderr, test.says) || strings.Contains(stderr, "wrong@") {
+			if status != 1 || strings.Contains(stderr, "wrong@") {
 				t.Errorf("exit status %d:\n%s", status, stderr)
+			}
+			for _, want := range test.says {
+				if !strings.Contains(stderr, want) {
+					t.Errorf("it does not say %q:\n%s", want, stderr)
+				}
 			}
 		})
 	}

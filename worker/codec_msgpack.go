@@ -11,6 +11,9 @@ import (
 	"github.com/vmihailenco/msgpack/v5/msgpcode"
 )
 
+// maxShownBytes are those that an error shows of a body.
+const maxShownBytes = 16
+
 // maxDepth bounds how deeply the values of unknown keys may nest.
 const maxDepth = 32
 
@@ -21,10 +24,10 @@ func (j *Job) decodeMsgpack(data []byte) error {
 	d := msgpack.NewDecoder(r)
 	n, err := d.DecodeMapLen()
 	if err != nil {
-		return fmt.Errorf("not a msgpack map: %w", err)
+		return fmt.Errorf("neither a JSON object nor a msgpack map: it begins with %q", data[:min(len(data), maxShownBytes)])
 	}
 	if n < 0 {
-		return errors.New("not a msgpack map: nil")
+		return errors.New("neither a JSON object nor a msgpack map, but nil")
 	}
 	var errs []error
 	values := bytes.NewReader(nil)

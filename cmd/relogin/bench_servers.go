@@ -18,7 +18,7 @@ import (
 func (b *bench) connect(ctx context.Context) (*nats.Conn, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, benchPatience, errUnreachable)
 	defer cancel()
-	return queue.Connect(ctx, b.NATS.connection("relogin bench", b.log))
+	return b.NATS.connect(ctx, "relogin bench", b.log)
 }
 
 var errUnreachable = fmt.Errorf("given up after %s", formatDuration(benchPatience))
@@ -32,7 +32,7 @@ func (b *bench) openCache(ctx context.Context, trust cache.Trust) (*cache.Client
 	if trust != nil {
 		log = slog.New(slog.DiscardHandler) // that the nodes of a Cluster are new is no loss here
 	}
-	client, err := cache.Open(ctx, cache.Options{
+	client, err := openRedis(ctx, cache.Options{
 		URL: b.Redis.URL, SentinelMaster: b.Redis.SentinelMaster, Namespace: b.NATS.Namespace, Pod: benchPod,
 		SendWindow: time.Millisecond, ConfirmTimeout: time.Millisecond,
 		JobMemory: benchJobMemory, EventMaxAge: b.streams().EventMaxAge, Trust: trust, Logger: log,

@@ -56,7 +56,7 @@ func (a *app) runGateway(ctx context.Context, settings *settings, s fakeGatewayS
 	log := a.logger(settings, l)
 	listener, err := listen(ctx, s.Addr)
 	if err != nil {
-		return err
+		return fmt.Errorf("flag --addr: %w", err)
 	}
 	s.Options.Seed = rand.Uint64()
 	g := gatewaytest.New(s.Options)

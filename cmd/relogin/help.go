@@ -11,6 +11,11 @@ import (
 
 // help prints the manual of a command.
 func (a *app) help(cmd *cobra.Command, _ []string) {
+	if !cmd.HasParent() {
+		if a.unknown = unknownCommand(cmd, cmd.Flags().Args()); a.unknown != nil {
+			return
+		}
+	}
 	p := &page{w: a.stdout, width: min(max(terminalWidth(a.stdout), 40), 100)}
 	about := cmd.Long
 	if about == "" {

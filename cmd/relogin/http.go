@@ -46,6 +46,10 @@ func listen(ctx context.Context, addr string) (net.Listener, error) {
 	var config net.ListenConfig
 	listener, err := config.Listen(ctx, "tcp", addr)
 	if err != nil {
+		var wire *net.OpError
+		if errors.As(err, &wire) {
+			err = wire.Err // without the address, which it would say again
+		}
 		return nil, fmt.Errorf("listen on %s: %w", addr, err)
 	}
 	return listener, nil

@@ -1,13 +1,10 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -20,9 +17,8 @@ import (
 // be semicolons or tabs where the first line has those.
 
 const (
-	maxShownLines = 20 // wrong ones that are told one by one
-	labelPrefix   = "label."
-	labelsPrefix  = "labels."
+	labelPrefix  = "label."
+	labelsPrefix = "labels."
 )
 
 // cell sets one column's value in a job. Its error says what is wanted.
@@ -58,7 +54,10 @@ type column struct {
 // readJobs returns the file's jobs, each begun with what template returns, or an error
 // that names every wrong line and column. It reads to the end first.
 func readJobs(r io.Reader, template func() *worker.Job) ([]*worker.Job, error) {
-	lines, header := newLineReader(r)
+	lines, header, err := newLineReader(r)
+	if err != nil {
+		return nil, err
+	}
 	columns := []column{{"wcId", cells["wcid"]}}
 	if header {
 		first, err := lines.Read()
@@ -93,38 +92,6 @@ func readJobs(r io.Reader, template func() *worker.Job) ([]*worker.Job, error) {
 		}
 		jobs = append(jobs, j)
 	}
-}
-
-// newLineReader finds out how the columns are separated, and whether the first line
-// names them.
-func newLineReader(r io.Reader) (lines *csv.Reader, header bool) {
-	buffered := bufio.NewReaderSize(r, worker.MaxJobBytes)
-	if start, _ := buffered.Peek(3); bytes.Equal(start, []byte("\ufeff")) {
-		_, _ = buffered.Discard(len(start))
-	}
-	lines = csv.NewReader(buffered)
-	lines.Comment, lines.FieldsPerRecord, lines.TrimLeadingSpace = '#', -1, true
-	start, _ := buffered.Peek(buffered.Size()) // less where the file ends
-	for line := range bytes.Lines(start) {
-		line = bytes.TrimSpace(line)
-		if len(line) == 0 || line[0] == '#' {
-			continue
-		}
-		for _, separator := range ",;\t" {
-			if namesAccount(line, separator) {
-				lines.Comma = separator
-				return lines, true
-			}
-		}
-		break
-	}
-	return lines, false
-}
-
-func namesAccount(line []byte, separator rune) bool {
-	return slices.ContainsFunc(strings.Split(string(line), string(separator)), func(name string) bool {
-		return strings.EqualFold(strings.Trim(name, "\" \t"), "wcId")
-	})
 }
 
 func readHeader(names []string) ([]column, error) {
@@ -191,24 +158,15 @@ func isBlank(record []string) bool {
 }
 
 // lineErrors are what is wrong with a file.
-type lineErrors struct {
-	shown []string
-	count int
-}
+type lineErrors struct{ atMost }
 
 func (l *lineErrors) add(line int, err error) {
-	if l.count++; l.count <= maxShownLines {
-		l.shown = append(l.shown, fmt.Sprintf("line %d: %s", line, strings.ReplaceAll(err.Error(), "\n", "; ")))
-	}
+	l.atMost.add(fmt.Sprintf("line %d: %s", line, strings.ReplaceAll(err.Error(), "\n", "; ")))
 }
 
 func (l *lineErrors) err() error {
 	if l.count == 0 {
 		return nil
 	}
-	text := strings.Join(l.shown, "\n  ")
-	if more := l.count - len(l.shown); more > 0 {
-		text += fmt.Sprintf("\n  and %d more", more)
-	}
-	return fmt.Errorf("%d wrong lines, nothing was published:\n  %s", l.count, text)
+	return fmt.Errorf("%d wrong lines, nothing was published:%s", l.count, &l.atMost)
 }

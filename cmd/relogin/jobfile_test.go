@@ -51,17 +51,22 @@ func TestReadJobsNamesLinesAndColumns(t *testing.T) {
 		text string
 		want []string
 	}{
-		"unknown column":   {"wcId,colour\na,red\n", []string{`unknown column "colour"`}},
-		"column twice":     {"wcId,WCID\na,b\n", []string{"twice"}},
-		"all lines":        {"wcId,type,deadline\na,x,\n# c\nb,,soon\nc\n,2,\n", []string{"4 wrong", "line 2: column type", "line 4: column deadline", "line 5: 1 columns", "line 6: ", "wcId is missing"}},
-		"commas, no names": {"a,b\n", []string{"line 1: 2 columns"}},
-		"quotes":           {"a\nb\"c\nd\n", []string{"line 2: column 2"}},
-		"control":          {"a\x01b\n", []string{"line 1: ", "U+0001"}},
-		"encoding":         {"a\xff\n", []string{"not valid UTF-8"}},
-		"many":             {strings.Repeat("a,b\n", 100), []string{"100 wrong", "and 80 more"}},
-		"seconds":          {"wcId,deadline\na,1763936000\n", []string{"line 2: column deadline", "2026-01-31T15:04:05Z"}},
-		"seconds as words": {"wcId,deadline\na,1970-01-21T09:58:56Z\n", []string{"line 2: ", "deadline", "milliseconds"}},
-		"too long":         {strings.Repeat("a", 200) + "\n", []string{"200 bytes"}},
+		"unknown column":     {"wcId,colour\na,red\n", []string{`unknown column "colour"`}},
+		"column twice":       {"wcId,WCID\na,b\n", []string{"twice"}},
+		"all lines":          {"wcId,type,deadline\na,x,\n# c\nb,,soon\nc\n,2,\n", []string{"4 wrong", "line 2: column type", "line 4: column deadline", "line 5: 1 columns", "line 6: ", "wcId is missing"}},
+		"commas, no names":   {"a,b\n", []string{"line 1: 2 columns"}},
+		"quotes":             {"a\nb\"c\nd\n", []string{"line 2: column 2"}},
+		"control":            {"a\x01b\n", []string{"line 1: ", "U+0001"}},
+		"encoding":           {"a\xff\n", []string{"not valid UTF-8"}},
+		"many":               {strings.Repeat("a,b\n", 100), []string{"100 wrong", "and 90 more"}},
+		"seconds":            {"wcId,deadline\na,1763936000\n", []string{"line 2: column deadline", "2026-01-31T15:04:05Z"}},
+		"seconds as words":   {"wcId,deadline\na,1970-01-21T09:58:56Z\n", []string{"line 2: ", "deadline", "milliseconds"}},
+		"header in English":  {"wxid\nwxid_a\n", []string{`the first line, wxid, seems to name columns, and none is wcId`}},
+		"header, two names":  {"wxid,id\n" + strings.Repeat("a,1\n", 5000), []string{`the first line, wxid,id,`}},
+		"header in Chinese":  {"\ufeff微信号\r\na\r\n", []string{`the first line, 微信号, seems`, "wcId, id, type"}},
+		"header in capitals": {"\"WeChat ID\";\"name\"\na;b\n", []string{`none is wcId`}},
+		"no account's name":  {"id,tenant\n1,acme\n", []string{`none is wcId`}},
+		"too long":           {strings.Repeat("a", 200) + "\n", []string{"200 bytes"}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

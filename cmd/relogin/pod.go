@@ -55,7 +55,7 @@ func (p *pod) connect(ctx context.Context) (err error) {
 	if err != nil {
 		return usageError{err}
 	}
-	if p.nats, err = queue.Connect(ctx, s.NATS.connection("relogin worker "+s.Pipeline.Pod, p.log)); err != nil {
+	if p.nats, err = s.NATS.connect(ctx, "relogin worker "+s.Pipeline.Pod, p.log); err != nil {
 		return err
 	}
 	config := s.Streams.config(s.NATS.Namespace, p.log)
@@ -102,7 +102,7 @@ func (p *pod) openCache(ctx context.Context, trust *queue.Trust) (*cache.Client,
 		}
 		options.Trust = trust
 	}
-	return cache.Open(ctx, options)
+	return openRedis(ctx, options)
 }
 
 // register has the other pods know of this one's lease, until close.
@@ -149,7 +149,7 @@ func (p *pod) watchMonitor(ctx context.Context) error {
 	}
 	listener, err := listen(ctx, p.s.Output.HTTPAddr)
 	if err != nil {
-		return err
+		return fmt.Errorf("flag --http-addr: %w", err)
 	}
 	p.log.Info("serving health and metrics", "addr", listener.Addr().String())
 	stopping := ctx

@@ -115,6 +115,27 @@ func printable(s string) string {
 	return quoted
 }
 
+// atMost is a list of which ten are shown, a line each.
+type atMost struct {
+	shown []string
+	count int
+}
+
+func (l *atMost) add(text string) {
+	if l.count++; l.count <= 10 {
+		l.shown = append(l.shown, text)
+	}
+}
+
+// String returns the lines, each after a line break.
+func (l *atMost) String() string {
+	text := "\n  " + strings.Join(l.shown, "\n  ")
+	if more := l.count - len(l.shown); more > 0 {
+		text += fmt.Sprintf("\n  and %d more", more)
+	}
+	return text
+}
+
 // Colours of a terminal.
 const (
 	green  = "\x1b[32m"

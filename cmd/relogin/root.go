@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -26,6 +25,7 @@ type app struct {
 	stdout, stderr io.Writer
 	environ        []string // as os.Environ
 
+	unknown  error // of a command whose help was asked for
 	settings map[*cobra.Command]*settings
 	known    map[string]bool // names of all commands' settings: files and environments are shared
 }
@@ -59,6 +59,9 @@ func (a *app) execute(ctx context.Context, args []string) int {
 	root := newRootCommand(a)
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		err = a.unknown
+	}
 	var usage usageError
 	switch {
 	case err == nil:
@@ -102,11 +105,11 @@ func unknownCommand(root *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	err := fmt.Errorf("unknown command %q", args[0])
-	if near := root.SuggestionsFor(args[0]); len(near) > 0 {
-		err = fmt.Errorf("%w; did you mean %s?", err, strings.Join(near, " or "))
+	var names []string
+	for _, cmd := range root.Commands() {
+		names = append(names, cmd.Name())
 	}
-	return usageError{err}
+	return usageError{fmt.Errorf("unknown command %q%s", args[0], suggestion(args[0], names))}
 }
 
 // noArguments is for commands that take flags alone.

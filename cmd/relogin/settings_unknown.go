@@ -28,7 +28,7 @@ func (s *settings) unknownFlags(cmd *cobra.Command, args []string) (found bool) 
 
 // suggestion returns "; did you mean …?" where one of the names is near.
 func suggestion(name string, names []string) string {
-	best, distance := "", max(1, min(3, len(name)/4))+1
+	best, distance := "", max(1, min(3, len(name)/3))+1
 	for _, candidate := range names {
 		if d := editDistance(name, candidate); d < distance {
 			best, distance = candidate, d

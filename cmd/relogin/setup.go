@@ -54,7 +54,7 @@ What would break a promise is refused, with exit status 1, and no worker starts 
 
 func (a *app) setUp(ctx context.Context, settings *settings, s *setupSettings) error {
 	log := a.logger(settings, s.Log)
-	nc, err := queue.Connect(ctx, s.NATS.connection("relogin setup", log))
+	nc, err := s.NATS.connect(ctx, "relogin setup", log)
 	if err != nil {
 		return err
 	}

@@ -132,6 +132,18 @@ func (s *submission) ended(e *worker.Event) error {
 	return nil
 }
 
+// missing names the jobs that have no event, a line each.
+func (s *submission) missing() string {
+	var names atMost
+	for _, j := range s.jobs {
+		if id := j.EventID(); s.pending[id] {
+			names.add(printable(j.WcID) + "  " + printable(j.ID))
+			delete(s.pending, id) // a job may be there twice
+		}
+	}
+	return ":" + names.String()
+}
+
 // summarizeEvents returns the error that the command ends with.
 func (s *submission) summarizeEvents(err error) error {
 	s.mu.Lock()
@@ -147,7 +159,7 @@ func (s *submission) summarizeEvents(err error) error {
 		fmt.Fprintf(s.printer.w, "%d jobs: %s\n", len(s.jobs), strings.Join(parts, ", "))
 	}
 	if err != nil {
-		return fmt.Errorf("%w; %d of %d jobs have no event yet", err, len(s.pending), len(s.jobs))
+		return fmt.Errorf("%w; %d of %d jobs have no event yet%s", err, len(s.pending), len(s.jobs), s.missing())
 	}
 	for outcome := range s.outcomes {
 		if outcome != worker.Succeeded {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,7 +13,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
-	"github.com/relogin/relogin/queue"
 	"github.com/relogin/relogin/worker"
 )
 
@@ -40,7 +40,7 @@ func (j *submitSettings) declare(s *settings) {
 	s.addFlag("id", text(&j.ID), "", "the job's id, for one wcId alone").fallsBackTo("a new UUID for each job")
 	s.titled("Waiting")
 	s.addFlag("wait", toggle(&j.Wait), "", "wait for the jobs' events; exit with 1 unless all succeeded")
-	s.addFlag("timeout", duration(&j.Timeout, 0, 365*day), "0s", "give up after this, with status 1; 0s: never")
+	s.addFlag("timeout", duration(&j.Timeout, 0, 365*day), "0s", "give up after this, with status 1; 0s: never, but for a server that can't be reached within 10s")
 	declareJobMemory(s, &j.JobMemory)
 	s.titled("Output")
 	declareOutput(s, &j.Output)
@@ -77,7 +77,7 @@ A file has a wcId a line, or is CSV whose first line names the columns: ` + colu
 		if err != nil {
 			return err
 		}
-		nc, err := queue.Connect(ctx, s.NATS.connection("relogin submit", a.logger(settings, s.Log)))
+		nc, err := s.NATS.connectSoon(ctx, "relogin submit", a.logger(settings, s.Log), cmp.Or(s.Jobs.Timeout, patience))
 		if err != nil {
 			return err
 		}

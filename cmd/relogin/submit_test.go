@@ -122,7 +122,16 @@ func TestSubmitTimesOut(t *testing.T) {
 	environ := []string{"RELOGIN_NATS_URL=" + servers.NATS(t)}
 	relogin(t, environ, "", "setup") // nobody works
 	got := relogin(t, environ, "", "submit", "a", "--wait", "--timeout", "300ms")
-	if got.status != exitFailed || !strings.Contains(got.stderr, "time-out after 300ms; 1 of 1 jobs have no event yet") {
+	if got.status != exitFailed || !strings.Contains(got.stderr, "time-out after 300ms; 1 of 1 jobs have no event yet:\n  a  ") {
+		t.Errorf("status %d: %s", got.status, got.stderr)
+	}
+	file := "wcId,id\n"
+	for i := range 13 {
+		file += fmt.Sprintf("slow,%d\n", i)
+	}
+	got = relogin(t, environ, file, "submit", "--file", "-", "--wait", "--timeout", "1s")
+	if want := "13 of 13 jobs have no event yet:\n  slow  0\n  slow  1\n"; !strings.Contains(got.stderr, want) ||
+		!strings.Contains(got.stderr, "  slow  9\n  and 3 more\n") {
 		t.Errorf("status %d: %s", got.status, got.stderr)
 	}
 }

@@ -62,7 +62,7 @@ func newWatchCommand(a *app) *cobra.Command {
 
 // watch prints events until there were enough, nobody reads them, or ctx ends.
 func (a *app) watch(ctx context.Context, o queue.FollowOptions, n *natsSettings, s watchSettings) error {
-	nc, err := queue.Connect(ctx, n.connection("relogin watch", o.Logger))
+	nc, err := n.connectSoon(ctx, "relogin watch", o.Logger, patience)
 	if err != nil {
 		return err
 	}
