@@ -1,7 +1,9 @@
 package test
 
 import (
+	"errors"
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
 
@@ -19,9 +21,31 @@ func TestDevOnce(t *testing.T) {
 			t.Errorf("no job is shown that ends as %s:\n%s", outcome, stdout)
 		}
 	}
-	for _, want := range []string{"42 jobs, 42 events", "at most 1 at once for one account", "(shared with", "(from the online list)"} {
+	for _, want := range []string{"42 jobs, 42 events; 12 of 12 samples ended as expected", "WARN or ERROR belong to them", "at most 1 at once for one account", "(shared with", "(from the online list)"} {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("it does not say %q:\n%s", want, stdout)
 		}
+	}
+}
+
+// The commands that dev prints are those that work where it was started.
+func TestDevPrintsCommandsThatWork(t *testing.T) {
+	p := start(t, os.Environ(), "dev")
+	p.says("From another terminal")
+	p.says("pub relogin.jobs.urgent")
+	var submit string
+	for line := range strings.Lines(p.out.String()) {
+		if strings.Contains(line, " submit ") {
+			submit = strings.TrimSpace(line)
+		}
+	}
+	out, err := exec.Command("sh", "-c", submit+" --timeout 60s").CombinedOutput()
+	var ended *exec.ExitError
+	if !errors.As(err, &ended) || ended.ExitCode() != 1 || !strings.Contains(string(out), "confirm-me") { // decline-me fails
+		t.Errorf("%s: %v\n%s", submit, err, out)
+	}
+	p.says("ended as expected")
+	if status := p.terminate(); status != 0 {
+		t.Errorf("exit status %d", status)
 	}
 }

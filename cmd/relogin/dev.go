@@ -7,9 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -31,7 +29,7 @@ func newDevCommand(a *app) *cobra.Command {
 		Short: "everything in one process, nothing to install",
 		Long: `Runs an embedded NATS server with JetStream, an embedded Redis-compatible server, a simulated gateway with phones, and a worker, on loopback. It submits sample jobs, one for each way in which a job can end, and shows the events as they arrive. Then it goes on, so that submit, watch and the nats command line work against it from another terminal.
 
-With --gateway-url it works against a real gateway: it submits no samples then.`,
+With --gateway-url or --tenants-file it works against a real gateway: it submits no samples then.`,
 		Args: noArguments,
 	}
 	flags := cmd.Flags()
@@ -45,8 +43,11 @@ With --gateway-url it works against a real gateway: it submits no samples then.`
 		settings.preset(name, value)
 	}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		log := a.logger(settings, s.Log)
-		d := &dev{app: a, s: &s, log: log, printer: a.printer(outputText), simulate: !settings.isSet("gateway-url") && !settings.isSet("tenants-file")}
+		simulate := !settings.isSet("gateway-url") && !settings.isSet("tenants-file")
+		if !simulate && (s.Once || s.Jobs > 0) {
+			return usageError{errors.New("--once and --jobs are about the samples, and a real gateway (--gateway-url or --tenants-file) gets none: leave them out, and send jobs with relogin submit")}
+		}
+		d := &dev{app: a, s: &s, log: a.logger(settings, s.Log), printer: a.printer(outputText), simulate: simulate}
 		return d.run(cmd.Context())
 	}
 	return cmd
@@ -62,6 +63,7 @@ type dev struct {
 	printer *printer
 	servers *devServers
 	mu      sync.Mutex
+	staged  map[string]sample        // by job id
 	ended   map[string]*worker.Event // by job id
 	news    chan struct{}            // holds one: ended has grown
 }
@@ -120,34 +122,10 @@ func (d *dev) fitSettings(dir string) error {
 	return nil
 }
 
-func (d *dev) introduce() {
-	fmt.Fprintf(d.stdout, "NATS     %s\nRedis    %s (embedded)\nGateway  %s\n", d.servers.natsURL(), d.servers.redisURL(), d.s.Gateway.URL)
-	if !d.simulate {
-		fmt.Fprintf(d.stdout, "The embedded Redis forgets at the end whose phone is asking: wait %v before you start again.\n", d.s.Pipeline.ConfirmTimeout)
-	}
-	if !d.s.Once {
-		fmt.Fprintf(d.stdout, `
-From another terminal:
-  relogin submit%[1]s --wait confirm-me decline-me
-  relogin watch%[1]s --since 1h
-  nats%[2]s pub relogin.jobs.urgent '{"wcId":"by-hand"}'
-`, d.flag("--nats-url"), d.flag("-s"))
-	}
-	fmt.Fprintln(d.stdout)
-}
-
-// flag is what other commands need to find the server: nothing where it has its usual port.
-func (d *dev) flag(name string) string {
-	if url := d.servers.natsURL(); url != "nats://127.0.0.1:4222" {
-		return " " + name + " " + url
-	}
-	return ""
-}
-
 // show prints the events while the samples run, and after that until ctx ends, unless
 // it was to be once.
 func (d *dev) show(ctx context.Context, p *pod) error {
-	d.ended, d.news = map[string]*worker.Event{}, make(chan struct{}, 1)
+	d.ended, d.staged, d.news = map[string]*worker.Event{}, map[string]sample{}, make(chan struct{}, 1)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	ready := make(chan struct{})
@@ -168,7 +146,7 @@ func (d *dev) show(ctx context.Context, p *pod) error {
 		return context.Cause(ctx)
 	}
 	if d.simulate {
-		if err := d.sample(ctx, p); err != nil {
+		if err := d.sample(ctx, p.nats); err != nil {
 			return err
 		}
 	}
@@ -180,58 +158,4 @@ func (d *dev) show(ctx context.Context, p *pod) error {
 		}
 	}
 	return nil
-}
-
-// see prints one event and remembers it.
-func (d *dev) see(e *worker.Event) error {
-	if err := d.printer.event(e); err != nil {
-		return fmt.Errorf("print event: %w", err)
-	}
-	d.mu.Lock()
-	d.ended[e.JobID] = e
-	d.mu.Unlock()
-	select {
-	case d.news <- struct{}{}:
-	default:
-	}
-	return nil
-}
-
-// await blocks until the jobs have ended.
-func (d *dev) await(ctx context.Context, jobs ...string) error {
-	for {
-		var missing []string
-		d.mu.Lock()
-		for _, id := range jobs {
-			if d.ended[id] == nil {
-				missing = append(missing, id)
-			}
-		}
-		d.mu.Unlock()
-		if len(missing) == 0 {
-			return nil
-		}
-		select {
-		case <-d.news:
-		case <-time.After(time.Minute):
-			return fmt.Errorf("no event came for a minute; these jobs have none: %s", strings.Join(missing, ", "))
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
-}
-
-// dataDir returns the directory of the queue, and how to remove it if it is temporary.
-func dataDir(dir string) (string, func(), error) {
-	if dir != "" {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return "", nil, fmt.Errorf("make data directory: %w", err)
-		}
-		return dir, func() {}, nil
-	}
-	dir, err := os.MkdirTemp("", "relogin-dev")
-	if err != nil {
-		return "", nil, fmt.Errorf("make data directory: %w", err)
-	}
-	return dir, func() { _ = os.RemoveAll(dir) }, nil // the system cleans up what is left
 }

@@ -6,47 +6,91 @@ import (
 	"slices"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"github.com/relogin/relogin/queue"
 	"github.com/relogin/relogin/worker"
 	"github.com/relogin/relogin/worker/gateway/gatewaytest"
 )
 
-// samples are jobs that end in each of the outcomes. The simulated phones do what the
-// first word of the account says; lost-lily never answers, and her call breaks.
-func samples(now time.Time) []*worker.Job {
-	return []*worker.Job{
-		{ID: "succeeds", WcID: "confirm-anna"},
-		{ID: "asks-once", WcID: "confirm-hot"},
-		{ID: "shares-1", WcID: "confirm-hot"},
-		{ID: "shares-2", WcID: "confirm-hot"},
-		{ID: "is-declined", WcID: "decline-bo"},
-		{ID: "needs-a-scan", WcID: "scan-chen"},
-		{ID: "answer-was-lost", WcID: "reset-dai"},
-		{ID: "stays-unknown", WcID: "lost-lily"},
-		{ID: "wrong-credential", WcID: "unauthorized-eve", Tenant: "expired", Deadline: now.Add(3 * time.Second)},
-		{ID: "is-too-late", WcID: "confirm-fang", Deadline: now.Add(-time.Minute)},
+// sample is a job that shows one way to end. The simulated phones do what the first word
+// of the account says; lost-lily never answers, and her call breaks.
+type sample struct {
+	name  string // the job's id, without the run's prefix
+	story string
+	ends  worker.Outcome
+	job   worker.Job // without id
+
+	body  string // sent instead of the job; %q stands for the id
+	after string // the sample that must have ended first
+}
+
+func samples(now time.Time) []sample {
+	return []sample{
+		{name: "succeeds", story: "the person confirms", ends: worker.Succeeded, job: worker.Job{WcID: "confirm-anna"}},
+		{name: "asks-once", story: "three jobs for one account at once:", ends: worker.Succeeded, job: worker.Job{WcID: "confirm-hot"}},
+		{name: "shares-1", story: "  the phone asks for one of them,", ends: worker.Succeeded, job: worker.Job{WcID: "confirm-hot"}},
+		{name: "shares-2", story: "  and its one tap answers all three", ends: worker.Succeeded, job: worker.Job{WcID: "confirm-hot"}},
+		{name: "is-declined", story: "the person says no", ends: worker.Failed, job: worker.Job{WcID: "decline-bo"}},
+		{name: "is-throttled", story: "the same person, right after that no", ends: worker.Throttled, job: worker.Job{WcID: "decline-bo"}, after: "is-declined"},
+		{name: "needs-a-scan", story: "only a QR scan helps", ends: worker.NeedsScan, job: worker.Job{WcID: "scan-chen"}},
+		{name: "answer-was-lost", story: "a confirmation whose reply breaks off", ends: worker.Succeeded, job: worker.Job{WcID: "reset-dai"}},
+		{name: "stays-unknown", story: "no answer, and the reply breaks off", ends: worker.Unknown, job: worker.Job{WcID: "lost-lily"}},
+		{name: "wrong-credential", story: "the gateway refuses the tenant's credential", ends: worker.Unauthorized,
+			job: worker.Job{WcID: "unauthorized-eve", Tenant: "expired", Deadline: now.Add(3 * time.Second)}},
+		{name: "is-too-late", story: "its deadline has passed", ends: worker.Expired, job: worker.Job{WcID: "confirm-fang", Deadline: now.Add(-time.Minute)}},
+		{name: "is-invalid", story: "its type is not a number", ends: worker.Invalid, body: `{"id":%q,"wcId":"confirm-gao","type":"not a number"}`},
 	}
 }
 
 // sample submits the samples, and waits for their events.
-func (d *dev) sample(ctx context.Context, p *pod) error {
+func (d *dev) sample(ctx context.Context, nc *nats.Conn) error {
 	d.servers.gateway.Set("lost-lily", gatewaytest.Behaviour{Answer: gatewaytest.Ignore, Fault: gatewaytest.Reset})
-	publisher, err := queue.NewPublisher(p.nats, "relogin")
+	publisher, err := queue.NewPublisher(nc, "relogin")
 	if err != nil {
 		return err
 	}
 	run := fmt.Sprintf("%d-", time.Now().Unix()) // a queue that was kept knows the last run's ids
-	jobs := samples(time.Now())
-	for i := range d.s.Jobs {
-		jobs = append(jobs, &worker.Job{ID: fmt.Sprintf("job-%d", i+1), WcID: fmt.Sprintf("wxid_%d", i/3+1)})
-	}
+	all := samples(time.Now())
+	d.announce(all)
 	var ids []string
-	for _, j := range jobs {
-		j.ID = run + j.ID
-		ids = append(ids, j.ID)
+	var jobs []*worker.Job
+	var late []sample
+	d.mu.Lock()
+	for _, s := range all {
+		s.job.ID = run + s.name
+		d.staged[s.job.ID] = s
+		ids = append(ids, s.job.ID)
+		if s.body != "" || s.after != "" {
+			late = append(late, s)
+		} else {
+			jobs = append(jobs, &s.job)
+		}
 	}
+	d.mu.Unlock()
+	for i := range d.s.Jobs {
+		jobs = append(jobs, &worker.Job{ID: fmt.Sprintf("%sjob-%d", run, i+1), WcID: fmt.Sprintf("wxid_%d", i/3+1)})
+		ids = append(ids, jobs[len(jobs)-1].ID)
+	}
+	if err := publishAll(ctx, publisher, jobs); err != nil {
+		return err
+	}
+	for _, s := range late {
+		if err := d.sendLate(ctx, nc, publisher, run, s); err != nil {
+			return err
+		}
+	}
+	if err := d.await(ctx, ids...); err != nil {
+		return err
+	}
+	d.summarize()
+	return nil
+}
+
+// publishAll returns an error unless all jobs are stored.
+func publishAll(ctx context.Context, p *queue.Publisher, jobs []*worker.Job) error {
 	var failed error
-	err = publisher.PublishAll(ctx, worker.Normal, slices.Values(jobs), func(_ *worker.Job, _ queue.Stored, err error) {
+	err := p.PublishAll(ctx, worker.Normal, slices.Values(jobs), func(_ *worker.Job, _ queue.Stored, err error) {
 		if err != nil {
 			failed = err
 		}
@@ -54,46 +98,20 @@ func (d *dev) sample(ctx context.Context, p *pod) error {
 	if err == nil {
 		err = failed
 	}
-	if err != nil {
-		return err
-	}
-	invalid := run + "is-invalid"
-	body := fmt.Sprintf(`{"id":%q,"wcId":"confirm-gao","type":"not a number"}`, invalid)
-	if err := p.nats.Publish("relogin.jobs.normal", []byte(body)); err != nil {
-		return fmt.Errorf("publish the invalid sample: %w", err)
-	}
-	// The person said no: before the cool-down is over nobody is asked again.
-	if err := d.await(ctx, run+"is-declined"); err != nil {
-		return err
-	}
-	throttled := &worker.Job{ID: run + "is-throttled", WcID: "decline-bo"}
-	if _, err := publisher.Publish(ctx, throttled, worker.Urgent); err != nil {
-		return err
-	}
-	if err := d.await(ctx, append(ids, invalid, throttled.ID)...); err != nil {
-		return err
-	}
-	d.summarize()
-	return nil
+	return err
 }
 
-func (d *dev) summarize() {
-	counts := map[worker.Outcome]int{}
-	shared := 0
-	d.mu.Lock()
-	for _, e := range d.ended {
-		counts[e.Outcome]++
-		if e.SharedWith != "" {
-			shared++
+// sendLate sends what is no proper job, or waits for another.
+func (d *dev) sendLate(ctx context.Context, nc *nats.Conn, p *queue.Publisher, run string, s sample) error {
+	if s.body != "" {
+		if err := nc.Publish("relogin.jobs.normal", fmt.Appendf(nil, s.body, s.job.ID)); err != nil {
+			return fmt.Errorf("publish sample %s: %w", s.name, err)
 		}
+		return nil
 	}
-	jobs := len(d.ended)
-	d.mu.Unlock()
-	fmt.Fprintf(d.stdout, "\n%d jobs, %d events:", jobs, jobs)
-	for _, outcome := range worker.Outcomes() {
-		fmt.Fprintf(d.stdout, " %d %s", counts[outcome], outcome)
+	if err := d.await(ctx, run+s.after); err != nil {
+		return err
 	}
-	stats := d.servers.gateway.Stats()
-	fmt.Fprintf(d.stdout, "\n%d jobs shared another's tap. The phones were asked %d times, at most %d at once for one account.\n",
-		shared, stats.Prompts, stats.MaxOpenPerAccount)
+	_, err := p.Publish(ctx, &s.job, worker.Urgent)
+	return err
 }

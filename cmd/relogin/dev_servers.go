@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"path/filepath"
@@ -22,6 +21,10 @@ const (
 	redisPort   = 6379
 	gatewayPort = 18081
 )
+
+// natsPatience is how long the embedded NATS server may take to start, with the queue that
+// it finds.
+const natsPatience = 10 * time.Second
 
 // redisTick is how coarse the embedded Redis' expiry is: a key may go so much too early,
 // and a lease has more than a second to spare.
@@ -62,19 +65,46 @@ func startNATS(dir string) (*server.Server, error) {
 		return nil, err
 	}
 	s, err := server.NewServer(&server.Options{
-		ServerName: "relogin-dev", Host: "127.0.0.1", Port: port, NoSigs: true, NoLog: true,
+		ServerName: "relogin-dev", Host: "127.0.0.1", Port: port, NoSigs: true,
 		JetStream: true, StoreDir: filepath.Join(dir, "nats"),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("start nats: %w", err)
 	}
+	trouble := make(natsTrouble, 1)
+	s.SetLoggerV2(trouble, false, false, false)
 	s.Start()
-	if !s.ReadyForConnections(10 * time.Second) {
-		s.Shutdown()
-		return nil, errors.New("start nats: it was not ready within 10 s")
+	for until := time.Now().Add(natsPatience); !s.ReadyForConnections(100 * time.Millisecond); {
+		select {
+		case err = <-trouble:
+		default:
+			if time.Now().After(until) {
+				err = fmt.Errorf("it was not ready within %v", natsPatience)
+			}
+		}
+		if err != nil {
+			s.Shutdown()
+			return nil, fmt.Errorf("start nats with its files in %s: %w", filepath.Join(dir, "nats"), err)
+		}
 	}
 	return s, nil
 }
+
+// natsTrouble is the server's log. It holds the first line that says why the server ended.
+type natsTrouble chan error
+
+func (t natsTrouble) Fatalf(format string, args ...any) {
+	select {
+	case t <- fmt.Errorf(format, args...):
+	default:
+	}
+}
+
+func (natsTrouble) Errorf(string, ...any)  {}
+func (natsTrouble) Warnf(string, ...any)   {}
+func (natsTrouble) Noticef(string, ...any) {}
+func (natsTrouble) Debugf(string, ...any)  {}
+func (natsTrouble) Tracef(string, ...any)  {}
 
 // startRedis starts miniredis, and what makes its keys expire.
 func (d *devServers) startRedis(ctx context.Context) error {

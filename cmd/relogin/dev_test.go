@@ -2,6 +2,9 @@ package main
 
 import (
 	"context"
+	"os"
+	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -31,5 +34,72 @@ func TestDevRedisAfterAPause(t *testing.T) {
 	aged := time.Hour - server.TTL("lock")
 	if passed := time.Since(before); aged > passed+3*redisTick || aged <= 0 {
 		t.Errorf("the lock aged by %v in %v", aged, passed)
+	}
+}
+
+// Two queues in one directory would take each other's jobs.
+func TestDevTakesItsDirectory(t *testing.T) {
+	dir := t.TempDir()
+	_, release, err := dataDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := relogin(t, nil, "", "dev", "--once", "--data-dir", dir)
+	if got.status != exitFailed || !strings.Contains(got.stderr, "another relogin dev uses the data directory "+dir) {
+		t.Errorf("status %d: %s", got.status, got.stderr)
+	}
+	release()
+	_, release, err = dataDir(dir)
+	if err != nil {
+		t.Fatalf("after it was released: %v", err)
+	}
+	release()
+}
+
+// What can't be written is named, and at once.
+func TestDevCannotWrite(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "nats"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	before := time.Now()
+	got := relogin(t, nil, "", "dev", "--once", "--data-dir", dir)
+	if got.status != exitFailed || !strings.Contains(got.stderr, filepath.Join(dir, "nats")) || time.Since(before) > natsPatience {
+		t.Errorf("status %d after %v: %s", got.status, time.Since(before), got.stderr)
+	}
+	if os.Geteuid() == 0 {
+		return // may write everywhere
+	}
+	if err := os.Chmod(dir, 0o500); err != nil {
+		t.Fatal(err)
+	}
+	got = relogin(t, nil, "", "dev", "--once", "--data-dir", dir)
+	if got.status != exitFailed || !strings.Contains(got.stderr, "the data directory can't be written to: open "+dir) {
+		t.Errorf("status %d: %s", got.status, got.stderr)
+	}
+}
+
+// There are no samples for a real gateway, so that there is nothing to do once.
+func TestDevOnceIsAboutSamples(t *testing.T) {
+	for _, args := range [][]string{{"--once"}, {"--jobs", "3"}} {
+		got := relogin(t, nil, "", append([]string{"dev", "--gateway-url", "http://127.0.0.1:1"}, args...)...)
+		if got.status != exitUsage || !strings.Contains(got.stderr, "--gateway-url") {
+			t.Errorf("%v: status %d: %s", args, got.status, got.stderr)
+		}
+	}
+}
+
+// Who has Go alone can copy what dev prints: go run's own binary is gone later.
+func TestProgramOfGoRun(t *testing.T) {
+	if got := program(); got != "go run github.com/relogin/relogin/cmd/relogin" {
+		t.Errorf("in another directory of the module it is %s", got)
+	}
+	t.Chdir("../..")
+	if got := program(); got != "go run ./cmd/relogin" {
+		t.Errorf("in the project's it is %s", got)
+	}
+	t.Setenv("PATH", "")
+	if got := natsProgram(); !strings.HasPrefix(got, "go run github.com/nats-io/natscli/nats@latest") {
+		t.Errorf("the nats command line is %s", got)
 	}
 }
