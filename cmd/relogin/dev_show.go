@@ -88,11 +88,11 @@ func (d *dev) see(e *worker.Event) error {
 	d.mu.Lock()
 	s, staged := d.staged[e.JobID]
 	d.mu.Unlock()
-	print := d.printer.event
+	show := d.printer.event
 	if staged {
-		print = func(e *worker.Event) error { return d.printSample(s, e) }
+		show = func(e *worker.Event) error { return d.printSample(s, e) }
 	}
-	if err := print(e); err != nil {
+	if err := show(e); err != nil {
 		return fmt.Errorf("print event: %w", err)
 	}
 	d.mu.Lock()
