@@ -31,7 +31,8 @@ type breakers struct {
 // breaker is one gateway's.
 type breaker struct {
 	circuitbreaker.CircuitBreaker[any]
-	last *atomic.Pointer[error] // how the last call failed that counted
+	last   *atomic.Pointer[error] // how the last call failed that counted
+	outage *outage                // of its calls
 }
 
 // lastError returns how the last call failed that counted, nil when none has.
@@ -60,7 +61,11 @@ func (bs *breakers) at(address string) breaker {
 func (bs *breakers) newBreaker(address string) breaker {
 	gauge := bs.metrics.breakerOpen.WithLabelValues(address)
 	gauge.Set(0)
-	b := breaker{last: new(atomic.Pointer[error])}
+	b := breaker{last: new(atomic.Pointer[error]), outage: &outage{
+		log:   bs.log.With("gateway", address),
+		fails: "calls to the gateway fail: what was not sent is tried again, and what may have been keeps its account locked; see that the gateway works, and that its address and certificate are right",
+		works: "calls to the gateway work again",
+	}}
 	b.CircuitBreaker = circuitbreaker.NewBuilder[any]().
 		WithFailureThreshold(breakerThreshold).
 		WithSuccessThreshold(1).
@@ -105,7 +110,11 @@ func (b breaker) call(do func(sent func()) error, healthy func(error) bool, firs
 			alive = time.AfterFunc(aliveAfter, b.RecordSuccess)
 		}
 	})
-	works = healthy(failure)
+	if works = healthy(failure); works {
+		b.outage.worked()
+	} else {
+		b.outage.failed(failure)
+	}
 	return true
 }
 

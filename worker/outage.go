@@ -72,7 +72,7 @@ func (o *outage) total() bool {
 
 // outages are those that a pod tells of.
 type outages struct {
-	store, trust, events, jobs outage
+	store, trust, events, jobs, sending outage
 }
 
 func newOutages(log *slog.Logger) *outages {
@@ -85,6 +85,8 @@ func newOutages(log *slog.Logger) *outages {
 			works: "events are stored again"},
 		jobs: outage{log: log, fails: "taking jobs fails: they stay in the queue; see that NATS and its jobs stream work",
 			works: "jobs are taken again"},
+		sending: outage{log: log, fails: "requests are not sent within --send-window after their account was locked: they try again later; is this pod short of CPU, or the gateway slow to connect to?",
+			works: "requests are sent in time again"},
 	}
 }
 

@@ -188,7 +188,8 @@ func (t *task) confirm(ctx context.Context) (*Conclusion, error) {
 		return t.answered(reply)
 	case errors.Is(err, errSlow):
 		t.release(ctx)
-		t.log(ctx, slog.LevelWarn, "the request was not sent in time: trying again later; is this pod short of CPU?", "sendWindow", t.w.SendWindow)
+		t.w.outages.sending.failed(err)
+		t.log(ctx, slog.LevelDebug, "the request was not sent in time: trying again later")
 		return t.pauseFor(t.retries.NextBackOff())(ctx)
 	case errors.Is(err, ErrUnknownTenant):
 		t.release(ctx)
@@ -207,7 +208,7 @@ func (t *task) confirm(ctx context.Context) (*Conclusion, error) {
 		return nil, handBack{}
 	}
 	t.ambiguity, t.doubtedAt = err, time.Now()
-	t.log(ctx, slog.LevelWarn, "the gateway's answer is not known: the account stays locked until its lease ends", "error", err)
+	t.log(ctx, slog.LevelDebug, "the gateway's answer is not known: the account stays locked until its lease ends", "error", err)
 	return nil, nil
 }
 
@@ -227,6 +228,7 @@ func (t *task) call(ctx context.Context, sent func()) (Reply, error) {
 		if sinceBothClocks(t.asked) > w.SendWindow {
 			return errSlow
 		}
+		t.w.outages.sending.worked()
 		t.used = t.token
 		sent()
 		failpoint("sending")

@@ -47,17 +47,17 @@ func build(t testing.TB) (p program) {
 
 // setting is how a case's deployment differs from the usual one. The zero value is that.
 type setting struct {
-	confirmTimeout time.Duration // 6 s unless set
-	concurrency    int           // of a pod; 256 unless set
-	pods           int           // 1 unless set
-	env            []string      // of all pods
-	cluster        bool          // Redis is a Cluster of three masters
-	denied         string        // the account whose events NATS refuses
-	lane           worker.Lane   // of the neighbours; by turns both unless set
+	confirmTimeout time.Duration       // 6 s unless set
+	concurrency    int                 // of a pod; 256 unless set
+	pods           int                 // 1 unless set
+	env            []string            // of all pods
+	cluster        bool                // Redis is a Cluster of three masters
+	denied         string              // the account whose events NATS refuses
+	lane           worker.Lane         // of the neighbours; by turns both unless set
 	others         func(slot int) bool // tells the slots of the Cluster that the neighbours' accounts are in; nil: all
-	patience       time.Duration // for the case's jobs to end once it is over; a minute unless set
-	cold           bool          // the neighbours do not wait for the pods to be ready
-	stopsAll       string        // why the neighbours are delayed with reason, and by so much that no bound holds
+	patience       time.Duration       // for the case's jobs to end once it is over; a minute unless set
+	cold           bool                // the neighbours do not wait for the pods to be ready
+	stopsAll       string              // why the neighbours are delayed with reason, and by so much that no bound holds
 }
 
 // world is one deployment.
@@ -80,7 +80,7 @@ type world struct {
 	js        jetstream.JetStream
 	ledger    ledger
 	mu        sync.Mutex
-	broken    []string // what the cases themselves found not to be as promised
+	broken    []string    // what the cases themselves found not to be as promised
 	disturbed atomic.Bool // the case has begun
 	hushed    atomic.Bool // the neighbours send nothing
 }
