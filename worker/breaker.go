@@ -12,7 +12,8 @@ import (
 
 const (
 	breakerThreshold = 10              // failures in a row
-	breakerDelay     = 5 * time.Second // between two trials; each may cost a job its answer
+	breakerDelay     = time.Second     // before the first trial: others' accounts may be fine there
+	longBreakerDelay = 5 * time.Second // between later trials, which grow to it; each may cost a job its answer
 	breakerJitter    = 0.2             // of it, so that pods do not try at once
 	aliveAfter       = 2 * time.Second // a trial whose request is held open for so long shows that the gateway works
 )
@@ -33,6 +34,31 @@ type breaker struct {
 	circuitbreaker.CircuitBreaker[any]
 	last   *atomic.Pointer[error] // how the last call failed that counted
 	outage *outage                // of its calls
+	trials *trials
+}
+
+// trials spaces a breaker's trials: each that fails doubles the pause before the next.
+type trials struct {
+	mu     sync.Mutex
+	failed int
+	next   time.Time
+}
+
+// opened is called when the breaker opens, be it again after a trial.
+func (ts *trials) opened(again bool) {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	if ts.failed++; !again {
+		ts.failed = 0
+	}
+	ts.next = time.Now().Add(min(breakerDelay<<min(ts.failed, 8), longBreakerDelay))
+}
+
+// wait returns how long no trial may be made.
+func (ts *trials) wait() time.Duration {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	return max(time.Until(ts.next), 0)
 }
 
 // lastError returns how the last call failed that counted, nil when none has.
@@ -61,7 +87,7 @@ func (bs *breakers) at(address string) breaker {
 func (bs *breakers) newBreaker(address string) breaker {
 	gauge := bs.metrics.breakerOpen.WithLabelValues(address)
 	gauge.Set(0)
-	b := breaker{last: new(atomic.Pointer[error]), outage: &outage{
+	b := breaker{last: new(atomic.Pointer[error]), trials: &trials{}, outage: &outage{
 		log:   bs.log.With("gateway", address),
 		fails: "calls to the gateway fail: what was not sent is tried again, and what may have been keeps its account locked; see that the gateway works, and that its address and certificate are right",
 		works: "calls to the gateway work again",
@@ -71,8 +97,12 @@ func (bs *breakers) newBreaker(address string) breaker {
 		WithSuccessThreshold(1).
 		WithDelay(breakerDelay).
 		WithJitterFactor(breakerJitter).
-		OnOpen(func(circuitbreaker.StateChangedEvent) {
-			gauge.Set(1)
+		OnOpen(func(e circuitbreaker.StateChangedEvent) {
+			again := e.OldState == circuitbreaker.HalfOpenState
+			b.trials.opened(again)
+			if gauge.Set(1); again {
+				return
+			}
 			bs.log.Error("gateway breaker opened: no new confirmations there until a trial succeeds; see that the gateway works",
 				"gateway", address, "error", b.lastError())
 		}).
@@ -89,7 +119,7 @@ func (bs *breakers) newBreaker(address string) breaker {
 // when the breaker is open. A call that panics counts as a failure. Of one job only the
 // first try counts, but for a trial: an account that always fails shows nothing of others.
 func (b breaker) call(do func(sent func()) error, healthy func(error) bool, first bool) (ran bool) {
-	if !b.TryAcquirePermit() {
+	if !b.IsClosed() && b.trials.wait() > 0 || !b.TryAcquirePermit() {
 		return false
 	}
 	trial, works := b.IsHalfOpen(), false
@@ -126,6 +156,9 @@ func (bs *breakers) wait(addresses []string) (shortest time.Duration, err error)
 	for _, address := range addresses {
 		b := bs.at(address)
 		d := b.RemainingDelay()
+		if !b.IsClosed() {
+			d = max(d, b.trials.wait())
+		}
 		if d <= 0 {
 			return 0, nil
 		}

@@ -26,7 +26,7 @@ func TestBreakerTrials(t *testing.T) {
 		if b.call(fail, works, true) {
 			t.Fatal("it did not open")
 		}
-		pause := func() { time.Sleep(2 * breakerDelay) }
+		pause := func() { time.Sleep(2 * longBreakerDelay) }
 
 		pause()
 		b.call(func(func()) error { time.Sleep(2 * aliveAfter); return errors.New("dial time-out") }, works, false)
@@ -52,5 +52,32 @@ func TestBreakerTrials(t *testing.T) {
 			t.Error("a trial that is held open did not close it")
 		}
 		<-ended
+	})
+}
+
+// The first trial comes soon: what failed may be a few accounts. Those that fail are
+// followed by longer pauses.
+func TestBreakerTrialsAreSpaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBreakers(slog.New(slog.DiscardHandler), NewMetrics(prometheus.NewRegistry())).at("http://gw")
+		fail := func(func()) error { return errors.New("refused") }
+		works := func(err error) bool { return err == nil }
+		for range breakerThreshold {
+			b.call(fail, works, true)
+		}
+		var ran []int
+		start := time.Now()
+		for time.Since(start) < 30*time.Second {
+			if b.call(fail, works, true) {
+				ran = append(ran, int(time.Since(start).Seconds()))
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		if len(ran) < 5 || len(ran) > 9 || ran[0] > 1 || ran[1] < 2 {
+			t.Errorf("trials after %v s", ran)
+		}
+		if time.Sleep(6 * time.Second); !b.call(func(func()) error { return nil }, works, true) || !b.IsClosed() {
+			t.Error("a trial that succeeds does not close it")
+		}
 	})
 }
