@@ -60,14 +60,14 @@ func newPlan(nc *nats.Conn, c *Config) (*plan, error) {
 func (p *plan) check(ctx context.Context) (found []Finding, err error) {
 	var refusals []error
 	for _, one := range p.parts {
-		before := p.nc.LastError()
+		before := fmt.Sprint(p.nc.LastError())
 		some, err := one.check(ctx, p.config)
 		if err == nil {
 			found = append(found, some...)
 			continue
 		}
 		refusals = append(refusals, err)
-		if !errors.Is(err, nats.ErrPermissionViolation) || p.nc.LastError() == before { // the next one would fail alike
+		if !errors.Is(err, nats.ErrPermissionViolation) || fmt.Sprint(p.nc.LastError()) == before { // the next one would fail alike
 			break
 		}
 	}

@@ -79,8 +79,11 @@ func calls(asked *sync.Map) (n int) {
 // start runs the worker until stop is called.
 func (s *stage) start(t *testing.T) (stop func()) {
 	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error)
-	go func() { done <- s.Run(ctx) }()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = s.Run(ctx) // it always returns nil
+	}()
 	return func() { cancel(); <-done }
 }
 
