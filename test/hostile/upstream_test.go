@@ -120,7 +120,7 @@ func upstreamCases() []hostileCase {
 				a.quietly(func() {
 					a.remakeJobs()
 					send()
-					a.drain(10*time.Second, 0)
+					a.drain(30*time.Second, 0)
 					a.remakeJobs()
 					send()
 				})
