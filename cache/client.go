@@ -64,6 +64,8 @@ func Open(ctx context.Context, o Options) (*Client, error) {
 	c.close = sync.OnceValue(c.shut)
 	if c.cluster, _ = c.redis.(*redis.ClusterClient); c.cluster == nil {
 		c.lane = c.newLane()
+	} else {
+		c.trusted.slots = new([slots]atomic.Int64)
 	}
 	if o.Trust != nil && c.cluster == nil {
 		c.mark = newMark(c.redis, o.Namespace, c.trusted)
@@ -121,7 +123,10 @@ func (c *Client) ready(ctx context.Context) error {
 	var logged time.Time
 	var last error // before ctx ended: the reason
 	for {
-		err := c.Ping(ctx)
+		err := c.introduce(ctx)
+		if err == nil {
+			err = c.Ping(ctx)
+		}
 		if err == nil && c.mark != nil {
 			err = c.recall(ctx, "")
 		}
@@ -154,6 +159,35 @@ func (c *Client) ready(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}
+}
+
+// introduce has the masters of a Cluster that is new count together, before any of them is
+// taken for newer than another. Those that can't be asked wait for a lease.
+func (c *Client) introduce(ctx context.Context) error {
+	if c.cluster == nil || c.opts.Trust == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.opts.Timeout)
+	defer cancel()
+	plain := *c.cluster.Options()
+	plain.OnConnect = nil
+	stranger := redis.NewClusterClient(&plain)
+	defer stranger.Close()
+	var mu sync.Mutex
+	var names []string
+	err := stranger.ForEachMaster(ctx, func(ctx context.Context, master *redis.Client) error {
+		info, err := master.Info(ctx).Result()
+		if name := processName(parseInfo(info)); name != "" {
+			mu.Lock()
+			defer mu.Unlock()
+			names = append(names, name)
+		}
+		return err
+	})
+	if len(names) == 0 {
+		return errors.Join(errors.New("no master of the Cluster tells who it is"), err)
+	}
+	return c.opts.Trust.First(ctx, process, names...)
 }
 
 // rehearse locks and frees an account that no job can have, to see that the scripts
@@ -210,7 +244,7 @@ type Stats struct {
 	Reloads      uint64        // scripts that the server did not know and was sent
 	Dropped      uint64        // calls of Shrink and Excuse that found their buffer full
 	Waiting      int           // calls that wait for a pipeline now
-	SuspendedFor time.Duration // how long no confirmation starts, from now; see [Trust]
+	SuspendedFor time.Duration // how long no confirmation starts, from now, for some accounts at the least; see [Trust]
 	Connections  uint32        // open now
 }
 
@@ -225,6 +259,6 @@ func (c *Client) Stats() Stats {
 	return Stats{
 		Commands: c.stats.commands.Load(), Pipelines: c.stats.pipelines.Load(),
 		Failed: c.stats.failed.Load(), Reloads: c.stats.reloads.Load(), Dropped: c.stats.dropped.Load(),
-		Waiting: waiting, SuspendedFor: c.trusted.wait(), Connections: c.redis.PoolStats().TotalConns,
+		Waiting: waiting, SuspendedFor: c.trusted.wait(anySlot), Connections: c.redis.PoolStats().TotalConns,
 	}
 }

@@ -27,7 +27,7 @@ type cluster struct {
 
 // openCluster opens a client with patience on a Cluster of its own.
 func openCluster(t *testing.T, change ...func(*Options)) *cluster {
-	c := &cluster{addrs: servers.StartRedisCluster(t, "--cluster-require-full-coverage", "no")}
+	c := &cluster{addrs: servers.StartRedisCluster(t, "--cluster-require-full-coverage", "no", "--enable-debug-command", "yes")}
 	for _, addr := range c.addrs {
 		pid, err := strconv.Atoi(parseInfo(servers.Ask(t, addr, "INFO", "server"))["process_id"])
 		if err != nil {
@@ -168,6 +168,55 @@ func TestMasterKilled(t *testing.T) {
 	second := &cluster{fixture: open(t, c.url())}
 	if err := second.job(t.Context(), healthy[0], "j"); err != nil {
 		t.Error(err)
+	}
+}
+
+// begin returns what a job of the account is answered, and lets go again.
+func (c *cluster) begin(account, job string) worker.State {
+	c.tb.Helper()
+	a := c.ask(job, job+"#1")
+	a.WcID = account
+	answer, err := c.Begin(c.tb.Context(), a)
+	if err != nil {
+		return ""
+	}
+	if _, err := c.Release(c.tb.Context(), a); err != nil {
+		c.tb.Fatal(err)
+	}
+	return answer.State
+}
+
+// TestNewMasterHoldsUpItsSlots has one of three masters be another process, as after a
+// restart or a failover: only the accounts in its slots wait, in every pod.
+func TestNewMasterHoldsUpItsSlots(t *testing.T) {
+	t.Parallel()
+	trust := &ledger{lease: time.Hour}
+	c := openCluster(t, trusting(trust))
+	lost, healthy := c.accounts(0, 5), append(c.accounts(1, 5), c.accounts(2, 5)...)
+	for _, account := range append(lost, healthy...) {
+		if state := c.begin(account, "first"); state != worker.Granted {
+			t.Fatalf("%s: %s", account, state)
+		}
+	}
+	servers.Ask(t, c.addrs[0], "DEBUG", "CHANGE-REPL-ID")
+	servers.Ask(t, c.addrs[0], "CLIENT", "KILL", "TYPE", "normal")
+	eventually(t, "suspended", func() bool { return c.begin(lost[0], "second") == worker.Suspended })
+	second := &cluster{fixture: open(t, c.url(), trusting(trust))}
+	eventually(t, "suspended in another pod", func() bool { return second.begin(lost[0], "second") == worker.Suspended })
+	for _, pod := range []*cluster{c, second} {
+		for _, account := range lost {
+			if state := pod.begin(account, "third"); state != worker.Suspended {
+				t.Errorf("%s, whose lock may be lost: %s", account, state)
+			}
+		}
+		for _, account := range healthy {
+			if state := pod.begin(account, "third"); state != worker.Granted {
+				t.Errorf("%s, of another master: %s", account, state)
+			}
+		}
+		if d := pod.Stats().SuspendedFor; d < 50*time.Minute {
+			t.Errorf("suspended for %v", d)
+		}
 	}
 }
 

@@ -113,7 +113,7 @@
 //
 // A Redis user needs its keys (<ns>:*) and +client|setname +info +time +exists +evalsha
 // +eval +get +getrange +set +del +incr +pexpire +pttl +hset +hmget +lindex +lrem +rpush +ltrim;
-// in a Cluster also +cluster|slots +command +readonly. The sentinels' user needs
+// in a Cluster also +cluster|slots +cluster|myid +command +readonly. The sentinels' user needs
 // +client|setname +info +ping +subscribe +sentinel|get-master-addr-by-name
 // +sentinel|sentinels &+switch-master &+replica-reconf-done.
 package cache

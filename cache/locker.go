@@ -16,7 +16,8 @@ var _ worker.Locker = (*Client)(nil)
 // not used; the lease then starts anew. While the server is not trusted
 // ([Trust]) the answer is Suspended, and Redis is not asked.
 func (c *Client) Begin(ctx context.Context, a worker.Ask) (worker.Answer, error) {
-	if wait := c.trusted.wait(); wait > 0 {
+	slot := c.slotOf(a.WcID)
+	if wait := c.trusted.wait(slot); wait > 0 {
 		return c.suspended(wait), nil
 	}
 	mark := c.mark.name()
@@ -30,7 +31,7 @@ func (c *Client) Begin(ctx context.Context, a worker.Ask) (worker.Answer, error)
 		return worker.Answer{}, fmt.Errorf("begin job: %w", err)
 	}
 	// The very connection that brought the answer may have been to a new server.
-	if wait := c.trusted.wait(); wait > 0 && answer.State == worker.Granted {
+	if wait := c.trusted.wait(slot); wait > 0 && answer.State == worker.Granted {
 		if _, err := c.Release(ctx, a); err != nil {
 			return worker.Answer{}, err
 		}

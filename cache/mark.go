@@ -68,9 +68,12 @@ func (c *Client) recall(ctx context.Context, gone string) error {
 	if name == "" {
 		return fmt.Errorf("learn redis's mark: %w", notRun(failed))
 	}
-	if err := m.trusted.admit(ctx, memory, name, now.Val(), 0); err != nil {
+	if err := m.trusted.admit(ctx, memory, name, now.Val(), 0, noSlots); err != nil {
 		return err
 	}
 	m.known.Store(&name)
 	return nil
 }
+
+// noSlots are those of a server that is no part of a Cluster.
+func noSlots() []redis.ClusterSlot { return nil }

@@ -18,3 +18,11 @@ func (k keys) slot() int {
 	}
 	return int(crc % slots)
 }
+
+// slotOf returns the account's slot in a Cluster, [anySlot] elsewhere.
+func (c *Client) slotOf(wcID string) int {
+	if c.cluster == nil {
+		return anySlot
+	}
+	return c.keys(wcID).slot()
+}

@@ -28,6 +28,9 @@ import (
 // pods that ask for the same name at once are told the same. now is the server's clock.
 // The call may block until ctx ends; after an error nothing is granted.
 //
+// First has these names of a kind count from the beginning, unless the kind has a first
+// name already. A Cluster that is new has several masters, of which none is newer.
+//
 // Suspended returns 0 while this pod's own lease is among those that count, so that it
 // may grant, and otherwise after what time to ask again. It does not block.
 //
@@ -36,6 +39,7 @@ import (
 // wait longer; one that is set forward makes it shorter by as much, as it does a lease.
 type Trust interface {
 	CountsFrom(ctx context.Context, kind, name string, now time.Time, extra time.Duration) (time.Time, error)
+	First(ctx context.Context, kind string, names ...string) error
 	Suspended() time.Duration
 }
 
@@ -51,14 +55,15 @@ const (
 const cutOff = 15 * time.Second
 
 // quarantine is how long this process must not begin, because of a server that it
-// connected to. In a Cluster one such server holds up the accounts of all.
+// connected to. In a Cluster that is about the accounts in the server's slots.
 type quarantine struct {
 	trust  Trust // nil: nothing is ever suspended
 	cutOff time.Duration
 	logger *slog.Logger
-	start  time.Time    // with its monotonic reading, the zero of until
-	until  atomic.Int64 // nanoseconds after start
-	lead   atomic.Int64 // nanoseconds by which the server's clock is ahead of ours
+	start  time.Time            // with its monotonic reading, the zero of until
+	until  atomic.Int64         // nanoseconds after start; in a Cluster the last of slots
+	slots  *[slots]atomic.Int64 // until when each slot waits; nil outside of a Cluster
+	lead   atomic.Int64         // nanoseconds by which the server's clock is ahead of ours
 
 	anyEvicts atomic.Bool   // a server may evict locks
 	recheck   time.Duration // when that may have changed
@@ -75,8 +80,12 @@ func newQuarantine(o *Options) *quarantine {
 	}
 }
 
-// wait returns how long nothing may be begun, 0 when all servers are trusted.
-func (q *quarantine) wait() time.Duration {
+// anySlot stands for the account's slot outside of a Cluster, and for the slot that waits longest.
+const anySlot = -1
+
+// wait returns how long nothing may be begun for accounts in the slot, 0 when its server
+// is trusted.
+func (q *quarantine) wait(slot int) time.Duration {
 	var wait time.Duration
 	if q.trust != nil {
 		wait = q.trust.Suspended()
@@ -84,10 +93,25 @@ func (q *quarantine) wait() time.Duration {
 	if q.anyEvicts.Load() {
 		wait = max(wait, q.recheck)
 	}
-	if until := q.until.Load(); until != 0 {
+	until := q.until.Load()
+	if until != 0 && slot != anySlot {
+		until = q.slots[slot].Load()
+	}
+	if until != 0 {
 		wait = max(wait, time.Duration(until)-time.Since(q.start))
 	}
 	return wait
+}
+
+// suspend has the slots wait. They keep waiting when they move to another server.
+func (q *quarantine) suspend(wait time.Duration, slots []redis.ClusterSlot) {
+	until := int64(time.Since(q.start) + wait)
+	for _, r := range slots {
+		for slot := r.Start; slot <= r.End; slot++ {
+			q.slots[slot].Store(max(q.slots[slot].Load(), until))
+		}
+	}
+	q.until.Store(max(q.until.Load(), until))
 }
 
 // now is the server's clock, as far as it is known here.
@@ -123,6 +147,8 @@ func (e identifyError) Is(target error) bool { return errors.Is(e.cause, target)
 type server interface {
 	Info(ctx context.Context, sections ...string) *redis.StringCmd
 	Time(ctx context.Context) *redis.TimeCmd
+	ClusterMyID(ctx context.Context) *redis.StringCmd
+	ClusterSlots(ctx context.Context) *redis.ClusterSlotsCmd
 }
 
 // examine has the server admitted, or returns why it is not one to lock on.
@@ -132,14 +158,13 @@ func (q *quarantine) examine(ctx context.Context, cn server) error {
 		return err
 	}
 	info := parseInfo(text)
-	id := info["master_replid"]
 	switch {
 	case info["redis_mode"] == "sentinel":
 		return nil // go-redis calls this hook for sentinels too
 	case info["role"] == "slave":
 		// Once it is promoted it would grant on this connection, unseen.
 		return errReplica
-	case id == "":
+	case processName(info) == "":
 		return errNoID
 	case info["maxmemory_policy"] != "noeviction" && info["maxmemory"] != "0":
 		return errEvicts
@@ -153,11 +178,36 @@ func (q *quarantine) examine(ctx context.Context, cn server) error {
 	if promoted := info["master_replid2"]; strings.Trim(promoted, "0") != "" {
 		extra = q.cutOff
 	}
-	// The process's memory is another one once it has evicted keys.
-	if evicted := info["evicted_keys"]; evicted != "" && evicted != "0" {
+	return q.admit(ctx, process, processName(info), now, extra, func() []redis.ClusterSlot { return q.slotsOf(ctx, cn) })
+}
+
+// processName names the server's process, whose memory is another one once it has evicted keys.
+func processName(info map[string]string) string {
+	id := info["master_replid"]
+	if evicted := info["evicted_keys"]; id != "" && evicted != "" && evicted != "0" {
 		id += "-" + evicted
 	}
-	return q.admit(ctx, process, id, now, extra)
+	return id
+}
+
+// slotsOf returns the slots that a Cluster's server has, and all of them where it can't be
+// known which these are.
+func (q *quarantine) slotsOf(ctx context.Context, cn server) (own []redis.ClusterSlot) {
+	if q.slots == nil {
+		return nil
+	}
+	id, idErr := cn.ClusterMyID(ctx).Result()
+	all, err := cn.ClusterSlots(ctx).Result()
+	if err := errors.Join(idErr, err); err != nil {
+		q.logger.WarnContext(ctx, "which slots a redis server has is not known: it holds up the accounts of all; allow its user +cluster|myid and +cluster|slots", "error", err)
+		return []redis.ClusterSlot{{Start: 0, End: slots - 1}}
+	}
+	for _, r := range all {
+		if len(r.Nodes) > 0 && r.Nodes[0].ID == id {
+			own = append(own, r)
+		}
+	}
+	return own
 }
 
 // Errors of a server that is not one to lock on.
@@ -167,8 +217,8 @@ var (
 	errEvicts  = errors.New("it may evict locks: set maxmemory-policy to noeviction")
 )
 
-// admit raises until to when the server's grants count, once for each name.
-func (q *quarantine) admit(ctx context.Context, kind, name string, now time.Time, extra time.Duration) error {
+// admit suspends the server's slots until its grants count, once for each name.
+func (q *quarantine) admit(ctx context.Context, kind, name string, now time.Time, extra time.Duration, slots func() []redis.ClusterSlot) error {
 	q.mu.Lock()
 	known := q.known[name]
 	q.mu.Unlock()
@@ -180,6 +230,10 @@ func (q *quarantine) admit(ctx context.Context, kind, name string, now time.Time
 		return fmt.Errorf("ask whether %s %s is trusted: %w", kind, name, err)
 	}
 	wait := from.Sub(now)
+	var its []redis.ClusterSlot
+	if wait > 0 {
+		its = slots()
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.known[name] { // by another connection, just now
@@ -187,11 +241,19 @@ func (q *quarantine) admit(ctx context.Context, kind, name string, now time.Time
 	}
 	q.known[name] = true
 	if wait > 0 {
-		q.until.Store(max(q.until.Load(), int64(time.Since(q.start)+wait)))
+		q.suspend(wait, its)
 		q.logger.WarnContext(ctx, "redis was restarted, wiped or failed over and may have lost locks: no confirmation starts for now",
-			kind, name, "for", wait.Round(time.Millisecond))
+			kind, name, "for", wait.Round(time.Millisecond), "slots", count(its))
 	}
 	return nil
+}
+
+// count returns how many slots the ranges have.
+func count(ranges []redis.ClusterSlot) (n int) {
+	for _, r := range ranges {
+		n += r.End - r.Start + 1
+	}
+	return n
 }
 
 // parseInfo reads what INFO returns: lines of key:value.

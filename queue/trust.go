@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -54,6 +55,13 @@ func openTrust(ctx context.Context, nc *nats.Conn, namespace string, replicas in
 	return &Trust{bucket: bucket, times: productionTiming}, nil
 }
 
+// First has these names of the kind count from the beginning, unless the kind has a first
+// name already. It blocks until the bucket has answered.
+func (t *Trust) First(ctx context.Context, kind string, names ...string) error {
+	_, err := t.settle(ctx, kind+".first", func() (string, error) { return strings.Join(names, " "), nil })
+	return err
+}
+
 // CountsFrom returns from when on, by the server's clock, the grants of what has that
 // name count. The first one of a kind has always counted, any other one that is new
 // counts once the longest lease that any pod may have granted is over, and extra. The
@@ -86,7 +94,7 @@ func (t *Trust) countsFrom(ctx context.Context, kind, name string, now time.Time
 	}
 	key := kind + "." + name
 	stored, err := t.settle(ctx, key, func() (string, error) {
-		if first == name {
+		if slices.Contains(strings.Fields(first), name) {
 			return time.Unix(0, 0).Format(time.RFC3339Nano), nil // pods that start together read the clock one after the other
 		}
 		longest, err := t.look(ctx)
