@@ -21,18 +21,23 @@ const (
 var ErrClosed = errors.New("the redis client is closed")
 
 // run hands the call to its lane's flushers and returns Redis's reply. It blocks until
-// then, or until ctx ends, at most for twice the time-out; what an error means for
-// the script is not known, except that one never sent is not executed later.
+// then, or until ctx ends, at most for twice the time-out, in a Cluster for a third of it;
+// what an error means for the script is not known, except that one never sent is not
+// executed later.
 func (c *Client) run(ctx context.Context, one *call) (reply any, err error) {
 	one.seal()
 	l, err := c.laneOf(ctx, one.text[0])
 	if err != nil {
 		return nil, err
 	}
-	one.late.Reset(2 * c.opts.Timeout)
+	if l.stalls() {
+		return nil, errStalls
+	}
+	one.late.Reset(l.patience())
 	err = l.completed(ctx, one)
 	one.late.Stop()
 	if err != nil {
+		l.slow(err)
 		one.claimed.Store(true)
 		return nil, err // it may be under way: not freed
 	}
@@ -157,6 +162,7 @@ func (l *lane) pipeline(ctx context.Context, pipe redis.Pipeliner, batch []*call
 	l.stats.commands.Add(uint64(len(batch)))
 	_, failed := pipe.Exec(ctx)
 	l.doubt(failed)
+	l.heard(failed)
 	for i, one := range batch {
 		one.reply, one.err = cmds[i].(once).Result()
 		if one.reply == nil && one.err == nil {

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strconv"
@@ -35,7 +36,7 @@ func openCluster(t *testing.T, change ...func(*Options)) *cluster {
 		}
 		c.pids = append(c.pids, pid)
 	}
-	patient := func(o *Options) { o.Timeout = 10 * time.Second }
+	patient := func(o *Options) { o.Timeout = time.Minute }
 	c.fixture = open(t, c.url(), append([]func(*Options){patient}, change...)...)
 	return c
 }
@@ -148,6 +149,30 @@ func TestMasterStalls(t *testing.T) {
 		defer cancel()
 		return c.Ping(ctx) == nil
 	})
+}
+
+// TestStalledMasterIsNotWaitedFor stops a master: once one call was not answered in time
+// others fail at once, and all goes on when the master does.
+func TestStalledMasterIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	c := openCluster(t, func(o *Options) { o.Timeout = 3 * time.Second })
+	account := c.accounts(0, 1)[0]
+	if err := c.job(t.Context(), account, "first"); err != nil {
+		t.Fatal(err)
+	}
+	c.stall(0)
+	eventually(t, "a call that fails at once", func() bool { return errors.Is(c.job(t.Context(), account, "second"), errStalls) })
+	failed := 0
+	for range 1000 {
+		if errors.Is(c.job(t.Context(), account, "third"), errStalls) {
+			failed++
+		}
+	}
+	if failed < 900 {
+		t.Errorf("%d of 1,000 calls failed at once", failed)
+	}
+	c.signal(0, syscall.SIGCONT)
+	eventually(t, "an answer", func() bool { return c.job(t.Context(), account, "fourth") == nil })
 }
 
 // TestMasterKilled kills one of three masters: the jobs of the others' accounts go on, its

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -20,6 +21,9 @@ type lane struct {
 	untidy  chan struct{}                // holds a value when there is something to tidy
 	moved   chan *call                   // in a Cluster: answered with a redirection
 	sending sync.WaitGroup
+
+	stalled atomic.Bool  // in a Cluster: a call was not answered in time, and nothing was since
+	probed  atomic.Int64 // when a call was last sent all the same, or given up, in Unix nanoseconds
 }
 
 // lanes are those of a Cluster.
@@ -119,6 +123,46 @@ func (l *lane) pipe() redis.Pipeliner {
 		return node.Pipeline()
 	}
 	return l.redis.Pipeline()
+}
+
+// probeEvery is how often a call is sent to a master that does not answer.
+const probeEvery = 100 * time.Millisecond
+
+var errStalls = fmt.Errorf("the master of the account's slot does not answer: %w", context.DeadlineExceeded)
+
+// patience is how long a caller waits. In a Cluster it is short: who waits for one master
+// may hold what others need.
+func (l *lane) patience() time.Duration {
+	if l.cluster == nil {
+		return 2 * l.opts.Timeout
+	}
+	return l.opts.Timeout / 3
+}
+
+// stalls tells a caller not to wait for a master that answers nobody, unless it is the one
+// that finds out when that is over.
+func (l *lane) stalls() bool {
+	if !l.stalled.Load() {
+		return false
+	}
+	now, last := time.Now().UnixNano(), l.probed.Load()
+	return now-last < int64(probeEvery) || !l.probed.CompareAndSwap(last, now)
+}
+
+// slow notes how a caller's waiting has ended.
+func (l *lane) slow(err error) {
+	if l.cluster != nil && errors.Is(err, errSlow) {
+		l.stalled.Store(true)
+		l.probed.Store(time.Now().UnixNano())
+	}
+}
+
+// heard notes what came of a pipeline: any reply, be it an error, shows a master that answers.
+func (l *lane) heard(failed error) {
+	var reply redis.Error
+	if l.stalled.Load() && (failed == nil || errors.As(failed, &reply)) {
+		l.stalled.Store(false)
+	}
 }
 
 // doubt has go-redis ask a Cluster who its masters are, in the background, after an error

@@ -16,6 +16,8 @@ const (
 	firstRetry       = 200 * time.Millisecond // after a failure that may pass
 	longRetry        = 15 * time.Second       // the longest pause before another try
 	noRoomPause      = time.Minute            // before a job comes back, more or less, whose tenant's credential is refused: they must not all come at once when that is over
+	lendAfter        = 300 * time.Millisecond // an answer that takes longer is waited for without a slot
+	awayPause        = time.Minute            // before a job comes back, more or less, for whom there was no room while a part of the store was away; then more
 	unburiedPause    = 10 * time.Minute       // before a job comes back whose dead letter is refused
 	reconcileTimeout = 10 * time.Second       // for one
 	leaseSlack       = 250 * time.Millisecond // spreads those who wait for a lease's end

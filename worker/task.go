@@ -48,6 +48,7 @@ type task struct {
 	have   sharing // the result that its crowd there knew when it asked last
 	slot   bool
 	parked bool
+	lender lender
 
 	startedAt time.Time
 	called    time.Time // when the last call to the gateway began

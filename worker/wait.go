@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"math"
 	"math/rand/v2"
+	"sync"
 	"time"
 )
 
@@ -26,11 +27,51 @@ func (t *task) comeBack(d time.Duration) time.Duration {
 	return max(min(pause, d, time.Minute), time.Second) + jitter(pause)
 }
 
-// standBy waits like [task.wait], for something that may hold up all jobs: where there is
-// no room it keeps the slot, so that the pod takes no more of them.
+// standBy waits like [task.wait], for something that may hold up all jobs. When it does,
+// and there is no room, the job keeps its slot, so that the pod takes no more of them. When
+// it holds up some, the job goes back for long: nobody counts that it did not fail.
 func (t *task) standBy(d time.Duration) error {
-	t.park()
+	if !t.park() && !t.w.outages.total() {
+		return handBack{after: min(time.Duration(t.d.Attempts), 10)*awayPause + jitter(awayPause)}
+	}
 	return t.rest(d, nil)
+}
+
+// lender gives a job's slot back while the job waits for an answer that does not come.
+type lender struct {
+	mu      sync.Mutex
+	waiting bool
+	timer   *time.Timer
+}
+
+// lending calls do, and gives the slot back when that takes long, as long as there is room
+// to wait: what does not answer may be what this job alone depends on.
+func (t *task) lending(do func() error) error {
+	l := &t.lender
+	if l.timer == nil {
+		l.timer = time.AfterFunc(lendAfter, t.lend)
+	} else {
+		l.timer.Reset(lendAfter)
+	}
+	l.set(true)
+	err := do()
+	l.timer.Stop()
+	l.set(false)
+	return err
+}
+
+func (l *lender) set(waiting bool) {
+	l.mu.Lock()
+	l.waiting = waiting
+	l.mu.Unlock()
+}
+
+func (t *task) lend() {
+	t.lender.mu.Lock()
+	defer t.lender.mu.Unlock()
+	if t.lender.waiting {
+		t.park()
+	}
 }
 
 func (t *task) rest(d time.Duration, woken <-chan struct{}) error {

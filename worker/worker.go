@@ -105,7 +105,10 @@ func (t *task) begin(ctx context.Context) (answer Answer, err error) {
 		}
 		t.asked = time.Now()
 		failpoint("asking")
-		answer, err = t.w.locker.Begin(ctx, t.nextAsk())
+		err = t.lending(func() (err error) {
+			answer, err = t.w.locker.Begin(ctx, t.nextAsk())
+			return err
+		})
 		if err == nil {
 			failpoint("asked")
 			t.told(&answer)
