@@ -146,7 +146,7 @@ func (t *task) bury(ctx context.Context) error {
 // handBack is returned when ctx ends.
 func (t *task) insist(ctx context.Context, o *outage, do func() error) error {
 	for wait := newBackOff(firstRetry, longRetry); ; {
-		err := t.lending(do)
+		err := do()
 		switch {
 		case err == nil:
 			o.worked()
