@@ -31,6 +31,10 @@ race: ## the tests with the race detector
 faults: ## an hour of faults: make faults FOR=10m SEED=7; as root, on Linux
 	go test ./test/faults -v -count=1 -timeout 0 -args -for $(or $(FOR),1h) -seed $(or $(SEED),0)
 
+.PHONY: hostile
+hostile: ## what misbehaves beside healthy accounts: make hostile ONLY=killed,poison SEED=7; on Linux
+	go test ./test/hostile -v -count=1 -timeout 0 -args -long -only "$(ONLY)" -seed $(or $(SEED),0)
+
 .PHONY: bench
 bench: ## measure against alternatives: make bench ONLY=throughput,latency ROUNDS=3; on Linux
 	cd test/bench && go run . -report ../../docs/performance.md -rounds $(or $(ROUNDS),5) -only "$(ONLY)"

@@ -138,6 +138,25 @@ func (a *attack) pause(d time.Duration) {
 	}
 }
 
+// ended returns how many of the case's accounts have an event of the outcome.
+func (a *attack) ended(outcome worker.Outcome) (n int) {
+	stream, err := a.js.Stream(a.ctx, eventsStream)
+	var info *jetstream.StreamInfo
+	if err == nil {
+		info, err = stream.Info(a.ctx, jetstream.WithSubjectFilter(namespace+".events."+string(outcome)+".>"))
+	}
+	if err != nil {
+		a.fails("%v", err)
+		return 0
+	}
+	for subject := range info.State.Subjects {
+		if a.mine(subject[strings.LastIndexByte(subject, '.')+1:]) {
+			n++
+		}
+	}
+	return n
+}
+
 // waitOpen blocks until the account's phone asks, at most ten seconds.
 func (a *attack) waitOpen(wcID string) {
 	ctx, cancel := context.WithTimeout(a.ctx, 10*time.Second)

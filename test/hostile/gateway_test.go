@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/relogin/relogin/test/servers"
 	"github.com/relogin/relogin/worker"
 	"github.com/relogin/relogin/worker/gateway/gatewaytest"
 )
@@ -22,7 +23,8 @@ func gatewayCases() []hostileCase {
 	return slices.Concat(lostAnswers(), refusedCalls(), oneAccount(), largeAnswers())
 }
 
-// lostAnswers leave it open whether a prompt was made.
+// lostAnswers leave it open whether a prompt was made. Once ten answers in a row are lost the
+// gateway's breaker opens: the jobs that wait then are asked when the gateway works again.
 func lostAnswers() (all []hostileCase) {
 	for _, c := range []struct {
 		name, what string
@@ -44,10 +46,15 @@ func lostAnswers() (all []hostileCase) {
 				a.flood(min(100, scaled(500)), func(i int) {
 					job := a.job(a.account(i))
 					job.Tenant = a.tenant
-					a.send(job, endsAs(worker.Unknown))
+					a.send(job, endsAs(worker.Unknown, worker.Succeeded))
 				})
 				a.settled()
-				a.pause(a.lease() + 2*time.Second)
+				if !servers.Eventually(a.lease()+30*time.Second, func() bool { return a.ended(worker.Unknown) >= 10 }) {
+					a.fails("%d jobs ended as unknown while the gateway lost every answer, want ten at the least", a.ended(worker.Unknown))
+				}
+				if n := a.ended(worker.Succeeded); n > 0 {
+					a.fails("%d jobs succeeded while the gateway lost every answer", n)
+				}
 			},
 		})
 	}
@@ -172,7 +179,7 @@ func listCase(name, what string, list http.HandlerFunc) hostileCase {
 			}
 			return wcID == ""
 		})()
-		for i := range min(60, scaled(300)) {
+		for i := range 15 { // the breaker opens after ten, and each later trial costs an answer
 			a.gateway.Set(a.account(i), gatewaytest.Behaviour{Fault: gatewaytest.Reset})
 			job := a.job(a.account(i))
 			job.Tenant = a.tenant

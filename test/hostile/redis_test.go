@@ -121,7 +121,7 @@ return 1`
 func (a *attack) evict() {
 	pod := a.world.pods[0]
 	a.quietly(func() { // what is in hand ends first
-		servers.Ask(a.t, a.redis.Addr, "CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+		servers.Ask(a.t, a.redis.Addr, "CONFIG", "SET", "maxmemory", "1gb", "maxmemory-policy", "allkeys-lru")
 		if !servers.Eventually(20*time.Second, func() bool { return !pod.ready() }) {
 			a.fails("20 s after Redis was told to evict keys the pod is ready all the same")
 		}
@@ -135,7 +135,7 @@ func (a *attack) evict() {
 	if after := a.gateway.Stats().Prompts; after != before {
 		a.fails("%d prompts while Redis may evict the locks", after-before)
 	}
-	servers.Ask(a.t, a.redis.Addr, "CONFIG", "SET", "maxmemory-policy", "noeviction")
+	servers.Ask(a.t, a.redis.Addr, "CONFIG", "SET", "maxmemory", "0", "maxmemory-policy", "noeviction")
 	if !servers.Eventually(60*time.Second, pod.ready) {
 		a.fails("a minute after Redis was told to keep its keys the pod is not ready")
 	}

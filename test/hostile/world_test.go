@@ -22,10 +22,12 @@ import (
 )
 
 const (
-	namespace   = "hostile"
-	jobsStream  = "HOSTILE_JOBS"
-	eventStream = "HOSTILE_EVENTS"
-	deadStream  = "HOSTILE_DEAD"
+	namespace  = "hostile"
+	jobsStream = "HOSTILE_JOBS"
+
+	eventsStream = "HOSTILE_EVENTS"
+	eventStream  = "HOSTILE_EVENTS"
+	deadStream   = "HOSTILE_DEAD"
 
 	person = 200 * time.Millisecond // to confirm
 )
