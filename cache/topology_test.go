@@ -66,16 +66,6 @@ func TestCluster(t *testing.T) {
 	}
 }
 
-// touch calls on keys of every node, so that each is connected to. It returns false.
-func (f *fixture) touch() bool {
-	for i := range 20 {
-		if _, err := f.Excused(f.tb.Context(), fmt.Sprint("w", i), "j"); err != nil {
-			f.tb.Error(err)
-		}
-	}
-	return false
-}
-
 // TestSentinel kills the master: its replica, promoted, is a new server, and grants a
 // lease after a pod saw it.
 func TestSentinel(t *testing.T) {

@@ -29,10 +29,11 @@ func (t *task) comeBack(d time.Duration) time.Duration {
 
 // standBy waits like [task.wait], for something that may hold up all jobs. When it does,
 // and there is no room, the job keeps its slot, so that the pod takes no more of them. When
-// it holds up some, the job goes back for long: nobody counts that it did not fail.
+// it holds up some, the job goes back, for the longer the more often it came: the store
+// that is away can't count that it did not fail.
 func (t *task) standBy(d time.Duration) error {
 	if !t.park() && !t.w.outages.total() {
-		return handBack{after: min(time.Duration(t.d.Attempts), 10)*awayPause + jitter(awayPause)}
+		return handBack{after: awayPause<<min(t.d.Attempts-1, 3) + jitter(awayPause)}
 	}
 	return t.rest(d, nil)
 }
