@@ -241,7 +241,7 @@ func TestBenchSaysWhatIsNotPermitted(t *testing.T) {
 	})
 	for name, test := range map[string]struct{ variable, says string }{
 		"jobs":    {"RELOGIN_NATS_URL=" + strings.Replace(silent.URL(), "//", "//user:p@", 1), `Permissions Violation for Publish to "bench-`},
-		"streams": {"RELOGIN_NATS_URL=" + strings.Replace(guarded.URL(), "//", "//user:p@", 1), `Permissions Violation for Publish to "$JS.API.STREAM.CREATE.BENCH-`},
+		"streams": {"RELOGIN_NATS_URL=" + strings.Replace(guarded.URL(), "//", "//user:p@", 1), `Permissions Violation for Publish to "$JS.API.CONSUMER.INFO.BENCH-`},
 		"keys":    {"RELOGIN_REDIS_URL=redis://user:p@" + s.redisAddr, "the user needs the keys bench-"},
 	} {
 		t.Run(name, func(t *testing.T) {

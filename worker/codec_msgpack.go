@@ -11,9 +11,6 @@ import (
 	"github.com/vmihailenco/msgpack/v5/msgpcode"
 )
 
-// maxShownBytes are those that an error shows of a body.
-const maxShownBytes = 16
-
 // maxDepth bounds how deeply the values of unknown keys may nest.
 const maxDepth = 32
 
@@ -24,7 +21,7 @@ func (j *Job) decodeMsgpack(data []byte) error {
 	d := msgpack.NewDecoder(r)
 	n, err := d.DecodeMapLen()
 	if err != nil {
-		return fmt.Errorf("neither a JSON object nor a msgpack map: it begins with %q", data[:min(len(data), maxShownBytes)])
+		return fmt.Errorf("neither a JSON object nor a msgpack map: it begins with %q", data[:1]) // more could be a secret that went astray
 	}
 	if n < 0 {
 		return errors.New("neither a JSON object nor a msgpack map, but nil")
