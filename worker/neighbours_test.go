@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -71,9 +72,10 @@ func TestTakesFewJobsWhileTheStoreIsDown(t *testing.T) {
 		s := newStage()
 		s.Concurrency, s.slots, s.room = 64, newSlots(64), newRoom(1000)
 		s.deliver = make(chan *Delivery, 1000)
-		down := true
+		var down atomic.Bool
+		down.Store(true)
 		s.begin = func(Ask) (Answer, error) {
-			if down {
+			if down.Load() {
 				return Answer{}, errors.New("connection refused")
 			}
 			return Answer{State: Granted, Now: time.Now()}, nil
@@ -88,7 +90,7 @@ func TestTakesFewJobsWhileTheStoreIsDown(t *testing.T) {
 		if taken := 500 - len(s.deliver); taken > 90 {
 			t.Errorf("%d jobs were taken within 10 s", taken)
 		}
-		down = false
+		down.Store(false)
 		time.Sleep(30 * time.Second)
 		if got := s.ended(Succeeded); len(got) != 501 {
 			t.Errorf("%d of 501 ended", len(got))

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -61,8 +62,8 @@ func refusing(refused func(wcID string) bool) (*stage, *sync.Map) {
 	s.Concurrency, s.slots, s.room = 64, newSlots(64), newRoom(1000)
 	ok := s.login
 	s.login = func(ctx context.Context, j *Job, mayStart func() error) (Reply, error) {
-		n, _ := asked.LoadOrStore(j.WcID, new(int))
-		*n.(*int)++
+		n, _ := asked.LoadOrStore(j.WcID, new(atomic.Int64))
+		n.(*atomic.Int64).Add(1)
 		if refused(j.WcID) {
 			return Reply{}, errForbidden
 		}
@@ -72,7 +73,7 @@ func refusing(refused func(wcID string) bool) (*stage, *sync.Map) {
 }
 
 func calls(asked *sync.Map) (n int) {
-	asked.Range(func(_, count any) bool { n += *count.(*int); return true })
+	asked.Range(func(_, count any) bool { n += int(count.(*atomic.Int64).Load()); return true })
 	return n
 }
 
@@ -125,8 +126,9 @@ func TestOneRefusedAccountDoesNotPauseItsTenant(t *testing.T) {
 
 func TestRefusedAccountsInARowPauseTheTenant(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		revoked := true
-		s, asked := refusing(func(string) bool { return revoked })
+		var revoked atomic.Bool
+		revoked.Store(true)
+		s, asked := refusing(func(string) bool { return revoked.Load() })
 		stop := s.start(t)
 		s.send("a", "b", "c")
 		time.Sleep(100 * time.Millisecond)
@@ -144,7 +146,7 @@ func TestRefusedAccountsInARowPauseTheTenant(t *testing.T) {
 		if n := testutil.ToFloat64(s.metrics.tenantRefused.WithLabelValues("default")); n != 1 {
 			t.Errorf("the metric says %v", n)
 		}
-		revoked = false
+		revoked.Store(false)
 		time.Sleep(61 * time.Second)
 		if got := s.ended(Succeeded); len(got) != 23 {
 			t.Errorf("%d of 23 jobs ended once the credential worked again", len(got))
@@ -204,12 +206,13 @@ func (b *board) StorePauses(_ context.Context, trials map[Credential]uint64, rev
 func TestPodsSharePauses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shared := &board{}
-		revoked := true
+		var revoked atomic.Bool
+		revoked.Store(true)
 		var pods []*stage
 		var counts []*sync.Map
 		var stops []func()
 		for range 3 {
-			s, asked := refusing(func(string) bool { return revoked })
+			s, asked := refusing(func(string) bool { return revoked.Load() })
 			s.refusals.pauses = shared
 			pods, counts, stops = append(pods, s), append(counts, asked), append(stops, s.start(t))
 		}
@@ -226,7 +229,7 @@ func TestPodsSharePauses(t *testing.T) {
 		if total < 3+8 || total > 3+11 {
 			t.Errorf("%d calls of three pods in ten minutes, want 3 and one a minute", total)
 		}
-		revoked = false
+		revoked.Store(false)
 		time.Sleep(70 * time.Second)
 		for i, s := range pods {
 			if got := s.ended(Succeeded); len(got) < 2 {

@@ -75,6 +75,9 @@ func (a *app) execute(ctx context.Context, args []string) int {
 	return exitFailed
 }
 
+// The commands are listed in the order in which an operator meets them.
+func init() { cobra.EnableCommandSorting = false }
+
 func newRootCommand(a *app) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "relogin",
@@ -93,7 +96,6 @@ Try it, with nothing to install:  relogin dev`,
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetHelpFunc(a.help)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	cobra.EnableCommandSorting = false
 	root.AddCommand(
 		newWorkerCommand(a), newDevCommand(a), newSetupCommand(a), newSubmitCommand(a),
 		newWatchCommand(a), newGatewayCommand(a), newBenchCommand(a), newHealthCommand(a), newVersionCommand(a),
