@@ -191,7 +191,8 @@ func processName(info map[string]string) string {
 }
 
 // slotsOf returns the slots that a Cluster's server has, and all of them where it can't be
-// known which these are.
+// known which these are: a master without any may have lost them with its data, and be
+// given them back later.
 func (q *quarantine) slotsOf(ctx context.Context, cn server) (own []redis.ClusterSlot) {
 	if q.slots == nil {
 		return nil
@@ -200,12 +201,14 @@ func (q *quarantine) slotsOf(ctx context.Context, cn server) (own []redis.Cluste
 	all, err := cn.ClusterSlots(ctx).Result()
 	if err := errors.Join(idErr, err); err != nil {
 		q.logger.WarnContext(ctx, "which slots a redis server has is not known: it holds up the accounts of all; allow its user +cluster|myid and +cluster|slots", "error", err)
-		return []redis.ClusterSlot{{Start: 0, End: slots - 1}}
 	}
 	for _, r := range all {
 		if len(r.Nodes) > 0 && r.Nodes[0].ID == id {
 			own = append(own, r)
 		}
+	}
+	if len(own) == 0 {
+		return []redis.ClusterSlot{{Start: 0, End: slots - 1}}
 	}
 	return own
 }
