@@ -1,11 +1,9 @@
 package cache
 
 import (
-	"bytes"
 	"fmt"
 	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -15,7 +13,7 @@ import (
 
 const evictsLine = "redis may evict locks"
 
-func watching(trust Trust, log *safeBuffer) func(*Options) {
+func watching(trust Trust, log *servers.Buffer) func(*Options) {
 	return func(o *Options) {
 		o.Trust, o.watchEvery = trust, 50*time.Millisecond
 		o.Logger = slog.New(slog.NewTextHandler(log, nil))
@@ -26,7 +24,7 @@ func watching(trust Trust, log *safeBuffer) func(*Options) {
 func TestEvictsWhileRunning(t *testing.T) {
 	t.Parallel()
 	server := servers.StartRedis(t)
-	var log safeBuffer
+	var log servers.Buffer
 	f := open(t, server.URL(), trusting(&ledger{}), watching(&ledger{}, &log))
 	f.mustBegin(f.ask("j", "a"), worker.Granted)
 	servers.Ask(t, server.Addr, "CONFIG", "SET", "maxmemory", "1gb", "maxmemory-policy", "volatile-ttl")
@@ -51,7 +49,7 @@ func TestEvicted(t *testing.T) {
 	t.Parallel()
 	server := servers.StartRedis(t)
 	var trust ledger
-	var log safeBuffer
+	var log servers.Buffer
 	f := open(t, server.URL(), trusting(&trust), watching(&trust, &log))
 	f.mustBegin(f.ask("j", "a"), worker.Granted)
 	evict(t, server.Addr)
@@ -80,7 +78,7 @@ func TestClusterEvicts(t *testing.T) {
 	t.Parallel()
 	addrs := servers.StartRedisCluster(t)
 	var trust ledger
-	var log safeBuffer
+	var log servers.Buffer
 	f := open(t, "redis://"+strings.Join(addrs, ","), trusting(&trust), watching(&trust, &log))
 	f.eventuallyState(worker.Granted, "j", "a")
 	servers.Ask(t, addrs[2], "CONFIG", "SET", "maxmemory", "1gb", "maxmemory-policy", "allkeys-lru")
@@ -114,22 +112,4 @@ func (f *fixture) eventuallyState(want worker.State, job, token string) {
 		answer, err := f.Begin(f.tb.Context(), a)
 		return err == nil && answer.State == want
 	})
-}
-
-// safeBuffer may be written and read at once.
-type safeBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *safeBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *safeBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }

@@ -1,7 +1,6 @@
 package queue
 
 import (
-	"bytes"
 	"context"
 	"log/slog"
 	"strings"
@@ -163,7 +162,7 @@ func TestLeaseGrows(t *testing.T) {
 func TestNATSAway(t *testing.T) {
 	server := servers.StartNATS(t, nil)
 	trust := registered(t, connect(t, server.URL()), time.Second)
-	var log safeBuffer
+	var log servers.Buffer
 	trust.kept(t, slog.New(slog.NewTextHandler(&log, nil)))
 	server.Stop()
 	eventually(t, "suspended", func() bool { return trust.Suspended() > 0 })
@@ -218,7 +217,7 @@ func TestLeasesDeleted(t *testing.T) {
 func TestPodsThatDiffer(t *testing.T) {
 	nc := connect(t, servers.NATS(t))
 	long := registered(t, nc, time.Second)
-	var log safeBuffer
+	var log servers.Buffer
 	long.kept(t, slog.New(slog.NewTextHandler(&log, nil)))
 	const says = "differ in --confirm-timeout or --send-window"
 	time.Sleep(5 * long.times.refresh)
@@ -252,22 +251,4 @@ func TestManyPods(t *testing.T) {
 	if longest := opened(t, nc).longest(t); longest != 5*time.Second {
 		t.Errorf("longest %v", longest)
 	}
-}
-
-// safeBuffer may be written and read at once.
-type safeBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *safeBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *safeBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }

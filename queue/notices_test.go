@@ -1,13 +1,11 @@
 package queue
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,22 +17,11 @@ import (
 )
 
 // journal keeps log lines.
-type journal struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (j *journal) Write(p []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.b.Write(p)
-}
+type journal struct{ servers.Buffer }
 
 // lines returns those that contain the text.
 func (j *journal) lines(text string) (lines []string) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	for line := range strings.Lines(j.b.String()) {
+	for line := range strings.Lines(j.String()) {
 		if strings.Contains(line, text) {
 			lines = append(lines, line)
 		}
