@@ -61,6 +61,14 @@ func (ts *trials) wait() time.Duration {
 	return max(time.Until(ts.next), 0)
 }
 
+// pause returns how long no call may be made, 0 while the breaker is closed or a trial is due.
+func (b breaker) pause() time.Duration {
+	if b.IsClosed() {
+		return 0
+	}
+	return max(b.RemainingDelay(), b.trials.wait())
+}
+
 // lastError returns how the last call failed that counted, nil when none has.
 func (b breaker) lastError() error {
 	if err := b.last.Load(); err != nil {
@@ -119,7 +127,7 @@ func (bs *breakers) newBreaker(address string) breaker {
 // when the breaker is open. A call that panics counts as a failure. Of one job only the
 // first try counts, but for a trial: an account that always fails shows nothing of others.
 func (b breaker) call(do func(sent func()) error, healthy func(error) bool, first bool) (ran bool) {
-	if !b.IsClosed() && b.trials.wait() > 0 || !b.TryAcquirePermit() {
+	if b.pause() > 0 || !b.TryAcquirePermit() {
 		return false
 	}
 	trial, works := b.IsHalfOpen(), false
@@ -155,10 +163,7 @@ var errPanicked = errors.New("a defect in relogin ended the call: see the log")
 func (bs *breakers) wait(addresses []string) (shortest time.Duration, err error) {
 	for _, address := range addresses {
 		b := bs.at(address)
-		d := b.RemainingDelay()
-		if !b.IsClosed() {
-			d = max(d, b.trials.wait())
-		}
+		d := b.pause()
 		if d <= 0 {
 			return 0, nil
 		}

@@ -12,30 +12,37 @@ import (
 	"time"
 )
 
+// mustServeBeside has three times as many jobs as there are slots wait for what does not
+// come, and holds that healthy accounts' jobs end all the same.
+func (s *stage) mustServeBeside(t *testing.T, waiting string) {
+	t.Helper()
+	s.room = newRoom(1000)
+	stop := s.start(t)
+	for i := range 3 * s.Concurrency {
+		s.send(fmt.Sprint(waiting, i))
+	}
+	time.Sleep(time.Minute)
+	for i := range 10 {
+		s.send(fmt.Sprint("good-", i))
+	}
+	time.Sleep(2 * time.Second)
+	if got := s.ended(Succeeded); len(got) != 10 {
+		t.Errorf("ended: %v", got)
+	}
+	stop()
+}
+
 // An event that can't be stored holds no slot that a new confirmation needs.
 func TestEventThatIsRefusedHoldsNoSlot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage()
-		s.room = newRoom(1000)
 		s.publish = func(e *Event) error {
 			if strings.HasPrefix(e.WcID, "poison") {
 				return errors.New("the server says something that this version does not know")
 			}
 			return nil
 		}
-		stop := s.start(t)
-		for i := range 3 * s.Concurrency {
-			s.send(fmt.Sprint("poison-", i))
-		}
-		time.Sleep(time.Minute)
-		for i := range 10 {
-			s.send(fmt.Sprint("good-", i))
-		}
-		time.Sleep(2 * time.Second)
-		if got := s.ended(Succeeded); len(got) != 10 {
-			t.Errorf("ended: %v", got)
-		}
-		stop()
+		s.mustServeBeside(t, "poison-")
 	})
 }
 
@@ -43,26 +50,13 @@ func TestEventThatIsRefusedHoldsNoSlot(t *testing.T) {
 func TestAccountsThatCantBeAskedForHoldNoSlot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage()
-		s.room = newRoom(1000)
 		s.begin = func(a Ask) (Answer, error) {
 			if strings.HasPrefix(a.WcID, "lost") {
 				return Answer{}, errors.New("TRYAGAIN")
 			}
 			return Answer{State: Granted, Now: time.Now()}, nil
 		}
-		stop := s.start(t)
-		for i := range 3 * s.Concurrency {
-			s.send(fmt.Sprint("lost-", i))
-		}
-		time.Sleep(time.Minute)
-		for i := range 10 {
-			s.send(fmt.Sprint("good-", i))
-		}
-		time.Sleep(3 * time.Second)
-		if got := s.ended(Succeeded); len(got) != 10 {
-			t.Errorf("ended: %v", got)
-		}
-		stop()
+		s.mustServeBeside(t, "lost-")
 	})
 }
 

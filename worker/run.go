@@ -27,9 +27,9 @@ const (
 	shareEvery       = 2 * time.Second        // with other pods, what is known of them
 	shareTimeout     = 5 * time.Second
 	trickle          = time.Second          // between jobs that are taken while something fails for all
-	takeWait         = 30 * time.Second     // of a request for a job
-	takeMoreWait     = time.Second          // of one for many, which keeps their slots
-	takeAtOnce       = 256                  // jobs
+	takeWait         = 30 * time.Second     // how long a request for one job waits at the server
+	takeMoreWait     = time.Second          // how long a request for many jobs waits, which keeps their slots meanwhile
+	takeAtOnce       = 256                  // the most jobs that one request asks for
 	maxIdle          = 256                  // goroutines that wait for another job: a new one's stack grows twice
 	gatherFor        = 2 * time.Millisecond // slots, before a request for many jobs: about 70 jobs came with one then, in the benchmark
 	normalAhead      = time.Second          // a place under the rate is taken no earlier, so that urgent jobs

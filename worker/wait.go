@@ -16,7 +16,7 @@ func (t *task) wait(d time.Duration, woken <-chan struct{}) error {
 	if !t.park() {
 		return handBack{after: t.comeBack(d)}
 	}
-	return t.rest(d, woken)
+	return t.rest(d, woken, nil)
 }
 
 // comeBack is how long a job stays in the queue that found no room to wait here, at most
@@ -35,7 +35,7 @@ func (t *task) standBy(d time.Duration) error {
 	if !t.park() && !t.w.outages.total() {
 		return handBack{after: awayPause<<min(t.d.Attempts-1, 3) + jitter(awayPause)}
 	}
-	return t.rest(d, nil)
+	return t.rest(d, nil, nil)
 }
 
 // lender gives a job's slot back while the job waits for an answer that does not come.
@@ -75,7 +75,10 @@ func (t *task) lend() {
 	}
 }
 
-func (t *task) rest(d time.Duration, woken <-chan struct{}) error {
+// rest returns nil after d, or when woken or trial is ready; nil ones never are. What comes
+// from trial permits the job to try its tenant's credential. A handBack is returned when
+// the worker stops.
+func (t *task) rest(d time.Duration, woken, trial <-chan struct{}) error {
 	started := time.Now()
 	defer func() { t.elsewhere += time.Since(started) }()
 	timer := time.NewTimer(d)
@@ -83,6 +86,8 @@ func (t *task) rest(d time.Duration, woken <-chan struct{}) error {
 	select {
 	case <-timer.C:
 	case <-woken:
+	case <-trial:
+		t.trial = true
 	case <-t.w.stopping:
 		return handBack{}
 	}
@@ -118,19 +123,7 @@ func (t *task) awaitCredential(changed, trial <-chan struct{}) error {
 	if !t.park() {
 		return handBack{after: noRoomPause/2 + jitter(noRoomPause)}
 	}
-	started := time.Now()
-	defer func() { t.elsewhere += time.Since(started) }()
-	timer := time.NewTimer(max(t.left(), 0))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-changed:
-	case <-trial:
-		t.trial = true
-	case <-t.w.stopping:
-		return handBack{}
-	}
-	return nil
+	return t.rest(max(t.left(), 0), changed, trial)
 }
 
 // refused notes that the gateway refused the credential for this job, which tries again
@@ -169,7 +162,7 @@ func (t *task) rate(ctx context.Context) (func(context.Context) (*Conclusion, er
 		return t.pauseFor(t.retries.NextBackOff()), nil
 	case d > 0:
 		t.reserved = true // the slot is kept: a place that is not used is lost
-		return func(context.Context) (*Conclusion, error) { return nil, t.rest(d, nil) }, nil
+		return func(context.Context) (*Conclusion, error) { return nil, t.rest(d, nil, nil) }, nil
 	}
 	return nil, nil
 }

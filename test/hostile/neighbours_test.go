@@ -16,7 +16,7 @@ import (
 
 const (
 	neighbourEvery = 50 * time.Millisecond
-	shareEvery     = 10 // of them send as many jobs as sharers at once, for one tap
+	shareEvery     = 10 // every tenth account sends as many jobs as sharers says at once, for one tap
 	sharers        = 5
 )
 
