@@ -13,7 +13,8 @@
 //	RELOGIN_JOBS    relogin.jobs.urgent, relogin.jobs.normal      work queue; a job stays until its event is stored
 //	RELOGIN_EVENTS  relogin.events.<outcome>.<account>            one message a job, kept 7 days unless set
 //	RELOGIN_DEAD    relogin.dead.<lane>                           what could not be processed, kept 30 days unless set
-//	RELOGIN_REDIS   a bucket: from when on the grants of each Redis server process count, and pods' leases
+//	RELOGIN_REDIS   a bucket: what pods must know of each other: from when on the grants of
+//	                each Redis server process count, pods' leases, tenants that are paused
 //
 // Workers tell each other on relogin.account.freed.<account>, which no stream keeps, that
 // an account's lock was let go of without an event.

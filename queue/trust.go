@@ -15,7 +15,8 @@ import (
 
 // Trust remembers from when on the grants of each Redis server count, and under which
 // leases pods grant, in the JetStream bucket <NAMESPACE>_REDIS: outside of Redis, and the
-// same for all pods. It fulfils package cache's Trust, and is safe for concurrent use.
+// same for all pods. There it also keeps which tenants are paused, as [worker.Pauses].
+// It fulfils package cache's Trust, and is safe for concurrent use.
 type Trust struct {
 	bucket jetstream.KeyValue
 	times  timing
