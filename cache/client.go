@@ -191,8 +191,12 @@ func (c *Client) introduce(ctx context.Context) error {
 }
 
 // rehearse locks and frees an account that no job can have, to see that the scripts
-// and what they use are permitted.
+// and what they use are permitted. Once begun it goes on when ctx ends: the lock would stay.
 func (c *Client) rehearse(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	ctx = context.WithoutCancel(ctx)
 	a := worker.Ask{WcID: c.probe(), JobID: c.opts.Pod, Token: uuid.NewString(), Pod: c.opts.Pod}
 	if _, err := c.begin(ctx, a, c.mark.name()); err != nil {
 		return err

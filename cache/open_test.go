@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"strings"
 	"sync"
 	"testing"
@@ -199,3 +200,28 @@ func (r refusal) Error() string { return string(r) }
 
 // RedisError implements [redis.Error].
 func (refusal) RedisError() {}
+
+// TestOpenInterrupted interrupts Open at any moment: what it tries out leaves no lock.
+func TestOpenInterrupted(t *testing.T) {
+	server := servers.StartRedis(t)
+	for range 300 {
+		o := Options{
+			URL: server.URL(), Namespace: servers.Namespace(t), Pod: "pod", SendWindow: time.Second, ConfirmTimeout: time.Minute,
+			Logger: slog.New(slog.DiscardHandler),
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), rand.N(4*time.Millisecond))
+		c, err := Open(ctx, o)
+		cancel()
+		if err == nil {
+			err = c.Close()
+		} else if errors.Is(err, context.DeadlineExceeded) {
+			err = nil
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if left := servers.Ask(t, server.Addr, "KEYS", o.Namespace+":*"); left != "[]" {
+			t.Fatalf("left behind: %s", left)
+		}
+	}
+}
