@@ -136,14 +136,7 @@ func pinned(c *consumerConfig) {
 // A property that is wrong is found, refused or told, left alone by all but Update, and
 // mended by that where NATS lets it. Every rule finds something.
 func TestStreamRules(t *testing.T) {
-	nc := connect(t, servers.NATS(t))
-	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := js.CreateStream(t.Context(), streamConfig{Name: "OTHER"}); err != nil {
-		t.Fatal(err)
-	}
+	nc, js := ruleServer(t)
 	tables := map[kind][]rule[streamConfig]{aJobs: jobsStream, anEvents: eventsStream, aDead: deadStream, aBucket: trustBucket}
 	hit := map[string]bool{}
 	for i, one := range wrongStreams {
@@ -169,11 +162,7 @@ func TestStreamRules(t *testing.T) {
 }
 
 func TestConsumerRules(t *testing.T) {
-	nc := connect(t, servers.NATS(t))
-	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
+	nc, js := ruleServer(t)
 	hit := map[string]bool{}
 	for i, one := range wrongConsumers {
 		t.Run(one.property, func(t *testing.T) {
@@ -206,6 +195,22 @@ func TestConsumerRules(t *testing.T) {
 			t.Errorf("nothing that is wrong with a consumer is found by: %s, %s, %s", r.property, r.severity, r.why)
 		}
 	}
+}
+
+// ruleServer has a stream that stays: nats-server removes an account's directory when its
+// last stream is deleted, now and then while the next stream is being made in there, which
+// fails then.
+func ruleServer(t *testing.T) (*nats.Conn, jetstream.JetStream) {
+	t.Helper()
+	nc := connect(t, servers.NATS(t))
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.CreateStream(t.Context(), streamConfig{Name: "OTHER"}); err != nil {
+		t.Fatal(err)
+	}
+	return nc, js
 }
 
 func ruleConfig(i int) (Config, names) {
