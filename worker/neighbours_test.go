@@ -60,11 +60,45 @@ func TestAccountsThatCantBeAskedForHoldNoSlot(t *testing.T) {
 	})
 }
 
+// A tenant's gateway, or its people, never answer: its jobs hold the slots of its share,
+// however many they are.
+func TestTenantThatNeverAnswersHoldsItsShareOfSlots(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage()
+		s.tenants = 2
+		s.Concurrency, s.slots, s.room = 16, newSlots(16, others), newRoom(1000)
+		answer := s.login
+		s.login = func(ctx context.Context, j *Job, mayStart func() error) (Reply, error) {
+			if j.Tenant == "silent" {
+				if err := mayStart(); err != nil {
+					return Reply{}, err
+				}
+				<-ctx.Done()
+				return Reply{}, ctx.Err()
+			}
+			return answer(ctx, j, mayStart)
+		}
+		stop := s.start(t)
+		for i := range 3 * s.Concurrency {
+			s.deliver <- s.job(fmt.Sprintf(`{"wcId":"s%d","tenant":"silent"}`, i))
+		}
+		time.Sleep(10 * time.Second)
+		for i := range 10 {
+			s.send(fmt.Sprint("good-", i))
+		}
+		time.Sleep(2 * time.Second)
+		if got := s.ended(Succeeded); len(got) != 10 {
+			t.Errorf("ended: %v", got)
+		}
+		stop()
+	})
+}
+
 // While all fails jobs are taken one by one, to see when it works again.
 func TestTakesFewJobsWhileTheStoreIsDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage()
-		s.Concurrency, s.slots, s.room = 64, newSlots(64), newRoom(1000)
+		s.Concurrency, s.slots, s.room = 64, newSlots(64, alone), newRoom(1000)
 		s.deliver = make(chan *Delivery, 1000)
 		var down atomic.Bool
 		down.Store(true)

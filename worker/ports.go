@@ -207,6 +207,8 @@ type Gateway interface {
 	Access(tenant string) (Access, error)
 	// Addresses returns the base URL of every gateway that is configured.
 	Addresses() []string
+	// Tenants returns how many are configured. It does not block.
+	Tenants() int
 }
 
 // Access tells gateways and credentials apart.

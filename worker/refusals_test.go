@@ -59,7 +59,7 @@ func TestRefusedUntilTheDeadlineIsUnauthorized(t *testing.T) {
 // refusing is a stage whose gateway refuses the calls for some accounts.
 func refusing(refused func(wcID string) bool) (*stage, *sync.Map) {
 	s, asked := newStage(), &sync.Map{}
-	s.Concurrency, s.slots, s.room = 64, newSlots(64), newRoom(1000)
+	s.Concurrency, s.slots, s.room = 64, newSlots(64, alone), newRoom(1000)
 	ok := s.login
 	s.login = func(ctx context.Context, j *Job, mayStart func() error) (Reply, error) {
 		n, _ := asked.LoadOrStore(j.WcID, new(atomic.Int64))

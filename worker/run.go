@@ -84,7 +84,7 @@ func New(q Queue, l Locker, g Gateway, o Options) *Worker {
 	id := uuid.New()
 	return &Worker{
 		Options: o, queue: q, locker: l, gateway: g, run: string(id[:]), next: make(chan *Delivery),
-		slots: newSlots(o.Concurrency), lot: newLot(q), room: newRoom(o.MaxParked),
+		slots: newSlots(o.Concurrency, func() bool { return g.Tenants() > 1 }), lot: newLot(q), room: newRoom(o.MaxParked),
 		breakers: newBreakers(o.Logger, o.Metrics), refusals: newRefusals(&o), outages: newOutages(o.Logger),
 		metrics: o.Metrics, stopping: make(chan struct{}),
 	}

@@ -1,31 +1,52 @@
 package worker
 
 import (
+	"cmp"
+	"container/heap"
 	"container/list"
 	"context"
 	"sync"
 )
 
 // slots bounds how many confirmations the pod holds open. An eighth is kept for each
-// lane, so that neither fills the pod alone. Those who wait for a slot stand in four
-// queues: of each lane those that want to take jobs, and jobs that have waited for
-// something else. The queues are served in turn, so that thousands of jobs which may go on
-// at once do not keep new ones waiting, and each in its own order. Each operation costs
-// the same, however many wait.
+// lane, so that neither fills the pod alone. Where there is more than one tenant, each may
+// have as many confirmations open in a lane as it leaves free there: people or a gateway
+// that never answer hold up their own tenant's jobs.
+//
+// Those who wait for a slot stand in four queues: of each lane those that want to take
+// jobs, and jobs that have waited for something else. The queues are served in turn, so
+// that thousands of jobs which may go on at once do not keep new ones waiting. Of jobs,
+// those of the tenant that has the fewest confirmations open come first, and a tenant's
+// in the order of their coming. Each operation costs about the same, however many wait.
 type slots struct {
 	mu       sync.Mutex
 	total    int
-	reserved int // for each lane
-	used     map[Lane]int
+	reserved int         // for each lane
+	shared   func() bool // whether there is more than one tenant
+	used     slotCount   // by jobs, and by requests for jobs
+	open     slotCount   // those of them that are counted for tenants
 	queues   []*slotQueue
 	grants   uint64
 }
 
+type slotCount map[Lane]int
+
 type slotQueue struct {
 	lane    Lane
 	jobs    bool // they have a job already
-	waiting list.List
+	tenants map[string]*slotTenant
+	waiting slotHeap
 	served  uint64 // the number of the last grant to this queue
+}
+
+// slotTenant is a tenant in a lane. Requests for jobs are no tenant's: theirs has nothing
+// open.
+type slotTenant struct {
+	name    string
+	open    int // its confirmations
+	waiting list.List
+	place   int    // in the queue's heap, while some wait
+	served  uint64 // the number of the last grant to it
 }
 
 type slotWait struct {
@@ -33,10 +54,12 @@ type slotWait struct {
 	granted chan int // buffered: the grant never waits for the taker
 }
 
-func newSlots(total int) *slots {
-	s := &slots{total: total, used: map[Lane]int{}}
+func newSlots(total int, shared func() bool) *slots {
+	s := &slots{total: total, shared: shared, used: slotCount{}, open: slotCount{}}
 	for _, lane := range []Lane{Urgent, Normal} {
-		s.queues = append(s.queues, &slotQueue{lane: lane}, &slotQueue{lane: lane, jobs: true})
+		for _, jobs := range []bool{false, true} {
+			s.queues = append(s.queues, &slotQueue{lane: lane, jobs: jobs, tenants: map[string]*slotTenant{}})
+		}
 	}
 	if total > 1 {
 		s.reserved = max(1, total/8)
@@ -47,13 +70,58 @@ func newSlots(total int) *slots {
 // acquire takes between one and want slots, for jobs to be taken, and returns how many.
 // It blocks until there is one; the error is ctx's cause.
 func (s *slots) acquire(ctx context.Context, lane Lane, want int) (int, error) {
-	return s.wait(ctx, s.queue(lane, false), want)
+	return s.wait(ctx, s.queue(lane, false), "", want)
 }
 
-// acquireFor takes a slot for a job that was taken before. It blocks as acquire does.
-func (s *slots) acquireFor(ctx context.Context, lane Lane) error {
-	_, err := s.wait(ctx, s.queue(lane, true), 1)
+// acquireFor takes a slot for a confirmation of the tenant. It blocks as acquire does.
+func (s *slots) acquireFor(ctx context.Context, lane Lane, tenant string) error {
+	_, err := s.wait(ctx, s.queue(lane, true), tenant, 1)
 	return err
+}
+
+// tryAcquire takes as many slots as are free, up to want, and returns how many.
+func (s *slots) tryAcquire(lane Lane, want int) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := max(0, min(want, s.free(lane, s.used))) // who waits could not have it, or would have had it
+	s.used[lane] += n
+	return n
+}
+
+// tryAcquireFor takes a slot for a confirmation of the tenant, and returns whether it got
+// one.
+func (s *slots) tryAcquireFor(lane Lane, tenant string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.free(lane, s.used) < 1 || !s.count(lane, tenant) {
+		return false
+	}
+	s.used[lane]++
+	return true
+}
+
+// assign makes a slot that was taken for a job one for a confirmation of the tenant. It
+// returns false when the tenant has its share already.
+func (s *slots) assign(lane Lane, tenant string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.count(lane, tenant)
+}
+
+// release gives back slots that are no tenant's.
+func (s *slots) release(lane Lane, n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.used[lane] -= n
+	s.serve()
+}
+
+// releaseFor gives back a slot of the tenant's.
+func (s *slots) releaseFor(lane Lane, tenant string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.discount(lane, tenant)
+	s.serve()
 }
 
 func (s *slots) queue(lane Lane, jobs bool) *slotQueue {
@@ -65,64 +133,86 @@ func (s *slots) queue(lane Lane, jobs bool) *slotQueue {
 	panic("unknown lane " + string(lane))
 }
 
-func (s *slots) wait(ctx context.Context, q *slotQueue, want int) (int, error) {
+func (s *slots) wait(ctx context.Context, q *slotQueue, tenant string, want int) (int, error) {
 	w := &slotWait{want: want, granted: make(chan int, 1)}
-	place := s.enqueue(q, w)
+	place := s.enqueue(q, tenant, w)
 	select {
 	case n := <-w.granted:
 		return n, nil
 	case <-ctx.Done():
-		s.abandon(q, w, place)
+		s.abandon(q, tenant, w, place)
 		return 0, context.Cause(ctx)
 	}
 }
 
-// tryAcquire takes as many slots as are free, up to want, and returns how many: none
-// while others of the lane wait.
-func (s *slots) tryAcquire(lane Lane, want int) int {
+func (s *slots) enqueue(q *slotQueue, tenant string, w *slotWait) *list.Element {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n := min(want, s.free(lane))
-	if n < 1 || s.queue(lane, false).waiting.Len()+s.queue(lane, true).waiting.Len() > 0 {
-		return 0
+	t := q.tenant(tenant)
+	place := t.waiting.PushBack(w)
+	if t.waiting.Len() == 1 {
+		heap.Push(&q.waiting, t)
 	}
-	s.used[lane] += n
-	return n
-}
-
-func (s *slots) release(lane Lane, n int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.used[lane] -= n
-	s.serve()
-}
-
-func (s *slots) enqueue(q *slotQueue, w *slotWait) *list.Element {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	place := q.waiting.PushBack(w)
 	s.serve()
 	return place
 }
 
 // abandon takes a waiter out of its queue, or gives back what it was granted meanwhile.
-func (s *slots) abandon(q *slotQueue, w *slotWait, place *list.Element) {
+func (s *slots) abandon(q *slotQueue, tenant string, w *slotWait, place *list.Element) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	select {
 	case n := <-w.granted:
-		s.used[q.lane] -= n
+		if q.jobs {
+			s.discount(q.lane, tenant)
+		} else {
+			s.used[q.lane] -= n
+		}
 	default:
-		q.waiting.Remove(place)
+		t := q.tenant(tenant)
+		t.waiting.Remove(place)
+		if t.waiting.Len() == 0 {
+			heap.Remove(&q.waiting, t.place)
+		}
+		q.forget(t)
 	}
 	s.serve()
 }
 
+// count counts a confirmation for the tenant, unless it has its share. s.mu is held.
+func (s *slots) count(lane Lane, tenant string) bool {
+	q := s.queue(lane, true)
+	t := q.tenant(tenant)
+	if !s.may(q, t) {
+		q.forget(t)
+		return false
+	}
+	s.counted(q, t, 1)
+	return true
+}
+
+// discount gives back a slot that was counted for the tenant. s.mu is held.
+func (s *slots) discount(lane Lane, tenant string) {
+	q := s.queue(lane, true)
+	t := q.tenant(tenant)
+	s.used[lane]--
+	s.counted(q, t, -1)
+	q.forget(t)
+}
+
+func (s *slots) counted(q *slotQueue, t *slotTenant, more int) {
+	s.open[q.lane] += more
+	t.open += more
+	if t.waiting.Len() > 0 {
+		heap.Fix(&q.waiting, t.place)
+	}
+}
+
 // free is how many slots the lane may take now: the rest of the pod, less what is
 // kept for the other lane.
-func (s *slots) free(lane Lane) int {
+func (s *slots) free(lane Lane, taken slotCount) int {
 	all, others := s.total, 0
-	for l, n := range s.used {
+	for l, n := range taken {
 		all -= n
 		if l != lane {
 			others += n
@@ -131,15 +221,30 @@ func (s *slots) free(lane Lane) int {
 	return all - max(0, s.reserved-others)
 }
 
+// may returns whether the tenant's share allows for one more. Slots that are held for jobs
+// which are still to be taken count as free: nobody knows yet whose they are.
+func (s *slots) may(q *slotQueue, t *slotTenant) bool {
+	return t.open < s.free(q.lane, s.open) || !s.shared()
+}
+
 // serve gives free slots to those who wait; a lane that is at its bound does not hold up
-// the other. s.mu is held.
+// the other, nor does a tenant. s.mu is held.
 func (s *slots) serve() {
 	for q := s.next(); q != nil; q = s.next() {
-		w := q.waiting.Remove(q.waiting.Front()).(*slotWait)
-		n := min(w.want, s.free(q.lane))
+		t := q.waiting[0]
+		w := t.waiting.Remove(t.waiting.Front()).(*slotWait)
+		if t.waiting.Len() == 0 {
+			heap.Remove(&q.waiting, t.place)
+		}
+		n := min(w.want, s.free(q.lane, s.used))
 		s.used[q.lane] += n
 		s.grants++
-		q.served = s.grants
+		q.served, t.served = s.grants, s.grants
+		if q.jobs {
+			s.counted(q, t, n)
+		} else {
+			q.forget(t)
+		}
 		w.granted <- n
 	}
 }
@@ -148,9 +253,53 @@ func (s *slots) serve() {
 // served least lately, nil when there is none.
 func (s *slots) next() (next *slotQueue) {
 	for _, q := range s.queues {
-		if q.waiting.Len() > 0 && s.free(q.lane) > 0 && (next == nil || q.served < next.served) {
+		if len(q.waiting) > 0 && s.free(q.lane, s.used) > 0 && s.may(q, q.waiting[0]) && (next == nil || q.served < next.served) {
 			next = q
 		}
 	}
 	return next
+}
+
+func (q *slotQueue) tenant(name string) *slotTenant {
+	t := q.tenants[name]
+	if t == nil {
+		t = &slotTenant{name: name}
+		q.tenants[name] = t
+	}
+	return t
+}
+
+// forget drops a tenant that has nothing here any more.
+func (q *slotQueue) forget(t *slotTenant) {
+	if t.open == 0 && t.waiting.Len() == 0 {
+		delete(q.tenants, t.name)
+	}
+}
+
+// slotHeap orders the tenants of whom some wait: whose share is used least comes first.
+type slotHeap []*slotTenant
+
+func (h slotHeap) Len() int { return len(h) }
+
+func (h slotHeap) Less(i, j int) bool {
+	return cmp.Or(cmp.Compare(h[i].open, h[j].open), cmp.Compare(h[i].served, h[j].served)) < 0
+}
+
+func (h slotHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].place, h[j].place = i, j
+}
+
+// Push is for package heap.
+func (h *slotHeap) Push(t any) {
+	t.(*slotTenant).place = len(*h)
+	*h = append(*h, t.(*slotTenant))
+}
+
+// Pop is for package heap.
+func (h *slotHeap) Pop() any {
+	last := (*h)[len(*h)-1]
+	(*h)[len(*h)-1] = nil
+	*h = (*h)[:len(*h)-1]
+	return last
 }

@@ -3,12 +3,17 @@ package worker
 import (
 	"context"
 	"errors"
+	"strconv"
+	"sync"
 	"testing"
 	"testing/synctest"
 )
 
+func alone() bool  { return false }
+func others() bool { return true }
+
 func TestSlotsKeepAnEighthForEachLane(t *testing.T) {
-	s := newSlots(16)
+	s := newSlots(16, alone)
 	if n, _ := s.acquire(t.Context(), Normal, 100); n != 14 {
 		t.Errorf("normal got %d of 16", n)
 	}
@@ -25,7 +30,7 @@ func TestSlotsKeepAnEighthForEachLane(t *testing.T) {
 }
 
 func TestOneSlotServesBothLanes(t *testing.T) {
-	s := newSlots(1)
+	s := newSlots(1, alone)
 	for _, lane := range []Lane{Normal, Urgent, Normal} {
 		if n, _ := s.acquire(t.Context(), lane, 5); n != 1 {
 			t.Fatalf("%s got %d", lane, n)
@@ -36,7 +41,7 @@ func TestOneSlotServesBothLanes(t *testing.T) {
 
 func TestSlotsGoToWhoWaitsFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSlots(2)
+		s := newSlots(2, alone)
 		first, _ := s.acquire(t.Context(), Normal, 2) // one is kept for urgent
 		got := make(chan Lane, 3)
 		for _, lane := range []Lane{Normal, Normal} {
@@ -67,7 +72,7 @@ func TestSlotsGoToWhoWaitsFirst(t *testing.T) {
 // Whoever gives up leaves no slot behind, though it was granted one at that moment.
 func TestSlotsOfWhoGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSlots(1)
+		s := newSlots(1, alone)
 		if s.tryAcquire(Normal, 1) == 0 {
 			t.Fatal("no slot")
 		}
@@ -85,11 +90,11 @@ func TestSlotsOfWhoGivesUp(t *testing.T) {
 		}
 		// Granted and given up at once.
 		w, q := &slotWait{want: 1, granted: make(chan int, 1)}, s.queue(Urgent, false)
-		place := s.enqueue(q, w)
+		place := s.enqueue(q, "", w)
 		s.release(Normal, 1)
-		s.abandon(q, w, place)
-		if s.used[Urgent] != 0 || s.used[Normal] != 0 || q.waiting.Len() != 0 {
-			t.Errorf("left: %v, %d waiting", s.used, q.waiting.Len())
+		s.abandon(q, "", w, place)
+		if s.used[Urgent] != 0 || s.used[Normal] != 0 || len(q.waiting) != 0 {
+			t.Errorf("left: %v, %d waiting", s.used, len(q.waiting))
 		}
 	})
 }
@@ -98,29 +103,107 @@ func TestSlotsOfWhoGivesUp(t *testing.T) {
 // this test does not end: with a cost that grew with their number, 32,768 took 27 s.
 func TestServingSlotsIsLinear(t *testing.T) {
 	const waiters = 1 << 18
-	s := newSlots(2)
+	s := newSlots(2, alone)
 	s.tryAcquire(Normal, 1)
 	q := s.queue(Normal, true)
 	for range waiters {
-		s.enqueue(q, &slotWait{want: 1, granted: make(chan int, 1)})
+		s.enqueue(q, "", &slotWait{want: 1, granted: make(chan int, 1)})
 	}
 	for range waiters {
 		s.release(Normal, 1)
 	}
-	if left := q.waiting.Len(); left != 0 {
+	if left := len(q.waiting); left != 0 {
 		t.Errorf("%d of %d were not served", left, waiters)
+	}
+}
+
+// Each of many tenants has jobs that wait: who is served next costs about the same as among
+// two.
+func TestServingTenantsIsLinear(t *testing.T) {
+	const tenants, each = 1 << 14, 8
+	s := newSlots(64, others)
+	s.tryAcquire(Normal, 56)
+	var jobs sync.WaitGroup
+	for i := range tenants * each {
+		jobs.Go(func() {
+			tenant := strconv.Itoa(i % tenants)
+			if err := s.acquireFor(t.Context(), Normal, tenant); err != nil {
+				t.Error(err)
+			}
+			s.releaseFor(Normal, tenant)
+		})
+	}
+	s.release(Normal, 56)
+	jobs.Wait()
+	q := s.queue(Normal, true)
+	if len(q.waiting) != 0 || len(q.tenants) != 0 || s.used[Normal] != 0 || s.open[Normal] != 0 {
+		t.Errorf("%d tenants wait, %d are known, %d slots are used, %d open", len(q.waiting), len(q.tenants), s.used[Normal], s.open[Normal])
+	}
+}
+
+// A tenant has as many slots of a lane as it leaves free there, and what waits beyond that
+// holds up no other tenant.
+func TestTenantLeavesSlots(t *testing.T) {
+	s := newSlots(64, others) // 56 for each lane alone
+	taken := s.tryAcquire(Normal, 100)
+	open := func(lane Lane, tenant string) (n int) {
+		for s.tryAcquireFor(lane, tenant) {
+			n++
+		}
+		return n
+	}
+	assigned := 0
+	for s.assign(Normal, "greedy") {
+		assigned++
+	}
+	s.release(Normal, taken-assigned)
+	if taken != 56 || assigned != 28 {
+		t.Errorf("of %d slots the tenant got %d, want 28 of 56", taken, assigned)
+	}
+	waits := &slotWait{want: 1, granted: make(chan int, 1)}
+	s.enqueue(s.queue(Normal, true), "greedy", waits)
+	if second, third, urgent := open(Normal, "second"), open(Normal, "third"), open(Urgent, "greedy"); second != 14 || third != 7 || urgent != 8 {
+		t.Errorf("the next tenants got %d and %d, urgent jobs %d, want 14, 7 and 8", second, third, urgent)
+	}
+	if len(waits.granted) > 0 {
+		t.Error("the first tenant got more than it leaves free")
+	}
+	for range 14 {
+		s.releaseFor(Normal, "second")
+	}
+	for range 7 {
+		s.releaseFor(Normal, "third")
+	}
+	for range 8 {
+		s.releaseFor(Urgent, "greedy")
+	}
+	s.releaseFor(Normal, "greedy")
+	if len(waits.granted) != 1 {
+		t.Error("of a free slot within the tenant's share its waiting job got nothing")
+	}
+}
+
+// A tenant that is alone has all of a lane's slots.
+func TestOnlyTenantHasAllSlots(t *testing.T) {
+	s := newSlots(16, alone)
+	n := 0
+	for s.tryAcquireFor(Normal, "") {
+		n++
+	}
+	if n != 14 {
+		t.Errorf("it got %d of 14", n)
 	}
 }
 
 // Thousands of jobs that may go on at once do not keep new ones waiting.
 func TestNewJobsGetEverySecondSlot(t *testing.T) {
-	s := newSlots(8)
+	s := newSlots(8, alone)
 	s.tryAcquire(Normal, 7)
 	for range 1000 {
-		s.enqueue(s.queue(Normal, true), &slotWait{want: 1, granted: make(chan int, 1)})
+		s.enqueue(s.queue(Normal, true), "", &slotWait{want: 1, granted: make(chan int, 1)})
 	}
 	taking := &slotWait{want: 256, granted: make(chan int, 1)}
-	s.enqueue(s.queue(Normal, false), taking)
+	s.enqueue(s.queue(Normal, false), "", taking)
 	s.release(Normal, 1)
 	s.release(Normal, 1)
 	if len(taking.granted) != 1 {

@@ -44,11 +44,12 @@ type task struct {
 	looks     backoff.ExponentialBackOff // between looks at the online list
 	reserved  bool                       // its turn under the tenant's rate has come
 
-	place  *waiter // in the lot
-	have   sharing // the result that its crowd there knew when it asked last
-	slot   bool
-	parked bool
-	lender lender
+	place   *waiter // in the lot
+	have    sharing // the result that its crowd there knew when it asked last
+	slot    bool    // it has one of the pod's
+	counted bool    // in its tenant's share
+	parked  bool
+	lender  lender
 
 	startedAt time.Time
 	called    time.Time // when the last call to the gateway began

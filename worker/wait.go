@@ -99,20 +99,20 @@ func (t *task) pauseFor(d time.Duration) func(context.Context) (*Conclusion, err
 	return func(context.Context) (*Conclusion, error) { return nil, t.wait(min(d, t.left()), nil) }
 }
 
-// awaitSlot waits for a place among the pod's confirmations: the job was parked, and
-// now it is its turn.
+// awaitSlot waits for a place among the pod's confirmations: the job was parked, or its
+// tenant has its share of them, and now it is its turn.
 func (t *task) awaitSlot(ctx context.Context) (*Conclusion, error) {
 	if !t.park() {
-		return nil, handBack{after: time.Second + jitter(time.Second)}
+		return nil, handBack{after: t.comeBack(time.Minute)}
 	}
 	started := time.Now()
 	defer func() { t.elsewhere += time.Since(started) }()
 	ctx, cancel := t.w.untilStop(ctx)
 	defer cancel()
-	if err := t.w.slots.acquireFor(ctx, t.d.Lane); err != nil {
+	if err := t.w.slots.acquireFor(ctx, t.d.Lane, t.job.Tenant); err != nil {
 		return nil, handBack{}
 	}
-	t.slot = true
+	t.slot, t.counted = true, true
 	t.unpark()
 	return nil, nil
 }
@@ -175,20 +175,27 @@ func (t *task) left() time.Duration {
 	return t.job.Deadline.Sub(t.clock())
 }
 
-// takeSlot makes sure that the task has one of the pod's slots.
+// takeSlot makes sure that the task has one of the pod's slots, within its tenant's share.
 func (t *task) takeSlot() bool {
-	if !t.slot && t.w.slots.tryAcquire(t.d.Lane, 1) == 1 {
-		t.slot = true
+	switch {
+	case t.counted:
+	case t.slot:
+		t.counted = t.w.slots.assign(t.d.Lane, t.job.Tenant)
+	case t.w.slots.tryAcquireFor(t.d.Lane, t.job.Tenant):
+		t.slot, t.counted = true, true
 		t.unpark()
 	}
-	return t.slot
+	return t.counted
 }
 
 func (t *task) freeSlot() {
-	if t.slot {
-		t.slot = false
+	switch {
+	case t.counted:
+		t.w.slots.releaseFor(t.d.Lane, t.job.Tenant)
+	case t.slot:
 		t.w.slots.release(t.d.Lane, 1)
 	}
+	t.slot, t.counted = false, false
 }
 
 // park gives the slot back and counts the task among those that wait. It returns

@@ -37,13 +37,14 @@ type stage struct {
 	first      bool // Finish says so
 	bury       error
 	excused    int
+	tenants    int
 	changed    atomic.Bool // the credential
 	access     error
 	conclusion Conclusion
 }
 
 func newStage() *stage {
-	s := &stage{wakes: map[string]func(){}, deliver: make(chan *Delivery, 100)}
+	s := &stage{wakes: map[string]func(){}, deliver: make(chan *Delivery, 100), tenants: 1}
 	s.begin = func(a Ask) (Answer, error) { return Answer{State: Granted, Now: time.Now(), Token: a.Token}, nil }
 	s.finish = func(c Conclusion) (Result, error) { return c.Result, nil }
 	s.login = func(_ context.Context, j *Job, mayStart func() error) (Reply, error) {
@@ -136,6 +137,7 @@ func (s *stage) Bury(context.Context, *Delivery, string) error   { s.note("bury"
 func (s *stage) Access(string) (Access, error) {
 	return Access{"http://gw", fmt.Sprint(s.changed.Load())}, s.access
 }
+func (s *stage) Tenants() int                                                      { return s.tenants }
 func (s *stage) Addresses() []string                                               { return []string{"http://gw"} }
 func (s *stage) Online(context.Context, string, string, time.Time) (*Login, error) { return s.online() }
 

@@ -41,11 +41,11 @@ func tenantCases() []hostileCase {
 			},
 		},
 		{
-			name: "fills-the-slots", what: "A tenant's gateway hangs, and the tenant has three times more jobs than the pod has slots.", alone: true,
-			setting: setting{concurrency: 64},
+			name: "fills-the-slots", what: "A tenant's gateway hangs, and the tenant has 6,000 jobs; a pod has 64 slots, and room for 1,024 jobs that wait.", alone: true,
+			setting: setting{concurrency: 64, patience: 90 * time.Second},
 			run: func(a *attack) {
 				defer a.answersAt(a.there, true, hangs)()
-				for i := range 192 {
+				for i := range max(192, scaled(6000)) {
 					job := a.job(a.account(i))
 					job.Tenant = a.tenant
 					a.send(job, endsAs(worker.Unknown, worker.Succeeded)) // those that find no slot before it works again

@@ -110,6 +110,9 @@ func (c *Client) Access(tenant string) (worker.Access, error) {
 // not change it.
 func (c *Client) Addresses() []string { return c.settings.Load().addresses }
 
+// Tenants implements [worker.Gateway].
+func (c *Client) Tenants() int { return len(c.settings.Load().tenants) }
+
 func (c *Client) tenant(name string) (*tenant, error) {
 	t, ok := c.settings.Load().tenants[name]
 	if !ok {
