@@ -33,7 +33,7 @@ faults: ## an hour of faults: make faults FOR=10m SEED=7; as root, on Linux
 
 .PHONY: hostile
 hostile: ## what misbehaves beside healthy accounts: make hostile ONLY=killed,poison SEED=7; on Linux
-	go test ./test/hostile -v -count=1 -timeout 0 -args -long -only "$(ONLY)" -seed $(or $(SEED),0)
+	go test ./test/hostile -v -count=1 -timeout 0 -args -long -only "$(ONLY)" -seed $(or $(SEED),0) $(if $(ONLY),,-report ../../docs/guarantees.md)
 
 .PHONY: bench
 bench: ## measure against alternatives: make bench ONLY=throughput,latency ROUNDS=3; on Linux

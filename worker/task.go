@@ -31,7 +31,8 @@ type task struct {
 	token    string    // of the last one, "" when it left nothing to let go of
 	used     string    // of the attempt that reached the gateway
 	asked    time.Time // before the last begin was sent
-	now      time.Time // what the store's clock said to it
+	answer   Answer    // to it
+	now      time.Time // what the store's clock said then
 
 	access    Access
 	refusal   error                      // what the gateway said when it refused the credential for this job
@@ -110,8 +111,9 @@ func (t *task) ask() Ask {
 	}
 }
 
-// told takes over what the store said to the last ask.
-func (t *task) told(answer *Answer) {
+// told takes over what the store answered to the last ask.
+func (t *task) told() {
+	answer := &t.answer
 	if t.now = answer.Now; t.sole.IsZero() && t.d.Attempts == 1 && answer.State != Suspended {
 		t.sole = t.now.Add(t.w.Freshness - sinceBothClocks(t.taken))
 	}
@@ -184,17 +186,17 @@ func (t *task) answered(reply Reply) (*Conclusion, error) {
 	return end, err
 }
 
-// unknown concludes a confirmation whose answer can't be learned. While its prompt
-// may be open the lock stays; that is what answer tells.
-func (t *task) unknown(answer Answer) (*Conclusion, error) {
+// unknown concludes a confirmation whose answer can't be learned. Its prompt may be open
+// for that time: the lock of that token stays.
+func (t *task) unknown(token string, open time.Duration) (*Conclusion, error) {
 	message := "the worker was cut off while the prompt may have been open"
 	if t.ambiguity != nil {
 		message = t.ambiguity.Error()
 	}
 	end, err := t.conclude(Result{Outcome: Unknown, Message: message, Prompted: true})
-	end.Token, end.Keep = answer.Token, true
-	if answer.Wait > 0 {
-		end.Result.RetryAfter = answer.Now.Add(answer.Wait)
+	end.Token, end.Keep = token, true
+	if open > 0 {
+		end.Result.RetryAfter = t.now.Add(open)
 	}
 	return end, err
 }
@@ -207,7 +209,7 @@ func (t *task) reject(reason error) (*Conclusion, error) {
 
 // giveUp concludes a job that was delivered too often without coming to an end, unless
 // it was handed back so often.
-func (t *task) giveUp(ctx context.Context, answer Answer) (*Conclusion, error) {
+func (t *task) giveUp(ctx context.Context) (*Conclusion, error) {
 	excused, err := t.w.locker.Excused(ctx, t.job.WcID, t.record)
 	switch {
 	case err != nil:
@@ -216,16 +218,16 @@ func (t *task) giveUp(ctx context.Context, answer Answer) (*Conclusion, error) {
 		return nil, t.standBy(t.retries.NextBackOff())
 	case t.d.Attempts-excused <= t.w.MaxDeliveries:
 		t.exhausted = false
-		return t.step(ctx, answer)
-	case answer.State == Done || answer.State == Ended:
+		return t.step(ctx)
+	case t.answer.State == Done || t.answer.State == Ended:
 		t.exhausted = false
-		return t.step(ctx, answer)
+		return t.step(ctx)
 	}
 	t.release(ctx)
 	t.dead, t.known = errExhausted, true
 	end, err := t.conclude(Result{Outcome: Unknown, Message: errExhausted.Error()})
-	if answer.Own || answer.State == InDoubt {
-		end.Token, end.Keep, end.Result.Prompted = answer.Token, true, true
+	if t.answer.Own || t.answer.State == InDoubt {
+		end.Token, end.Keep, end.Result.Prompted = t.answer.Token, true, true
 	}
 	return end, err
 }

@@ -38,11 +38,10 @@ func (t *task) pursue(ctx context.Context) (*Conclusion, error) {
 		return t.conclude(Result{Outcome: Invalid, Message: t.dead.Error()})
 	}
 	for {
-		answer, err := t.begin(ctx)
-		if err != nil {
+		if err := t.begin(ctx); err != nil {
 			return nil, err
 		}
-		end, err := t.step(ctx, answer)
+		end, err := t.step(ctx)
 		if end != nil || err != nil {
 			return end, err
 		}
@@ -50,37 +49,37 @@ func (t *task) pursue(ctx context.Context) (*Conclusion, error) {
 }
 
 // step does what the answer allows. It returns nil and no error when the job must ask again.
-func (t *task) step(ctx context.Context, answer Answer) (*Conclusion, error) {
+func (t *task) step(ctx context.Context) (*Conclusion, error) {
 	if t.exhausted {
-		return t.giveUp(ctx, answer)
+		return t.giveUp(ctx)
 	}
-	if answer.State != Suspended {
+	if t.answer.State != Suspended {
 		t.w.outages.trust.worked()
 	}
-	switch answer.State {
+	switch t.answer.State {
 	case Granted:
 		return t.granted(ctx)
 	case Held:
-		return t.await(ctx, answer)
+		return t.await(ctx)
 	case Shared:
-		return t.share(answer)
+		return t.share()
 	case InDoubt:
 		t.known = true // a delivery that knew more may have published it without storing it
-		return t.resolveDoubt(ctx, answer)
+		return t.resolveDoubt(ctx)
 	case Cooling:
-		return t.conclude(Result{Outcome: Throttled, Message: answer.Reason, RetryAfter: answer.RetryAt})
+		return t.conclude(Result{Outcome: Throttled, Message: t.answer.Reason, RetryAfter: t.answer.RetryAt})
 	case TooLate:
 		return t.tooLate()
 	case Suspended:
-		t.w.outages.trust.failed(fmt.Errorf("for %v from now on", answer.Wait.Round(time.Second)))
-		return nil, t.standBy(answer.Wait)
+		t.w.outages.trust.failed(fmt.Errorf("for %v from now on", t.answer.Wait.Round(time.Second)))
+		return nil, t.standBy(t.answer.Wait)
 	case Done:
-		t.known, t.since = true, answer.Since
-		return t.conclude(*answer.Result)
+		t.known, t.since = true, t.answer.Since
+		return t.conclude(*t.answer.Result)
 	case Ended:
 		return nil, ErrEnded
 	}
-	return nil, fmt.Errorf("step: unknown state %q", answer.State)
+	return nil, fmt.Errorf("step: unknown state %q", t.answer.State)
 }
 
 // tooLate concludes a job whose deadline has passed, or is too near.
@@ -94,32 +93,33 @@ func (t *task) tooLate() (*Conclusion, error) {
 // begin asks for the account: one round trip, shared with other jobs. It tries again
 // while the store can't be reached, without a slot where there is room to wait: others'
 // accounts may be in a part of the store that works.
-func (t *task) begin(ctx context.Context) (answer Answer, err error) {
+func (t *task) begin(ctx context.Context) error {
 	if t.place == nil {
 		t.place = t.w.lot.join(t.job.WcID, t.job.Tenant)
 	}
 	for wait := newBackOff(firstRetry, longRetry); ; {
 		if t.w.isStopping() {
 			t.release(ctx)
-			return Answer{}, handBack{}
+			return handBack{}
 		}
 		t.asked = time.Now()
 		failpoint("asking")
-		err = t.lending(func() (err error) {
-			answer, err = t.w.locker.Begin(ctx, t.nextAsk())
+		err := t.lending(func() error {
+			answer, err := t.w.locker.Begin(ctx, t.nextAsk())
+			t.answer = answer
 			return err
 		})
 		if err == nil {
 			failpoint("asked")
-			t.told(&answer)
+			t.told()
 			t.w.outages.store.worked()
-			return answer, nil
+			return nil
 		}
 		t.w.outages.store.failed(err)
 		t.log(ctx, slog.LevelDebug, "asking for the account failed: trying again", "error", err)
 		if err := t.standBy(wait.NextBackOff()); err != nil {
 			t.release(ctx)
-			return Answer{}, err
+			return err
 		}
 	}
 }
@@ -150,7 +150,7 @@ func (t *task) obstacle(ctx context.Context) (wait func(context.Context) (*Concl
 		return func(context.Context) (*Conclusion, error) { return nil, t.awaitCredential(changed, trial) }, nil
 	}
 	if t.ambiguity != nil {
-		return func(context.Context) (*Conclusion, error) { return t.unknown(Answer{}) }, nil
+		return func(context.Context) (*Conclusion, error) { return t.unknown("", 0) }, nil
 	}
 	if !t.takeSlot() {
 		return t.awaitSlot, nil
@@ -177,13 +177,20 @@ func (t *task) confirm(ctx context.Context) (*Conclusion, error) {
 		return err
 	}, healthy, t.tries == 0)
 	t.tries++
-	if ran && t.used == t.token {
-		t.measure(reply, err)
-	}
-	switch {
-	case !ran:
+	if !ran {
 		t.release(ctx)
 		return t.pauseFor(t.retries.NextBackOff())(ctx)
+	}
+	if t.used == t.token {
+		t.measure(reply, err)
+	}
+	return t.replied(ctx, reply, err)
+}
+
+// replied goes by what the call has brought. It is apart from confirm, whose frame every
+// open confirmation keeps.
+func (t *task) replied(ctx context.Context, reply Reply, err error) (*Conclusion, error) {
+	switch {
 	case err == nil:
 		t.spend()
 		t.trial = false
@@ -255,10 +262,10 @@ func healthy(err error) bool {
 
 // await waits in the lot for the confirmation that another job, or an earlier delivery
 // of this one, has open.
-func (t *task) await(ctx context.Context, answer Answer) (*Conclusion, error) {
-	wait := answer.Wait + jitter(leaseSlack)
-	if answer.Own && (t.ambiguity != nil || t.d.Attempts > 1) { // else the call is under way elsewhere
-		if end, err := t.reconcile(ctx, answer); end != nil || err != nil {
+func (t *task) await(ctx context.Context) (*Conclusion, error) {
+	wait := t.answer.Wait + jitter(leaseSlack)
+	if t.answer.Own && (t.ambiguity != nil || t.d.Attempts > 1) { // else the call is under way elsewhere
+		if end, err := t.reconcile(ctx); end != nil || err != nil {
 			return end, err
 		}
 		wait = min(wait, t.looks.NextBackOff())
@@ -273,44 +280,44 @@ func (t *task) await(ctx context.Context, answer Answer) (*Conclusion, error) {
 		t.place = place
 		return nil, nil // once more: the confirmation may have ended before the subscription stood
 	}
-	t.log(ctx, slog.LevelDebug, "waiting for the account", "behind", answer.By, "of", answer.Pod, "until", answer.Now.Add(answer.Wait))
+	t.log(ctx, slog.LevelDebug, "waiting for the account", "behind", t.answer.By, "of", t.answer.Pod, "until", t.answer.Now.Add(t.answer.Wait))
 	started := time.Now()
 	defer func() { t.w.metrics.lockWait.Observe(time.Since(started).Seconds()) }()
 	return nil, t.wait(min(wait, t.left()), t.place.woke)
 }
 
 // share takes over the outcome of the confirmation that this job was found waiting for.
-func (t *task) share(answer Answer) (*Conclusion, error) {
-	r := *answer.Result
-	r.SharedWith, r.Prompted = answer.By, false
+func (t *task) share() (*Conclusion, error) {
+	r := *t.answer.Result
+	r.SharedWith, r.Prompted = t.answer.By, false
 	r.StartedAt, r.FinishedAt = t.startedAt, t.clock()
 	end, err := t.conclude(r)
-	end.Shared = answer.Token
+	end.Shared = t.answer.Token
 	return end, err
 }
 
 // reconcile learns from the online list how this job's own confirmation ended, whose
 // answer was lost with the pod or on the way. The prompt may still be open: the lock stays.
-func (t *task) reconcile(ctx context.Context, answer Answer) (*Conclusion, error) {
+func (t *task) reconcile(ctx context.Context) (*Conclusion, error) {
 	login, err := t.listed(ctx)
 	switch {
 	case login != nil:
 		end, _ := t.conclude(Result{Outcome: Succeeded, Login: login, Prompted: true, Reconciled: true})
-		end.Token, end.Keep = answer.Token, true
+		end.Token, end.Keep = t.answer.Token, true
 		return end, nil
 	case errors.Is(err, ErrNoList) && t.ambiguity != nil:
-		return t.unknown(answer)
+		return t.unknown(t.answer.Token, t.answer.Wait)
 	case err != nil && !errors.Is(err, ErrNoList):
 		t.log(ctx, slog.LevelWarn, "asking who is online failed: trying again", "error", err)
 	}
 	return nil, nil
 }
 
-// resolveDoubt ends a job whose confirmation has ended without an answer. It never
+// resolveDoubt ends a job whose confirmation has ended without an t.answer. It never
 // prompts again by itself.
-func (t *task) resolveDoubt(ctx context.Context, answer Answer) (*Conclusion, error) {
-	if end, err := t.reconcile(ctx, answer); end != nil || err != nil {
+func (t *task) resolveDoubt(ctx context.Context) (*Conclusion, error) {
+	if end, err := t.reconcile(ctx); end != nil || err != nil {
 		return end, err
 	}
-	return t.unknown(answer)
+	return t.unknown(t.answer.Token, t.answer.Wait)
 }

@@ -23,7 +23,7 @@ var (
 	least  = flag.Duration("for", 0, "how long each case goes on at the least; 0: 15s with -long, else 2s")
 	only   = flag.String("only", "", "names of cases, or parts of them, comma-separated; empty: all with -long, else the short ones")
 	seed   = flag.Uint64("seed", 0, "of the cases' order and of the mixtures; 0: any")
-	report = flag.String("report", "", "file for the table in Markdown")
+	report = flag.String("report", "", "Markdown file whose text between <!-- hostile --> and <!-- /hostile --> becomes the table")
 )
 
 // hostileCase is one thing that misbehaves beside healthy accounts.
@@ -48,19 +48,40 @@ func TestHostile(t *testing.T) {
 	logging.Disable() // go-redis's own
 	settleFlags()
 	t.Logf("go test ./test/hostile -v -timeout 0 -args -size %v -for %v -only %q -seed %d", *size, *least, *only, *seed)
+	before, after := reportPage(t)
 	p := build(t)
 	random := rand.New(rand.NewPCG(*seed, 0))
 	chosen := choose(cases(), random)
 	var rows []row
+	began := time.Now()
 	for _, group := range append(chosen, mixtures(random)...) {
 		t.Run(nameOf(group), func(t *testing.T) { rows = append(rows, play(t, p, group)) })
 	}
 	fmt.Print(table(rows))
 	if *report != "" {
-		if err := os.WriteFile(*report, []byte(markdown(rows)), 0o644); err != nil {
+		page := before + markdown(rows, time.Since(began)) + after
+		if err := os.WriteFile(*report, []byte(page), 0o644); err != nil {
 			t.Error(err)
 		}
 	}
+}
+
+// reportPage returns what comes before the table and after it in the file for it.
+func reportPage(t *testing.T) (before, after string) {
+	if *report == "" {
+		return "", ""
+	}
+	page, err := os.ReadFile(*report)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const begin, end = "<!-- hostile -->\n", "<!-- /hostile -->"
+	before, rest, found := strings.Cut(string(page), begin)
+	_, after, ended := strings.Cut(rest, end)
+	if !found || !ended {
+		t.Fatalf("%s has no place for the table: %s%s", *report, begin, end)
+	}
+	return before + begin, end + after
 }
 
 func settleFlags() {

@@ -4,6 +4,7 @@ package hostile
 
 import (
 	"fmt"
+	"runtime"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -46,9 +47,11 @@ func table(rows []row) string {
 	return text.String()
 }
 
-// markdown shows the rows in a document, with what each case is.
-func markdown(rows []row) string {
+// markdown shows the rows in a document, with how they came about and what each case is.
+func markdown(rows []row, took time.Duration) string {
 	var text strings.Builder
+	fmt.Fprintf(&text, "%s, %d minutes on %d cores: `make hostile SEED=%d`.\n\n",
+		time.Now().Format(time.DateOnly), int(took.Round(time.Minute).Minutes()), runtime.NumCPU(), *seed)
 	line := func(cells []string) { fmt.Fprintf(&text, "| %s |\n", strings.Join(cells, " | ")) }
 	line(append(columns[:1:1], append([]string{"what goes wrong"}, columns[1:]...)...))
 	line(strings.Split(strings.Repeat("---,", len(columns))+"---", ","))
