@@ -63,7 +63,7 @@ func BenchmarkHandle(b *testing.B) {
 	w, deliver := pipeline(b)
 	b.ReportAllocs()
 	for b.Loop() {
-		w.handle(b.Context(), b.Context(), deliver())
+		w.process(during(b.Context()), deliver())
 	}
 }
 
@@ -74,11 +74,11 @@ const allocations = 46
 func TestHandleAllocatesLittle(t *testing.T) {
 	w, deliver := pipeline(t)
 	d := deliver()
-	w.handle(t.Context(), t.Context(), d)
+	w.process(during(t.Context()), d)
 	if acks := d.Settler.(*settled).acks; acks != 1 {
 		t.Fatalf("%d acks", acks)
 	}
-	if n := testing.AllocsPerRun(200, func() { w.handle(t.Context(), t.Context(), deliver()) }); n > allocations {
+	if n := testing.AllocsPerRun(200, func() { w.process(during(t.Context()), deliver()) }); n > allocations {
 		t.Errorf("a job takes %v allocations, want %d at the most", n, allocations)
 	}
 }

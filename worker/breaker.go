@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"sync"
@@ -157,6 +158,17 @@ func (b breaker) call(do func(sent func()) error, healthy func(error) bool, firs
 }
 
 var errPanicked = errors.New("a defect in relogin ended the call: see the log")
+
+// healthy tells whether the end of a call shows a gateway that works. A person may
+// take longer than the time-out.
+func healthy(err error) bool {
+	for _, fine := range []error{nil, ErrRefused, ErrUnknownTenant, errSlow, context.DeadlineExceeded, context.Canceled} {
+		if errors.Is(err, fine) {
+			return true
+		}
+	}
+	return false
+}
 
 // wait returns how long the pod should take no jobs: until the first of its gateways
 // may be tried again, and how that one failed; 0 when one works.

@@ -100,8 +100,9 @@ func (w *Worker) Run(ctx context.Context) error {
 	defer end()
 	defer context.AfterFunc(calls, func() { time.AfterFunc(tellTimeout, end) })()
 	var loops sync.WaitGroup
+	run := lifetime{stopping: w.stopping, calls: calls, telling: after}
 	for _, lane := range []Lane{Urgent, Normal} {
-		loops.Go(func() { w.pull(ctx, calls, after, lane) })
+		loops.Go(func() { w.pull(ctx, run, lane) })
 	}
 	loops.Go(func() {
 		for sleep(ctx, reviewEvery) {
@@ -122,7 +123,7 @@ func (w *Worker) Run(ctx context.Context) error {
 
 // pull takes a slot first, then asks for a job: what the pod can't work on stays in
 // the queue, where other pods get it.
-func (w *Worker) pull(ctx, calls, after context.Context, lane Lane) {
+func (w *Worker) pull(ctx context.Context, run lifetime, lane Lane) {
 	want := 1
 	trouble := newBackOff(firstRetry, longRetry)
 	for {
@@ -144,7 +145,7 @@ func (w *Worker) pull(ctx, calls, after context.Context, lane Lane) {
 		taken, backlog, err := w.queue.Take(ctx, lane, n, w.takeWait(n))
 		w.slots.release(lane, n-len(taken))
 		for _, d := range taken {
-			w.start(calls, after, d)
+			w.start(run, d)
 		}
 		want = min(max(backlog, 1), takeAtOnce)
 		switch {
@@ -164,7 +165,7 @@ func (w *Worker) pull(ctx, calls, after context.Context, lane Lane) {
 
 // start has a goroutine handle the delivery: one that has just ended another's, whose
 // stack has grown already, or a new one.
-func (w *Worker) start(calls, after context.Context, d *Delivery) {
+func (w *Worker) start(run lifetime, d *Delivery) {
 	select {
 	case w.next <- d:
 		return
@@ -172,7 +173,7 @@ func (w *Worker) start(calls, after context.Context, d *Delivery) {
 	}
 	w.jobs.Go(func() {
 		for more := true; more; d, more = w.another() {
-			w.handle(calls, after, d)
+			w.process(run, d)
 		}
 	})
 }
@@ -215,28 +216,6 @@ func (w *Worker) share(ctx context.Context) {
 			failed.worked()
 		}
 	}
-}
-
-func (w *Worker) isStopping() bool {
-	select {
-	case <-w.stopping:
-		return true
-	default:
-		return false
-	}
-}
-
-// untilStop returns a context that ends with ctx or when the worker is to stop.
-func (w *Worker) untilStop(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(ctx)
-	go func() {
-		select {
-		case <-w.stopping:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
-	return ctx, cancel
 }
 
 func (w *Worker) protect(l *Login) {

@@ -178,7 +178,7 @@ func run(t *testing.T, set func(*stage, *Delivery), body, want string) *stage {
 			set(s, d)
 		}
 		s.slots.tryAcquire(Normal, 1)
-		s.handle(t.Context(), t.Context(), d)
+		s.process(during(t.Context()), d)
 		if got := s.happened(); got != want {
 			t.Errorf("happened:\n%s\nwant:\n%s", got, want)
 		}
@@ -588,3 +588,6 @@ func TestBreakerStopsTaking(t *testing.T) {
 		<-done
 	})
 }
+
+// during is the life of a worker that is not told to stop.
+func during(ctx context.Context) lifetime { return lifetime{calls: ctx, telling: ctx} }

@@ -1,0 +1,192 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+)
+
+var errExhausted = errors.New("delivered too often without coming to an end")
+
+// conclude returns how the job ends.
+func (t *task) conclude(r Result) *Conclusion {
+	if r.StartedAt.IsZero() {
+		r.StartedAt = t.startedAt
+	}
+	if r.FinishedAt.IsZero() {
+		r.FinishedAt = t.clock()
+	}
+	end := &Conclusion{
+		WcID: t.job.WcID, JobID: t.record, Tenant: t.job.Tenant,
+		StoredAt: t.d.StoredAt, Result: r, Sole: t.evidence.soleUntil,
+	}
+	if r.Outcome == Invalid {
+		end.Digest = t.d.digest()
+	}
+	return end
+}
+
+// ends ends the job without a prompt of its own.
+func (t *task) ends(r Result) *next { return &next{end: t.conclude(r)} }
+
+// endsDead ends a job that goes to the dead stream, too.
+func (t *task) endsDead(o Outcome, dead error) *next {
+	return &next{end: t.conclude(Result{Outcome: o, Message: dead.Error()}), dead: dead}
+}
+
+// reject ends a job that is wrong in itself.
+func (t *task) reject(reason error) *next {
+	n := t.endsDead(Invalid, reason)
+	n.dead = errors.Join(ErrInvalidJob, reason)
+	return n
+}
+
+// answered ends the job with what the gateway replied to its prompt.
+func (t *task) answered(reply Reply) *next {
+	t.w.protect(reply.Login)
+	end := t.conclude(Result{
+		Outcome: reply.Outcome, Code: reply.Code, Message: reply.Message, Login: reply.Login, Prompted: true,
+	})
+	end.Token = t.claim.sentToken
+	if reply.Outcome == Failed && t.w.Cooldown > 0 {
+		end.Cooldown = t.w.Cooldown
+		end.Result.RetryAfter = end.Result.FinishedAt.Add(t.w.Cooldown)
+	}
+	return &next{end: end}
+}
+
+// refused notes that the gateway refused the credential for this job, which tries again
+// after pauses that grow, or when the credential has changed.
+func (t *task) refuse(ctx context.Context, err error) *next {
+	t.refused, t.trial = true, false
+	t.w.refusals.add(t.job.Tenant, t.job.WcID, t.access.Fingerprint, err)
+	t.log(ctx, slog.LevelDebug, "the gateway refused the credential for this job: trying again later", "tenant", t.job.Tenant, "error", err)
+	p := t.pause(min(t.refusalRetries.NextBackOff(), max(t.left(), 0)))
+	p.woken = t.w.refusals.changed(t.job.Tenant)
+	return again(p)
+}
+
+// tooLate ends a job whose deadline has passed, or is too near.
+func (t *task) tooLate() *next {
+	if paused, _ := t.w.refusals.of(t.job.Tenant); paused != nil || t.refused {
+		return t.ends(Result{Outcome: Unauthorized, Message: ErrRefused.Error()})
+	}
+	return t.ends(Result{Outcome: Expired, Message: "too little time was left before the deadline"})
+}
+
+// await waits for the confirmation that another job, or an earlier delivery of this one,
+// has open.
+func (t *task) await(ctx context.Context) *next {
+	atMost := t.answer.Wait + jitter(leaseSlack)
+	if t.answer.Own && (t.ambiguity != nil || t.d.Attempts > 1) { // else the call is under way elsewhere
+		if next := t.reconcile(ctx); next != nil {
+			return next
+		}
+		atMost = min(atMost, t.looks.NextBackOff())
+	}
+	if t.seat.place == nil {
+		place, err := t.w.lot.enter(ctx, t.job.WcID, t.job.Tenant)
+		if err != nil {
+			t.w.outages.jobs.failed(err)
+			t.log(ctx, slog.LevelDebug, "watching the account's events failed: trying again", "error", err)
+			return again(t.standBy(t.retries.NextBackOff()))
+		}
+		t.seat.place = place
+		return again(noPause) // the confirmation may have ended before the subscription stood
+	}
+	t.log(ctx, slog.LevelDebug, "waiting for the account", "behind", t.answer.By, "of", t.answer.Pod, "until", t.answer.Now.Add(t.answer.Wait))
+	p := t.pause(atMost)
+	p.woken, p.observe = t.seat.place.woke, t.w.metrics.lockWait
+	return again(p)
+}
+
+// share takes over the outcome of the confirmation that this job was found waiting for.
+func (t *task) share() *next {
+	r := *t.answer.Result
+	r.SharedWith, r.Prompted = t.answer.By, false
+	r.StartedAt, r.FinishedAt = t.startedAt, t.clock()
+	end := t.conclude(r)
+	end.Shared = t.answer.Token
+	return &next{end: end}
+}
+
+// reconcile learns from the online list how this job's own confirmation ended, whose
+// answer was lost with the pod or on the way. The prompt may still be open: the lock stays.
+// It returns nil while that is not known.
+func (t *task) reconcile(ctx context.Context) *next {
+	login, err := t.newLogin(ctx)
+	switch {
+	case login != nil:
+		end := t.conclude(Result{Outcome: Succeeded, Login: login, Prompted: true, Reconciled: true})
+		end.Token, end.Keep = t.answer.Token, true
+		return &next{end: end}
+	case errors.Is(err, ErrNoList) && t.ambiguity != nil:
+		return t.unknown(t.answer.Token, t.answer.Wait)
+	case err != nil && !errors.Is(err, ErrNoList):
+		t.log(ctx, slog.LevelWarn, "asking who is online failed: trying again", "error", err)
+	}
+	return nil
+}
+
+// newLogin returns the account's login when the online list has a new one. One that is
+// known from the account's last event was there before this prompt, and shows nothing.
+func (t *task) newLogin(ctx context.Context) (*Login, error) {
+	ctx, cancel := context.WithTimeout(ctx, reconcileTimeout)
+	defer cancel()
+	login, err := t.w.gateway.Online(ctx, t.job.Tenant, t.job.WcID, t.ambiguousAt)
+	if login == nil || err != nil {
+		return nil, err
+	}
+	known, err := t.w.queue.LastWID(ctx, t.job.WcID)
+	if err != nil || known == login.WID {
+		return nil, err
+	}
+	t.w.protect(login)
+	return login, nil
+}
+
+// resolveDoubt ends a job whose confirmation has ended without an answer. It never
+// prompts again by itself.
+func (t *task) resolveDoubt(ctx context.Context) *next {
+	t.evidence.maybePublished = true // a delivery that knew more may have published it without storing it
+	if next := t.reconcile(ctx); next != nil {
+		return next
+	}
+	return t.unknown(t.answer.Token, t.answer.Wait)
+}
+
+// unknown ends a job whose answer can't be learned. Its prompt may be open for that time:
+// the lock of that token stays.
+func (t *task) unknown(token string, open time.Duration) *next {
+	message := "the worker was cut off while the prompt may have been open"
+	if t.ambiguity != nil {
+		message = t.ambiguity.Error()
+	}
+	end := t.conclude(Result{Outcome: Unknown, Message: message, Prompted: true})
+	end.Token, end.Keep = token, true
+	if open > 0 {
+		end.Result.RetryAfter = t.storeTime.Add(open)
+	}
+	return &next{end: end}
+}
+
+// giveUp ends a job that was delivered too often without coming to an end. It returns nil
+// when the job was handed back so often, or has a result already.
+func (t *task) giveUp(ctx context.Context) *next {
+	excused, err := t.w.locker.Excused(ctx, t.job.WcID, t.record)
+	switch {
+	case err != nil:
+		t.w.outages.store.failed(err)
+		return again(t.standBy(t.retries.NextBackOff()))
+	case t.d.Attempts-excused <= t.w.MaxDeliveries, t.answer.State == Done, t.answer.State == Ended:
+		t.exhausted = false
+		return nil
+	}
+	t.evidence.maybePublished = true
+	n := t.endsDead(Unknown, errExhausted)
+	if t.answer.Own || t.answer.State == InDoubt {
+		n.end.Token, n.end.Keep, n.end.Result.Prompted = t.answer.Token, true, true
+	}
+	return n
+}

@@ -1,0 +1,147 @@
+package worker
+
+import (
+	"context"
+	"log/slog"
+	"math"
+	"math/rand/v2"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// pause is how a job waits before it asks for its account again.
+type pause struct {
+	atMost    time.Duration
+	woken     <-chan struct{}     // ends the pause when it is ready; nil: nothing does
+	trial     <-chan struct{}     // does so, and permits the job to try its tenant's credential
+	forSlot   bool                // the pause lasts until the job has a slot
+	keepsSlot bool                // the job has a slot and keeps it
+	forAll    bool                // what the job waits for may hold up all jobs
+	comesBack time.Duration       // after how long the job comes back to a pod when there is no room to wait in this one
+	observe   prometheus.Observer // is told how long the pause took; nil: nobody is
+}
+
+const forever time.Duration = math.MaxInt64
+
+// noPause has the job ask again at once.
+var noPause = &pause{keepsSlot: true}
+
+// pause is the usual one, of that length.
+func (t *task) pause(d time.Duration) *pause {
+	d = min(d, t.left())
+	return &pause{atMost: d, comesBack: t.comeBack(d)}
+}
+
+// standBy is for what may hold up all jobs. While it does, and there is no room, the job
+// keeps its slot, so that the pod takes no more of them. When it holds up some, the job goes
+// back, for the longer the more often it came: the store that is away can't count that it did
+// not fail.
+func (t *task) standBy(d time.Duration) *pause {
+	return &pause{atMost: d, forAll: true, comesBack: awayPause<<min(t.d.Attempts-1, 3) + jitter(awayPause)}
+}
+
+// awaitSlot is for a place among the pod's confirmations: the job was parked, or its tenant
+// has its share of them.
+func (t *task) awaitSlot() *pause {
+	return &pause{atMost: forever, forSlot: true, comesBack: t.comeBack(time.Minute)}
+}
+
+// awaitCredential lasts until the tenant's credential has changed or works again, or this
+// job may try it, or the deadline has passed.
+func (t *task) awaitCredential(changed, trial <-chan struct{}) *pause {
+	return &pause{atMost: max(t.left(), 0), woken: changed, trial: trial, comesBack: noRoomPause/2 + jitter(noRoomPause)}
+}
+
+// comeBack is how long a job stays in the queue that found no room to wait here, at most
+// d: the shorter the less often it was delivered, so that one which waits for a moment
+// comes back soon, and thousands that wait for long do not go round and round.
+func (t *task) comeBack(d time.Duration) time.Duration {
+	pause := time.Second << min(t.d.Attempts-1, 6)
+	return max(min(pause, d, time.Minute), time.Second) + jitter(pause)
+}
+
+// wait has the job wait, without a slot, in the bounded number of those that may. It returns
+// nil when the pause is over, and what to do instead when the worker stops or too many wait.
+func (t *task) wait(run lifetime, p *pause) *next {
+	if p == noPause {
+		return nil
+	}
+	if !p.keepsSlot && !t.park() && !(p.forAll && t.w.outages.total()) {
+		return back(p.comesBack)
+	}
+	started := time.Now()
+	defer func() {
+		t.elsewhere += time.Since(started)
+		if p.observe != nil {
+			p.observe.Observe(time.Since(started).Seconds())
+		}
+	}()
+	if p.forSlot {
+		return t.waitForSlot(run)
+	}
+	timer := time.NewTimer(p.atMost)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-p.woken:
+	case <-p.trial:
+		t.trial = true
+	case <-run.stopping:
+		return back(0)
+	}
+	return nil
+}
+
+func (t *task) waitForSlot(run lifetime) *next {
+	ctx, cancel := context.WithCancel(run.calls)
+	defer cancel()
+	go func() {
+		select {
+		case <-run.stopping:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	if err := t.w.slots.acquireFor(ctx, t.d.Lane, t.job.Tenant); err != nil {
+		return back(0)
+	}
+	t.seat.slot, t.seat.counted = true, true
+	t.unpark()
+	return nil
+}
+
+// awaitTurn takes the tenant's next turn under the rate that all pods share, and returns
+// how to wait for it, nil when it has come.
+func (t *task) awaitTurn(ctx context.Context) *next {
+	if t.claim.reserved {
+		return nil
+	}
+	ahead := normalAhead
+	if t.d.Lane == Urgent {
+		ahead = urgentAhead
+	}
+	d, taken, err := t.w.locker.Reserve(ctx, t.job.Tenant, ahead)
+	switch {
+	case err != nil:
+		t.w.outages.store.failed(err)
+		t.log(ctx, slog.LevelDebug, "asking for the tenant's turn failed: trying again", "error", err)
+		return t.tryAgain()
+	case !taken:
+		return t.tryAgain()
+	case d > 0:
+		t.claim.reserved = true
+		return again(&pause{atMost: d, keepsSlot: true}) // a turn that is not used is lost
+	}
+	return nil
+}
+
+// returnTrial lets another job try that has not.
+func (t *task) returnTrial() {
+	if t.trial {
+		t.trial = false
+		t.w.refusals.grant([]string{t.job.Tenant})
+	}
+}
+
+func jitter(up time.Duration) time.Duration { return time.Duration(rand.Int64N(int64(up))) }
