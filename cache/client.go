@@ -80,7 +80,7 @@ func Open(ctx context.Context, o Options) (*Client, error) {
 }
 
 // Close ends the connections. Calls that wait return [ErrClosed], pipelines that were
-// sent are waited for, and what Shrink and Excuse left is sent. It blocks for at most
+// sent are waited for, and what Shrink and Snooze left is sent. It blocks for at most
 // about twice the time-out. Calls of Close after the first return the same.
 func (c *Client) Close() error { return c.close() }
 
@@ -207,7 +207,7 @@ func (c *Client) rehearse(ctx context.Context) error {
 	// Nobody would be told that Shrink, which most of Redis's memory depends on, is refused.
 	one, k := newCall(c.scripts.shrink), c.keys(a.WcID)
 	one.key(k, jobName, a.JobID)
-	one.key(k, excusedName, a.JobID)
+	one.key(k, snoozedName, a.JobID)
 	_, err := c.run(ctx, one)
 	return err
 }
@@ -242,11 +242,11 @@ func hopeless(err error) bool {
 
 // Stats are counts since [Open].
 type Stats struct {
-	Commands     uint64        // scripts sent; one may shrink, or excuse, many jobs
+	Commands     uint64        // scripts sent; one may shrink, or snooze, many jobs
 	Pipelines    uint64        // round trips that carried them; Commands/Pipelines is the mean batch
 	Failed       uint64        // scripts that ended with an error
 	Reloads      uint64        // scripts that the server did not know and was sent
-	Dropped      uint64        // calls of Shrink and Excuse that found their buffer full
+	Dropped      uint64        // calls of Shrink and Snooze that found their buffer full
 	Waiting      int           // calls that wait for a pipeline now
 	SuspendedFor time.Duration // how long no confirmation starts, from now, for some accounts at the least; see [Trust]
 	Connections  uint32        // open now

@@ -136,7 +136,7 @@ func TestMasterStalls(t *testing.T) {
 	}
 	c.stall(0)
 	for i := range 3 * queueSize {
-		c.Excuse(stalled[0], fmt.Sprint("j", i))
+		c.Snooze(stalled[0], fmt.Sprint("j", i))
 	}
 	c.mustServe(healthy, func(ctx context.Context) error { return c.job(ctx, stalled[0], "j") })
 	for _, account := range healthy {

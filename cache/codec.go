@@ -34,7 +34,7 @@ func parseAnswer(reply any) (worker.Answer, error) {
 	a := worker.Answer{
 		State: worker.State(f[0]), Now: time.UnixMilli(times[0]),
 		Token: f[2], Own: f[3] != "", By: f[4], Pod: f[5],
-		Wait: time.Duration(times[1]) * time.Millisecond, Reason: f[10], Known: f[11] != "",
+		Wait: time.Duration(times[1]) * time.Millisecond, Reason: f[10], ConcludedBefore: f[11] != "",
 	}
 	if times[2] != 0 {
 		a.Since = time.UnixMilli(times[2])
@@ -58,7 +58,7 @@ func parseGrant(reply string) (worker.Answer, error) {
 	if err = cmp.Or(err, errMicros); err != nil {
 		return worker.Answer{}, fmt.Errorf("read reply: %w", err)
 	}
-	return worker.Answer{State: worker.Granted, Now: time.UnixMilli(s*1000 + us/1000), Known: known}, nil
+	return worker.Answer{State: worker.Granted, Now: time.UnixMilli(s*1000 + us/1000), ConcludedBefore: known}, nil
 }
 
 // replyFields returns the n strings of which the reply consists.

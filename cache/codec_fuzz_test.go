@@ -71,7 +71,7 @@ func FuzzAnswer(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if string(a.State) != state || a.Now.UnixMilli() != now || a.Token != token || a.Own != own || a.Known != (wait > 0) || a.By != by || a.Pod != pod ||
+		if string(a.State) != state || a.Now.UnixMilli() != now || a.Token != token || a.Own != own || a.ConcludedBefore != (wait > 0) || a.By != by || a.Pod != pod ||
 			a.Wait.Milliseconds() != wait || a.Result.Message != message || a.Reason != reason ||
 			unixMilli(a.Since) != since || unixMilli(a.RetryAt) != retry {
 			t.Errorf("%q: got %+v", fields, a)

@@ -56,11 +56,11 @@ func (f *fixture) everyCall(ctx context.Context) map[string]error {
 	_, begin := f.Begin(ctx, f.ask("k", "b"))
 	_, finish := f.Finish(ctx, f.end("j", "a", worker.Succeeded))
 	_, release := f.Release(ctx, f.ask("j", "a"))
-	_, excused := f.Excused(ctx, "wxid_1", "j")
+	_, snoozed := f.Snoozed(ctx, "wxid_1", "j")
 	_, _, reserve := f.Reserve(ctx, "t", time.Second)
 	_, marked := f.Marked(ctx)
 	return map[string]error{
-		"Begin": begin, "Finish": finish, "Release": release, "Excused": excused, "Reserve": reserve, "Marked": marked,
+		"Begin": begin, "Finish": finish, "Release": release, "Snoozed": snoozed, "Reserve": reserve, "Marked": marked,
 		"Ping": f.Ping(ctx), "Forget": f.Forget(ctx, func(func(*worker.Job) bool) {}),
 	}
 }

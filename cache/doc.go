@@ -1,7 +1,7 @@
 // Package cache keeps the lock of each account and the record of each job in Redis.
 // It implements [worker.Locker]. Each call is one Lua script, one round trip, and many
 // callers' scripts share one pipeline, which takes along what nobody waits for: Shrink and
-// Excuse, many jobs in one script where they may be in one slot. The common case stands first in a script, with as
+// Snooze, many jobs in one script where they may be in one slot. The common case stands first in a script, with as
 // few commands as it needs; settings are part of a script's text.
 //
 // # Keys

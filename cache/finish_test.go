@@ -196,10 +196,10 @@ func TestShrink(t *testing.T) {
 	everywhere(t, func(t *testing.T, url string) {
 		f := open(t, url)
 		key := f.Client.keys("wxid_1").job("j")
-		f.Excuse("wxid_1", "j")
-		f.Excuse("wxid_1", "j")
-		eventually(t, "excuses", func() bool {
-			n, err := f.Excused(t.Context(), "wxid_1", "j")
+		f.Snooze("wxid_1", "j")
+		f.Snooze("wxid_1", "j")
+		eventually(t, "snoozes", func() bool {
+			n, err := f.Snoozed(t.Context(), "wxid_1", "j")
 			return n == 2 && err == nil
 		})
 		f.mustBegin(f.ask("j", "a"), worker.Granted)
@@ -216,9 +216,9 @@ func TestShrink(t *testing.T) {
 		if ttl := f.raw.PTTL(t.Context(), key).Val(); ttl < 59*time.Minute || ttl > time.Hour {
 			t.Errorf("the mark is kept for %v", ttl)
 		}
-		f.Excuse("wxid_1", "j")
-		if n, err := f.Excused(t.Context(), "wxid_1", "j"); n != 0 || err != nil {
-			t.Errorf("Excused = %d, %v", n, err)
+		f.Snooze("wxid_1", "j")
+		if n, err := f.Snoozed(t.Context(), "wxid_1", "j"); n != 0 || err != nil {
+			t.Errorf("Snoozed = %d, %v", n, err)
 		}
 	})
 }

@@ -46,7 +46,7 @@ func (c *Client) Forget(ctx context.Context, jobs iter.Seq[*worker.Job]) error {
 // everything returns the keys of the job and of its account, all in one slot.
 func (c *Client) everything(j *worker.Job) []string {
 	k := c.keys(j.WcID)
-	return []string{k.job(j.ID), k.excused(j.ID), k.lock(), k.waiting(), k.last(j.Tenant), k.cool(), k.prompts()}
+	return []string{k.job(j.ID), k.snoozed(j.ID), k.lock(), k.waiting(), k.last(j.Tenant), k.cool(), k.prompts()}
 }
 
 // del deletes the keys of each element in a command of its own.

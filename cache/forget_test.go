@@ -29,7 +29,7 @@ func (f *fixture) forgettable(wcID string) []*worker.Job {
 			}
 			time.Sleep(20 * time.Millisecond) // the cool-down
 		}
-		f.Excuse(wcID, id)
+		f.Snooze(wcID, id)
 		jobs = append(jobs, &worker.Job{ID: id, WcID: wcID, Tenant: "t"})
 	}
 	end := f.end("open", "open", worker.Failed) // and keeps the lock, and the last result

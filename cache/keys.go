@@ -15,7 +15,7 @@ const (
 	promptsName = "prompts"
 	waitingName = "waiting"
 	jobName     = "job:"
-	excusedName = "excused:"
+	snoozedName = "excused:"
 )
 
 func (k keys) key(name, of string) string { return k.namespace + ":{" + k.account + "}:" + name + of }
@@ -26,4 +26,4 @@ func (k keys) cool() string              { return k.key(coolName, "") }
 func (k keys) prompts() string           { return k.key(promptsName, "") }
 func (k keys) waiting() string           { return k.key(waitingName, "") }
 func (k keys) job(id string) string      { return k.key(jobName, id) }
-func (k keys) excused(id string) string  { return k.key(excusedName, id) }
+func (k keys) snoozed(id string) string  { return k.key(snoozedName, id) }

@@ -457,7 +457,7 @@ func (w *linearWorker) work(next *atomic.Int64) {
 		case worker.Shared:
 			end.Token, end.Shared, end.Result.SharedWith = "", reply.answer.Token, reply.answer.By
 			if rand.IntN(2) == 0 {
-				end.Sole = time.UnixMilli(math.MaxInt64 / 4)
+				end.SoleUntil = time.UnixMilli(math.MaxInt64 / 4)
 			}
 			w.finish(end)
 			return

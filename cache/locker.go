@@ -123,8 +123,8 @@ func (c *Client) takeCall(end *worker.Conclusion) *call {
 	one := newCall(c.scripts.take)
 	one.key(c.keys(end.WcID), jobName, end.JobID)
 	one.arg(end.Shared)
-	if !end.Sole.IsZero() {
-		one.intArg(end.Sole.UnixMilli())
+	if !end.SoleUntil.IsZero() {
+		one.intArg(end.SoleUntil.UnixMilli())
 	}
 	return one
 }
@@ -160,14 +160,14 @@ func finishArgs(one *call, end *worker.Conclusion) error {
 	if end.Cooldown > 0 {
 		flags += "c"
 	}
-	sole := end.Token == "" && !end.Sole.IsZero()
+	sole := end.Token == "" && !end.SoleUntil.IsZero()
 	if flags != "" || sole {
 		one.arg(flags)
 	}
 	if sole {
 		one.arg()
 		one.arg()
-		one.intArg(end.Sole.UnixMilli())
+		one.intArg(end.SoleUntil.UnixMilli())
 	} else if end.Cooldown > 0 {
 		one.intArg(millis(end.Cooldown))
 		one.arg(coolReason(end.Result))
@@ -183,9 +183,9 @@ func finished(reply any, own worker.Result) (worker.Finished, error) {
 	case "stored":
 		return worker.Finished{Result: own}, nil
 	case "taken":
-		return worker.Finished{Result: own, Known: true}, nil
+		return worker.Finished{Result: own, ConcludedBefore: true}, nil
 	case "lost":
-		return worker.Finished{Result: own, Known: true}, worker.ErrLeaseLost
+		return worker.Finished{Result: own, ConcludedBefore: true}, worker.ErrLeaseLost
 	case "ended":
 		return worker.Finished{Result: own}, worker.ErrEnded
 	case "superseded":
@@ -199,7 +199,7 @@ func finished(reply any, own worker.Result) (worker.Finished, error) {
 	if err != nil {
 		return worker.Finished{}, fmt.Errorf("finish job: %w", err)
 	}
-	return worker.Finished{Result: *stored, Known: !stored.FinishedAt.Equal(own.FinishedAt)}, nil
+	return worker.Finished{Result: *stored, ConcludedBefore: !stored.FinishedAt.Equal(own.FinishedAt)}, nil
 }
 
 // voided reads when the job was stored of which an invalid message is a copy.
@@ -212,7 +212,7 @@ func voided(reply []any, own worker.Result) (worker.Finished, error) {
 	if err != nil {
 		return worker.Finished{}, fmt.Errorf("finish job: %w", err)
 	}
-	return worker.Finished{Result: own, Known: true, Since: time.UnixMilli(at)}, nil
+	return worker.Finished{Result: own, ConcludedBefore: true, Since: time.UnixMilli(at)}, nil
 }
 
 func coolReason(r worker.Result) string {
@@ -241,19 +241,19 @@ func (c *Client) Shrink(wcID, jobID string) {
 	c.tidy(c.scripts.shrink, wcID, jobID)
 }
 
-// Excuse counts a delivery of the job as excused. It does not block: it may come too
+// Snooze counts a delivery of the job as snoozed. It does not block: it may come too
 // late for the buffer, and is counted then.
-func (c *Client) Excuse(wcID, jobID string) {
-	c.tidy(c.scripts.excuse, wcID, jobID)
+func (c *Client) Snooze(wcID, jobID string) {
+	c.tidy(c.scripts.snooze, wcID, jobID)
 }
 
-// Excused returns how many deliveries of the job were excused.
-func (c *Client) Excused(ctx context.Context, wcID, jobID string) (int, error) {
+// Snoozed returns how many deliveries of the job were snoozed.
+func (c *Client) Snoozed(ctx context.Context, wcID, jobID string) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.opts.Timeout)
 	defer cancel()
-	n, err := c.redis.Get(ctx, c.keys(wcID).excused(jobID)).Int()
+	n, err := c.redis.Get(ctx, c.keys(wcID).snoozed(jobID)).Int()
 	if err != nil && !isNil(err) {
-		return 0, fmt.Errorf("count excused deliveries: %w", err)
+		return 0, fmt.Errorf("count snoozed deliveries: %w", err)
 	}
 	return n, nil
 }

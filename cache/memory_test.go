@@ -54,7 +54,7 @@ func TestAllEnds(t *testing.T) {
 		end.Keep, end.Cooldown = true, time.Hour
 		f.mustFinish(end, nil)
 		f.Shrink("wxid_1", "j")
-		f.Excuse("wxid_1", "k")
+		f.Snooze("wxid_1", "k")
 		if _, _, err := f.Reserve(t.Context(), "t", time.Second); err != nil {
 			t.Fatal(err)
 		}
@@ -62,7 +62,7 @@ func TestAllEnds(t *testing.T) {
 			t.Fatal(err)
 		}
 		k := f.Client.keys("wxid_1")
-		f.wantKeys(k.lock(), k.job("j"), k.job("k"), k.waiting(), k.last("t"), k.cool(), k.prompts(), k.excused("k"),
+		f.wantKeys(k.lock(), k.job("j"), k.job("k"), k.waiting(), k.last("t"), k.cool(), k.prompts(), k.snoozed("k"),
 			f.opts.Namespace+":rate:t")
 		for _, key := range f.keysLeft() {
 			if left := f.raw.PTTL(t.Context(), key).Val(); left <= 0 {

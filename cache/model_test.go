@@ -29,7 +29,7 @@ type model struct {
 	cool    modelCool
 	prompts []int64
 	counted moment // until when the prompts are known
-	excused map[string]modelCount
+	snoozed map[string]modelCount
 	places  map[string]int64 // of a tenant: when the next is free, in µs
 }
 
@@ -77,14 +77,14 @@ const day = 24 * time.Hour
 func newModel(r *rules) *model {
 	return &model{
 		rules: r, jobs: map[string]modelJob{}, last: map[string]modelLast{},
-		excused: map[string]modelCount{}, places: map[string]int64{},
+		snoozed: map[string]modelCount{}, places: map[string]int64{},
 	}
 }
 
 // clone returns a copy that shares nothing that changes.
 func (m *model) clone() *model {
 	c := *m
-	c.jobs, c.last, c.excused, c.places = maps.Clone(m.jobs), maps.Clone(m.last), maps.Clone(m.excused), maps.Clone(m.places)
+	c.jobs, c.last, c.snoozed, c.places = maps.Clone(m.jobs), maps.Clone(m.last), maps.Clone(m.snoozed), maps.Clone(m.places)
 	c.prompts = slices.Clone(m.prompts)
 	if m.lock != nil {
 		lock := *m.lock
@@ -109,7 +109,7 @@ func (m *model) expire(over func(until moment) bool) {
 	}
 	expireAll(m.last, func(l modelLast) bool { return over(l.until) })
 	expireAll(m.jobs, func(j modelJob) bool { return over(j.until) })
-	expireAll(m.excused, func(c modelCount) bool { return over(c.until) })
+	expireAll(m.snoozed, func(c modelCount) bool { return over(c.until) })
 }
 
 func expireAll[V any](all map[string]V, over func(V) bool) {
@@ -150,11 +150,11 @@ func (m *model) begin(now moment, a worker.Ask) worker.Answer {
 	if j := m.jobs[a.JobID]; j.kind == "mark" {
 		return worker.Answer{State: worker.Ended}
 	} else if j.kind == "done" {
-		return worker.Answer{State: worker.Done, Known: true, Result: &j.result, Since: j.stored}
+		return worker.Answer{State: worker.Done, ConcludedBefore: true, Result: &j.result, Since: j.stored}
 	}
 	known := m.jobs[a.JobID].kind == "took"
 	answer := m.ask(now, a)
-	answer.Known = known
+	answer.ConcludedBefore = known
 	return answer
 }
 
@@ -236,17 +236,17 @@ func (m *model) finish(now moment, end worker.Conclusion) (worker.Finished, erro
 	if end.Result.Outcome == worker.Invalid {
 		return m.finishVoid(now, end, job)
 	}
-	alone := job.kind == "waits" && job.since.to < unixMilli(end.Sole)
+	alone := job.kind == "waits" && job.since.to < unixMilli(end.SoleUntil)
 	finished := worker.Finished{Result: end.Result, First: job.kind == "open" || end.Token == "" && alone}
 	switch {
 	case job.kind == "mark":
 		return worker.Finished{Result: end.Result}, worker.ErrEnded
 	case job.kind == "done":
-		return worker.Finished{Result: job.result, Known: !job.result.FinishedAt.Equal(end.Result.FinishedAt)}, nil
+		return worker.Finished{Result: job.result, ConcludedBefore: !job.result.FinishedAt.Equal(end.Result.FinishedAt)}, nil
 	case job.kind == "open" && job.token != end.Token:
 		return worker.Finished{}, worker.ErrSuperseded
 	case end.Result.SharedWith != "" && end.Token == "":
-		finished.Known = job.kind == "took"
+		finished.ConcludedBefore = job.kind == "took"
 		m.take(now, end, job)
 		return finished, nil
 	}
@@ -272,7 +272,7 @@ func (m *model) finish(now moment, end worker.Conclusion) (worker.Finished, erro
 	} else if m.lock == nil && waits && !there && end.Result.Outcome != worker.Unknown {
 		m.last[end.Tenant] = last
 	}
-	return worker.Finished{Result: end.Result, Known: true}, worker.ErrLeaseLost
+	return worker.Finished{Result: end.Result, ConcludedBefore: true}, worker.ErrLeaseLost
 }
 
 // finishVoid remembers a message that is an invalid job.
@@ -284,7 +284,7 @@ func (m *model) finishVoid(now moment, end worker.Conclusion, job modelJob) (wor
 		return worker.Finished{}, worker.ErrSuperseded
 	case "void":
 		if job.digest == end.Digest {
-			return worker.Finished{Result: end.Result, Known: true, Since: time.UnixMilli(unixMilli(job.stored))}, nil
+			return worker.Finished{Result: end.Result, ConcludedBefore: true, Since: time.UnixMilli(unixMilli(job.stored))}, nil
 		}
 	}
 	if m.rules.jobMemory > 0 {
@@ -319,12 +319,12 @@ func (m *model) shrink(now moment, job string) {
 	if m.rules.jobMemory == 0 {
 		delete(m.jobs, job)
 	}
-	delete(m.excused, job)
+	delete(m.snoozed, job)
 }
 
-func (m *model) excuse(now moment, job string) {
+func (m *model) snooze(now moment, job string) {
 	if m.jobs[job].kind != "mark" {
-		m.excused[job] = modelCount{m.excused[job].n + 1, now.plus(m.rules.eventMaxAge)}
+		m.snoozed[job] = modelCount{m.snoozed[job].n + 1, now.plus(m.rules.eventMaxAge)}
 	}
 }
 

@@ -104,9 +104,9 @@ func TestPermissions(t *testing.T) {
 	f.mustBegin(f.ask("k", "b"), worker.Shared)
 	f.mustRelease(f.ask("k", "b"))
 	f.Shrink("wxid_1", "j")
-	f.Excuse("wxid_1", "k")
-	eventually(t, "excused", func() bool {
-		n, err := f.Excused(t.Context(), "wxid_1", "k")
+	f.Snooze("wxid_1", "k")
+	eventually(t, "snoozed", func() bool {
+		n, err := f.Snoozed(t.Context(), "wxid_1", "k")
 		return n == 1 && err == nil
 	})
 	if _, _, err := f.Reserve(t.Context(), "t", time.Second); err != nil {

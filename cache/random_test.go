@@ -68,7 +68,7 @@ func TestRandom(t *testing.T) {
 type machine struct {
 	*rapid.T
 	client *Client
-	quiet  *Client // its Shrink and Excuse only queue
+	quiet  *Client // its Shrink and Snooze only queue
 	model  *model
 	now    func() int64
 	sleep  func(ms int64)
@@ -130,7 +130,7 @@ func (m *machine) run() {
 func (m *machine) actions() map[string]func(*rapid.T) {
 	all := map[string]func(){
 		"begin": m.begin, "begin too": m.begin, "finish": m.finish, "release": m.release,
-		"shrink": m.shrink, "excuse": m.excuse, "pass": m.pass, "": m.compare,
+		"shrink": m.shrink, "snooze": m.snooze, "pass": m.pass, "": m.compare,
 	}
 	if m.server != nil {
 		all["reserve"] = m.reserve
@@ -237,11 +237,11 @@ func (m *machine) finish() {
 		if m.server == nil {
 			least = -2 * near
 		}
-		end.Sole = time.UnixMilli(since + draw(m, "sole off", least, 1-least))
+		end.SoleUntil = time.UnixMilli(since + draw(m, "sole off", least, 1-least))
 	}
 	want, wantErr := m.model.finish(exactly(m.now()), end)
-	if !end.Sole.IsZero() {
-		end.Sole = end.Sole.Add(-time.Duration(m.shift) * time.Millisecond)
+	if !end.SoleUntil.IsZero() {
+		end.SoleUntil = end.SoleUntil.Add(-time.Duration(m.shift) * time.Millisecond)
 	}
 	finished, err := m.client.Finish(context.Background(), end)
 	if err != wantErr {
@@ -263,7 +263,7 @@ func (m *machine) release() {
 	m.equal(fmt.Sprintf("Release(%+v)", a), got, want)
 }
 
-// tidyNow sends what Shrink or Excuse has queued.
+// tidyNow sends what Shrink or Snooze has queued.
 func (m *machine) tidyNow() {
 	l := m.client.lane
 	l.exec(l.pipe(), m.quiet.lane.tidyings())
@@ -277,16 +277,16 @@ func (m *machine) shrink() {
 	m.Logf("Shrink(%s)", job)
 }
 
-func (m *machine) excuse() {
+func (m *machine) snooze() {
 	job := m.ask().JobID
-	m.model.excuse(exactly(m.now()), job)
-	m.quiet.Excuse("w", job)
+	m.model.snooze(exactly(m.now()), job)
+	m.quiet.Snooze("w", job)
 	m.tidyNow()
-	got, err := m.client.Excused(context.Background(), "w", job)
+	got, err := m.client.Snoozed(context.Background(), "w", job)
 	if err != nil {
 		m.Fatal(err)
 	}
-	m.equal(fmt.Sprintf("Excuse(%s), Excused", job), got, m.model.excused[job].n)
+	m.equal(fmt.Sprintf("Snooze(%s), Snoozed", job), got, m.model.snoozed[job].n)
 }
 
 func (m *machine) reserve() {
@@ -419,8 +419,8 @@ func (m *model) stored(k keys, now int64) map[string]string {
 	if len(m.prompts) > 0 {
 		set(k.prompts(), m.prompts, m.counted)
 	}
-	for job, c := range m.excused {
-		set(k.excused(job), c.n, c.until)
+	for job, c := range m.snoozed {
+		set(k.snoozed(job), c.n, c.until)
 	}
 	return all
 }

@@ -45,15 +45,15 @@ var releaseSource string
 //go:embed shrink.lua
 var shrinkSource string
 
-//go:embed excuse.lua
-var excuseSource string
+//go:embed snooze.lua
+var snoozeSource string
 
 //go:embed reserve.lua
 var reserveSource string
 
 // scripts are those of one configuration: what never changes is not sent with each call.
 type scripts struct {
-	begin, finish, take, void, release, shrink, excuse, reserve *script
+	begin, finish, take, void, release, shrink, snooze, reserve *script
 }
 
 func newScripts(o *Options, lease time.Duration) scripts {
@@ -69,7 +69,7 @@ func newScripts(o *Options, lease time.Duration) scripts {
 		void:    newScript(settings + voidSource),
 		release: newScript(tokenSource + lockSource + releaseSource),
 		shrink:  newScript(settings + shrinkSource),
-		excuse:  newScript(settings + excuseSource),
+		snooze:  newScript(settings + snoozeSource),
 		reserve: newScript(reserveSource),
 	}
 }

@@ -14,7 +14,7 @@ import (
 func (f *fixture) takeOver(job string, a worker.Answer, sole time.Time, want error) worker.Finished {
 	f.tb.Helper()
 	end := f.end(job, "", worker.Succeeded)
-	end.Shared, end.Result.SharedWith, end.Sole = a.Token, a.By, sole
+	end.Shared, end.Result.SharedWith, end.SoleUntil = a.Token, a.By, sole
 	if a.Result != nil {
 		end.Result.Login = a.Result.Login
 	}
@@ -45,12 +45,12 @@ func TestTakenOver(t *testing.T) {
 	cases := map[string]func(f *fixture){
 		"shared again": func(f *fixture) {
 			first := f.waited("o")[0]
-			if first.Token != "a" || first.By != "j" || first.Known {
+			if first.Token != "a" || first.By != "j" || first.ConcludedBefore {
 				f.tb.Fatalf("got %+v", first)
 			}
 			f.takeOver("o", first, time.Time{}, nil)
 			again := f.mustBegin(f.ask("o", "2#1"), worker.Shared)
-			if !again.Known || again.Token != "a" || again.Result == nil || *again.Result.Login != *first.Result.Login {
+			if !again.ConcludedBefore || again.Token != "a" || again.Result == nil || *again.Result.Login != *first.Result.Login {
 				f.tb.Fatalf("got %+v", again)
 			}
 			f.takeOver("o", again, time.Now().Add(time.Hour), nil)
@@ -76,11 +76,11 @@ func TestTakenOver(t *testing.T) {
 			if f.takeOver("o", got, time.Now().Add(time.Hour), nil).First {
 				f.tb.Fatal("first, without a record")
 			}
-			if got := f.mustBegin(f.ask("o", "2#1"), worker.Shared); !got.Known || got.Token != "a" {
+			if got := f.mustBegin(f.ask("o", "2#1"), worker.Shared); !got.ConcludedBefore || got.Token != "a" {
 				f.tb.Fatalf("got %+v", got)
 			}
 			f.dropLock()
-			if got := f.mustBegin(f.ask("o", "2#1"), worker.Shared); !got.Known || got.Token != "a" {
+			if got := f.mustBegin(f.ask("o", "2#1"), worker.Shared); !got.ConcludedBefore || got.Token != "a" {
 				f.tb.Fatalf("got %+v", got)
 			}
 		},
@@ -89,19 +89,19 @@ func TestTakenOver(t *testing.T) {
 			f.raw.Del(f.tb.Context(), f.Client.keys("wxid_1").last("t"))
 			late := f.ask("o", "2#1")
 			late.Deadline = f.now
-			if got := f.mustBegin(late, worker.TooLate); !got.Known {
+			if got := f.mustBegin(late, worker.TooLate); !got.ConcludedBefore {
 				f.tb.Fatalf("got %+v", got)
 			}
 			f.mustBegin(f.ask("next", "n"), worker.Granted)
-			if got := f.mustBegin(f.ask("o", "2#1"), worker.Held); !got.Known {
+			if got := f.mustBegin(f.ask("o", "2#1"), worker.Held); !got.ConcludedBefore {
 				f.tb.Fatalf("got %+v", got)
 			}
 			f.mustFinish(f.end("next", "n", worker.Failed), nil)
-			if got := f.mustBegin(f.ask("o", "2#1"), worker.Shared); !got.Known || got.By != "next" {
+			if got := f.mustBegin(f.ask("o", "2#1"), worker.Shared); !got.ConcludedBefore || got.By != "next" {
 				f.tb.Fatalf("got %+v", got)
 			}
 			f.raw.Del(f.tb.Context(), f.Client.keys("wxid_1").last("t"))
-			if got := f.mustBegin(f.ask("o", "2#1"), worker.Granted); !got.Known {
+			if got := f.mustBegin(f.ask("o", "2#1"), worker.Granted); !got.ConcludedBefore {
 				f.tb.Fatalf("got %+v", got)
 			}
 		},
@@ -125,7 +125,7 @@ func TestTakenOver(t *testing.T) {
 		"ended otherwise after that": func(f *fixture) {
 			f.takeOver("o", f.waited("o")[0], time.Time{}, nil)
 			end := f.end("o", "", worker.Expired)
-			end.Sole = time.Now().Add(time.Hour)
+			end.SoleUntil = time.Now().Add(time.Hour)
 			if got, err := f.Finish(f.tb.Context(), end); err != nil || got.First || got.Result.Outcome != worker.Expired {
 				f.tb.Fatalf("got %+v, %v", got, err)
 			}
@@ -166,7 +166,7 @@ func TestFirst(t *testing.T) {
 		f.mustBegin(f.ask("k", "b"), worker.Granted)
 		f.mustBegin(f.ask("r", "1#1"), worker.Held)
 		expired := f.end("r", "", worker.Expired)
-		expired.Sole = soon
+		expired.SoleUntil = soon
 		first("one that waited", expired, true)
 		f.dropLock()
 		first("a lease that ended", f.end("k", "b", worker.Succeeded), false)

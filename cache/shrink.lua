@@ -1,7 +1,7 @@
 -- Reduces the records of jobs that have ended to marks. Of a record its first bytes are
 -- read: the result in it is large.
 local call = redis.call
-local excusedKeys = {}
+local snoozedKeys = {}
 for i = 1, #KEYS, 2 do
   local jobKey = KEYS[i]
   local kind = call('GETRANGE', jobKey, '0', '4')
@@ -11,10 +11,10 @@ for i = 1, #KEYS, 2 do
     else
       call('SET', jobKey, '1', 'PX', memory)
     end
-    excusedKeys[#excusedKeys + 1] = KEYS[i + 1]
+    snoozedKeys[#snoozedKeys + 1] = KEYS[i + 1]
   end
 end
-if #excusedKeys > 0 then
-  call('DEL', unpack(excusedKeys))
+if #snoozedKeys > 0 then
+  call('DEL', unpack(snoozedKeys))
 end
 return 1

@@ -12,7 +12,7 @@ const (
 	tidyAtOnce = 64
 )
 
-// tidying is a run of shrink.lua or excuse.lua for one job.
+// tidying is a run of shrink.lua or snooze.lua for one job.
 type tidying struct {
 	script      *script
 	wcID, jobID string
@@ -101,8 +101,8 @@ func (l *lane) tidyings() []*call {
 	if these == nil {
 		return nil
 	}
-	// Excuses first: the shrinking of the same job takes them away.
-	batch := l.tidyCalls(nil, l.scripts.excuse, these)
+	// Snoozes first: the shrinking of the same job takes them away.
+	batch := l.tidyCalls(nil, l.scripts.snooze, these)
 	return l.tidyCalls(batch, l.scripts.shrink, these)
 }
 
@@ -124,7 +124,7 @@ func (c *Client) tidyCalls(batch []*call, s *script, these []tidying) []*call {
 		}
 		k := c.keys(t.wcID)
 		last.key(k, jobName, t.jobID)
-		last.key(k, excusedName, t.jobID)
+		last.key(k, snoozedName, t.jobID)
 		if last.jobs++; last.jobs == atOnce {
 			last.seal()
 		}

@@ -30,9 +30,9 @@ func (*instant) Reserve(context.Context, string, time.Duration) (time.Duration, 
 }
 func (*instant) Access(string) (Access, error)         { return Access{Address: "http://gateway"}, nil }
 func (*instant) Publish(context.Context, *Event) error { return nil }
-func (i *instant) SecondLogin(_ context.Context, _ *Job, mayStart func() error) (Reply, error) {
+func (i *instant) SecondLogin(_ context.Context, _ *Job, beforeSend func() error) (Reply, error) {
 	login := i.login
-	return Reply{Outcome: Succeeded, Code: "1000", Login: &login}, mayStart()
+	return Reply{Outcome: Succeeded, Code: "1000", Login: &login}, beforeSend()
 }
 
 type settled struct{ acks int }
@@ -44,10 +44,13 @@ func (*settled) HandBack(time.Duration) {}
 // pipeline returns a worker that waits for nobody, and a job.
 func pipeline(tb testing.TB) (*Worker, func() *Delivery) {
 	i := &instant{login: Login{WcID: "wxid_a", WID: "w"}}
-	w := New(i, i, i, Options{
-		Concurrency: 1, MaxDeliveries: 100, SendWindow: time.Second, ConfirmTimeout: time.Minute, Freshness: time.Minute,
+	w, err := New(i, i, i, Options{
+		Pod: "pod", Concurrency: 1, MaxDeliveries: 100, SendWindow: time.Second, ConfirmTimeout: time.Minute, DedupWindow: time.Minute,
 		Logger: slog.New(slog.NewJSONHandler(io.Discard, nil)), Metrics: NewMetrics(prometheus.NewRegistry()),
 	})
+	if err != nil {
+		tb.Fatal(err)
+	}
 	body, err := (&Job{ID: "j", WcID: "wxid_a"}).Encode(EncodingMsgpack)
 	if err != nil {
 		tb.Fatal(err)

@@ -19,7 +19,7 @@ func (t *task) conclude(r Result) *Conclusion {
 	}
 	end := &Conclusion{
 		WcID: t.job.WcID, JobID: t.record, Tenant: t.job.Tenant,
-		StoredAt: t.d.StoredAt, Result: r, Sole: t.evidence.soleUntil,
+		StoredAt: t.d.StoredAt, Result: r, SoleUntil: t.evidence.soleUntil,
 	}
 	if r.Outcome == Invalid {
 		end.Digest = t.d.digest()
@@ -85,19 +85,19 @@ func (t *task) await(ctx context.Context) *next {
 		}
 		atMost = min(atMost, t.looks.NextBackOff())
 	}
-	if t.seat.place == nil {
-		place, err := t.w.lot.enter(ctx, t.job.WcID, t.job.Tenant)
+	if t.seat.waiter == nil {
+		place, err := t.w.waiters.add(ctx, t.job.WcID, t.job.Tenant)
 		if err != nil {
 			t.w.outages.jobs.failed(err)
 			t.log(ctx, slog.LevelDebug, "watching the account's events failed: trying again", "error", err)
 			return again(t.standBy(t.retries.NextBackOff()))
 		}
-		t.seat.place = place
+		t.seat.waiter = place
 		return again(noPause) // the confirmation may have ended before the subscription stood
 	}
 	t.log(ctx, slog.LevelDebug, "waiting for the account", "behind", t.answer.By, "of", t.answer.Pod, "until", t.answer.Now.Add(t.answer.Wait))
 	p := t.pause(atMost)
-	p.woken, p.observe = t.seat.place.woke, t.w.metrics.lockWait
+	p.woken, p.observe = t.seat.waiter.woke, t.w.metrics.lockWait
 	return again(p)
 }
 
@@ -174,12 +174,12 @@ func (t *task) unknown(token string, open time.Duration) *next {
 // giveUp ends a job that was delivered too often without coming to an end. It returns nil
 // when the job was handed back so often, or has a result already.
 func (t *task) giveUp(ctx context.Context) *next {
-	excused, err := t.w.locker.Excused(ctx, t.job.WcID, t.record)
+	snoozed, err := t.w.locker.Snoozed(ctx, t.job.WcID, t.record)
 	switch {
 	case err != nil:
 		t.w.outages.store.failed(err)
 		return again(t.standBy(t.retries.NextBackOff()))
-	case t.d.Attempts-excused <= t.w.MaxDeliveries, t.answer.State == Done, t.answer.State == Ended:
+	case t.d.Attempts-snoozed <= t.w.MaxDeliveries, t.answer.State == Done, t.answer.State == Ended:
 		t.exhausted = false
 		return nil
 	}

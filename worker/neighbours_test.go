@@ -68,15 +68,15 @@ func TestTenantThatNeverAnswersHoldsItsShareOfSlots(t *testing.T) {
 		s.tenants = 2
 		s.Concurrency, s.slots, s.room = 16, newSlots(16, others), newRoom(1000)
 		answer := s.login
-		s.login = func(ctx context.Context, j *Job, mayStart func() error) (Reply, error) {
+		s.login = func(ctx context.Context, j *Job, beforeSend func() error) (Reply, error) {
 			if j.Tenant == "silent" {
-				if err := mayStart(); err != nil {
+				if err := beforeSend(); err != nil {
 					return Reply{}, err
 				}
 				<-ctx.Done()
 				return Reply{}, ctx.Err()
 			}
-			return answer(ctx, j, mayStart)
+			return answer(ctx, j, beforeSend)
 		}
 		stop := s.start(t)
 		for i := range 3 * s.Concurrency {
@@ -130,8 +130,8 @@ func TestTakesFewJobsWhileTheStoreIsDown(t *testing.T) {
 func TestUnsendableEventIsShortenedStepByStep(t *testing.T) {
 	var sent []string
 	s := run(t, func(s *stage, _ *Delivery) {
-		s.login = func(_ context.Context, j *Job, mayStart func() error) (Reply, error) {
-			return Reply{Outcome: Succeeded, Login: &Login{WID: "w1", NickName: "n", Token: "t", Data: "d"}}, mayStart()
+		s.login = func(_ context.Context, j *Job, beforeSend func() error) (Reply, error) {
+			return Reply{Outcome: Succeeded, Login: &Login{WID: "w1", NickName: "n", Token: "t", Data: "d"}}, beforeSend()
 		}
 		s.publish = func(e *Event) error {
 			sent = append(sent, fmt.Sprintf("%s%s%s%d", e.Login.Token, e.Login.Data, e.Login.NickName, len(e.Labels)))
@@ -154,7 +154,7 @@ func TestUnburiableStaysInTheQueue(t *testing.T) {
 	run(t, func(s *stage, _ *Delivery) {
 		s.publish = func(*Event) error { return ErrUnsendable }
 		s.bury = ErrUnburiable
-	}, plain, "begin:granted login finish:succeeded publish:succeeded bury excuse back")
+	}, plain, "begin:granted login finish:succeeded publish:succeeded bury snooze back")
 }
 
 // The same id is welcome again once the job is mended: its event is another one. A copy of
@@ -212,8 +212,8 @@ func TestSharedWithAJobWithoutAnIDOfItsOwn(t *testing.T) {
 func TestNoLookWhereTheStoreProvesThatItIsTheFirst(t *testing.T) {
 	slow := func(s *stage, d *Delivery) {
 		s.first = true
-		s.login = func(_ context.Context, _ *Job, mayStart func() error) (Reply, error) {
-			err := mayStart()
+		s.login = func(_ context.Context, _ *Job, beforeSend func() error) (Reply, error) {
+			err := beforeSend()
 			time.Sleep(4 * time.Minute)
 			return Reply{Outcome: Succeeded, Login: &Login{WID: "w1"}}, err
 		}
@@ -227,10 +227,10 @@ func TestNoLookWhereTheStoreProvesThatItIsTheFirst(t *testing.T) {
 		s.first = true
 		s.begin = answers(held, held, shared)
 	}, plain, "begin:held begin:held begin:shared finish:succeeded publish:succeeded ack shrink unwatch")
-	if s.conclusion.Sole.IsZero() {
+	if s.conclusion.SoleUntil.IsZero() {
 		t.Error("the store was not told until when this delivery was the only one")
 	}
-	shared.Known = true
+	shared.ConcludedBefore = true
 	run(t, func(s *stage, _ *Delivery) {
 		s.first = true
 		s.begin = answers(shared)

@@ -111,40 +111,40 @@ type Ask struct {
 
 // Answer is what the job is told.
 type Answer struct {
-	State   State
-	Now     time.Time     // by the store's clock, which all pods share
-	Token   string        // Held, InDoubt, Shared: the token of the confirmation in question
-	Own     bool          // Held: by an earlier delivery of this very job
-	By      string        // Held: the holder's job; Shared: the job whose confirmation it was
-	Pod     string        // Held: the holder's pod
-	Wait    time.Duration // Held: how long the lease still runs; Suspended: how long until trusted
-	Result  *Result       // Done, Shared; nil for Shared when Token is the one of [Ask].Have
-	Known   bool          // another delivery has concluded the job before: its event may be stored already
-	Since   time.Time     // Done: when the job was first stored
-	RetryAt time.Time     // Cooling
-	Reason  string        // Cooling: which rule, for people
+	State           State
+	Now             time.Time     // by the store's clock, which all pods share
+	Token           string        // Held, InDoubt, Shared: the token of the confirmation in question
+	Own             bool          // Held: by an earlier delivery of this very job
+	By              string        // Held: the holder's job; Shared: the job whose confirmation it was
+	Pod             string        // Held: the holder's pod
+	Wait            time.Duration // Held: how long the lease still runs; Suspended: how long until trusted
+	Result          *Result       // Done, Shared; nil for Shared when Token is the one of [Ask].Have
+	ConcludedBefore bool          // another delivery has concluded the job before: its event may be stored already
+	Since           time.Time     // Done: when the job was first stored
+	RetryAt         time.Time     // Cooling
+	Reason          string        // Cooling: which rule, for people
 }
 
 // Conclusion is how a job ended, to be remembered.
 type Conclusion struct {
 	WcID, JobID, Tenant string
 
-	Token    string // of the confirmation that it ended; empty when it had none
-	Shared   string // with Result.SharedWith set: the token of that confirmation, from the [Answer]
-	Digest   string // with an invalid result: names the content of the message, so that a copy of it is known
-	Keep     bool   // the prompt may still be open: the lock stays until its lease ends
-	Cooldown time.Duration
-	StoredAt time.Time
-	Result   Result    // with SharedWith set it is another job's, which the store has already
-	Sole     time.Time // by the store's clock: no other delivery can have ended the job before; zero: not known
+	Token     string // of the confirmation that it ended; empty when it had none
+	Shared    string // with Result.SharedWith set: the token of that confirmation, from the [Answer]
+	Digest    string // with an invalid result: names the content of the message, so that a copy of it is known
+	Keep      bool   // the prompt may still be open: the lock stays until its lease ends
+	Cooldown  time.Duration
+	StoredAt  time.Time
+	Result    Result    // with SharedWith set it is another job's, which the store has already
+	SoleUntil time.Time // by the store's clock: no other delivery can have ended the job before; zero: not known
 }
 
 // Finished is what a [Locker] answers to a conclusion.
 type Finished struct {
-	Result Result    // the one that counts: an earlier delivery's where there is one
-	Known  bool      // the job was concluded before, by this delivery or another: its event may be stored
-	Since  time.Time // with Known for an invalid job: when the message was stored that it is a copy of
-	First  bool      // the job's record proves that no other delivery has ended the job before, unless an [Answer] was Known
+	Result          Result    // the one that counts: an earlier delivery's where there is one
+	ConcludedBefore bool      // the job was concluded before, by this delivery or another: its event may be stored
+	Since           time.Time // with Known for an invalid job: when the message was stored that it is a copy of
+	First           bool      // the job's record proves that no other delivery has ended the job before, unless an [Answer] was Known
 }
 
 // Locker is the lock of each account and the record of each job. Package cache
@@ -167,11 +167,11 @@ type Locker interface {
 	// Shrink reduces the job's record to a mark once its event is stored and its
 	// message settled. It does not block, and may be lost.
 	Shrink(wcID, jobID string)
-	// Excuse counts a delivery that ended because the job was handed back, not
+	// Snooze counts a delivery that ended because the job was handed back, not
 	// because it failed. It does not block, and may be lost.
-	Excuse(wcID, jobID string)
-	// Excused returns how many deliveries of the job were excused.
-	Excused(ctx context.Context, wcID, jobID string) (int, error)
+	Snooze(wcID, jobID string)
+	// Snoozed returns how many deliveries of the job were snoozed.
+	Snoozed(ctx context.Context, wcID, jobID string) (int, error)
 	// Reserve takes the tenant's next place under the prompt rate that all pods
 	// share, unless it is further ahead than that, and returns how long to wait for
 	// it, and whether it was taken.
@@ -192,12 +192,12 @@ var (
 // Gateway makes confirmations. Package worker/gateway implements it on HTTP.
 type Gateway interface {
 	// SecondLogin makes the account's phone ask, and blocks until the person has
-	// answered, the prompt died, or ctx ended. mayStart is called right before the
+	// answered, the prompt died, or ctx ended. beforeSend is called right before the
 	// first byte is written; its error is returned as it is, and nothing was sent
 	// then. A nil error comes with one of the outcomes succeeded, failed and
 	// needs_scan. [ErrNotStarted], [ErrRefused] and [ErrUnknownTenant] say that no
 	// prompt was made; after any other error one may be open.
-	SecondLogin(ctx context.Context, j *Job, mayStart func() error) (Reply, error)
+	SecondLogin(ctx context.Context, j *Job, beforeSend func() error) (Reply, error)
 	// Online returns the account's login from the list of who is online, nil when
 	// it is not listed, or [ErrNoList] when there is no list to ask. It shows no
 	// prompt. The list may be a few seconds old, but was asked for after that time.

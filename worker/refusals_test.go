@@ -21,11 +21,11 @@ var errForbidden = fmt.Errorf("%w: HTTP 403", ErrRefused)
 func TestRefusedGoesOnWhenTheCredentialChanges(t *testing.T) {
 	run(t, func(s *stage, _ *Delivery) {
 		ok := s.login
-		s.login = func(ctx context.Context, j *Job, mayStart func() error) (Reply, error) {
+		s.login = func(ctx context.Context, j *Job, beforeSend func() error) (Reply, error) {
 			if !s.changed.Load() {
 				return Reply{}, errForbidden
 			}
-			return ok(ctx, j, mayStart)
+			return ok(ctx, j, beforeSend)
 		}
 		time.AfterFunc(time.Second, func() {
 			s.changed.Store(true)
@@ -61,13 +61,13 @@ func refusing(refused func(wcID string) bool) (*stage, *sync.Map) {
 	s, asked := newStage(), &sync.Map{}
 	s.Concurrency, s.slots, s.room = 64, newSlots(64, alone), newRoom(1000)
 	ok := s.login
-	s.login = func(ctx context.Context, j *Job, mayStart func() error) (Reply, error) {
+	s.login = func(ctx context.Context, j *Job, beforeSend func() error) (Reply, error) {
 		n, _ := asked.LoadOrStore(j.WcID, new(atomic.Int64))
 		n.(*atomic.Int64).Add(1)
 		if refused(j.WcID) {
 			return Reply{}, errForbidden
 		}
-		return ok(ctx, j, mayStart)
+		return ok(ctx, j, beforeSend)
 	}
 	return s, asked
 }
@@ -162,11 +162,11 @@ func TestPausedTenantGoesOnWhenTheCredentialChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, _ := refusing(func(string) bool { return false })
 		ok := s.login
-		s.login = func(ctx context.Context, j *Job, mayStart func() error) (Reply, error) {
+		s.login = func(ctx context.Context, j *Job, beforeSend func() error) (Reply, error) {
 			if !s.changed.Load() {
 				return Reply{}, errForbidden
 			}
-			return ok(ctx, j, mayStart)
+			return ok(ctx, j, beforeSend)
 		}
 		stop := s.start(t)
 		s.send("a", "b", "c", "d", "e")

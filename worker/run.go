@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 const (
@@ -39,22 +40,23 @@ const (
 // errGrace is the cause of a call that the end of the shutdown grace cut off.
 var errGrace = errors.New("the shutdown grace is over")
 
-// Options is what a [Worker] needs to know.
+// Options is what a [Worker] needs to know. All but Cooldown, ShutdownGrace and those that
+// may be nil must be set.
 type Options struct {
 	Pod            string        // this worker's name in events
-	Concurrency    int           // confirmations that it holds open at once
-	MaxParked      int           // jobs that it lets wait beside them; a tenant, and an account, has a share of it
-	MaxDeliveries  int           // of a job before it is given up, hand-backs not counted
-	SendWindow     time.Duration // how long after the lock was asked for the request may still be sent
+	Concurrency    int           // how many confirmations it holds open at once
+	MaxParked      int           // how many jobs it lets wait beside them; a tenant, and an account, has a share of it
+	MaxDeliveries  int           // how often a job is delivered before it is given up, not counting deliveries that were handed back
+	SendWindow     time.Duration // how long after the account was asked for the request may still be sent
 	ConfirmTimeout time.Duration // how long a prompt can live at the gateway, at most
-	Cooldown       time.Duration // after failed; 0 is off
-	ShutdownGrace  time.Duration // for open confirmations when Run's context ends
-	Freshness      time.Duration // how old a result may be before the stream is asked whether its event is there; less than the queue tells repeated events by
+	Cooldown       time.Duration // how long an account is left alone after a failed confirmation; 0: it is not
+	ShutdownGrace  time.Duration // how long open confirmations may go on when Run's context has ended
+	DedupWindow    time.Duration // for how long a job that has ended is known in the store, and a repeated event to the queue: what is older is looked for in the stream
 
 	Pauses  Pauses       // where pods tell each other of refused credentials; nil: this pod is alone
-	Protect func(*Login) // hides a login's secrets before anybody stores them; nil leaves them
-	Logger  *slog.Logger
-	Metrics *Metrics
+	Protect func(*Login) // hides a login's secrets before anybody stores them; nil: they are stored as they are
+	Logger  *slog.Logger // nil: nothing is logged
+	Metrics *Metrics     // nil: nothing is measured
 }
 
 // Worker is a pod: it takes jobs, holds confirmations open, and publishes events.
@@ -65,7 +67,7 @@ type Worker struct {
 	gateway Gateway
 
 	slots    *slots
-	lot      *lot
+	waiters  *waiters
 	room     *room
 	breakers *breakers
 	refusals *refusals
@@ -79,15 +81,45 @@ type Worker struct {
 	jobs     sync.WaitGroup
 }
 
-// New returns a Worker. Call [Worker.Run] once.
-func New(q Queue, l Locker, g Gateway, o Options) *Worker {
+// New returns a Worker. Call [Worker.Run] once. The error names every option that is out of
+// its range.
+func New(q Queue, l Locker, g Gateway, o Options) (*Worker, error) {
+	if err := o.check(); err != nil {
+		return nil, fmt.Errorf("worker: %w", err)
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Metrics == nil {
+		o.Metrics = NewMetrics(prometheus.NewRegistry())
+	}
 	id := uuid.New()
 	return &Worker{
 		Options: o, queue: q, locker: l, gateway: g, run: string(id[:]), next: make(chan *Delivery),
-		slots: newSlots(o.Concurrency, func() bool { return g.Tenants() > 1 }), lot: newLot(q), room: newRoom(o.MaxParked),
+		slots:   newSlots(o.Concurrency, func() bool { return g.Tenants() > 1 }),
+		waiters: newWaiters(q), room: newRoom(o.MaxParked),
 		breakers: newBreakers(o.Logger, o.Metrics), refusals: newRefusals(&o), outages: newOutages(o.Logger),
 		metrics: o.Metrics, stopping: make(chan struct{}),
+	}, nil
+}
+
+func (o *Options) check() error {
+	var wrong []error
+	need := func(fine bool, name, rule string) {
+		if !fine {
+			wrong = append(wrong, fmt.Errorf("%s must be %s", name, rule))
+		}
 	}
+	need(o.Pod != "", "Pod", "a name")
+	need(o.Concurrency > 0, "Concurrency", "at least 1")
+	need(o.MaxParked >= 0, "MaxParked", "at least 0")
+	need(o.MaxDeliveries > 0, "MaxDeliveries", "at least 1")
+	need(o.SendWindow > 0, "SendWindow", "longer than 0")
+	need(o.ConfirmTimeout > 0, "ConfirmTimeout", "longer than 0")
+	need(o.DedupWindow > 0, "DedupWindow", "longer than 0")
+	need(o.Cooldown >= 0, "Cooldown", "at least 0")
+	need(o.ShutdownGrace >= 0, "ShutdownGrace", "at least 0")
+	return errors.Join(wrong...)
 }
 
 // Run takes jobs until ctx ends. Then it hands back at once what only waits, lets open

@@ -10,7 +10,7 @@ type seat struct {
 	slot    bool    // one of the slots for confirmations
 	counted bool    // the slot is in its tenant's share
 	parked  bool    // a place among the jobs that wait
-	place   *waiter // a place among those that wait for the account
+	waiter  *waiter // a place among those that wait for the account
 }
 
 // takeSlot makes sure that the task has one of the pod's slots, within its tenant's share.

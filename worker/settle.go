@@ -28,7 +28,7 @@ func (t *task) announce(ctx context.Context, n *next) *next {
 	check := t.evidence.maybePublished || t.late() && !t.evidence.first
 	tried := false // else it was another delivery that published it, and reported it
 	err := t.retry(ctx, &t.w.outages.events, func() error {
-		if check || sinceBothClocks(t.decidedAt) > t.w.Freshness {
+		if check || sinceBothClocks(t.decidedAt) > t.w.DedupWindow {
 			if published, err := t.published(ctx, event.ID); published || err != nil {
 				return err
 			}

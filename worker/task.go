@@ -48,7 +48,7 @@ type task struct {
 	trial       bool          // the job may try although its tenant is paused
 	ambiguity   error         // why the answer to this job's own prompt is not known
 	ambiguousAt time.Time     // when that came up: the prompt was made before
-	shared      sharing       // the result that those who wait for the account knew when this job asked last
+	shared      sharedResult  // the result that those who wait for the account knew when this job asked last
 	takenAt     time.Time     // when the delivery was taken
 	startedAt   time.Time     // by the store's clock: when the last call to the gateway began
 	calledAt    time.Time     // the same by this machine's clock
@@ -113,8 +113,8 @@ func newBackOff(first, longest time.Duration) backoff.ExponentialBackOff {
 // close gives back what the task still holds.
 func (t *task) close(run lifetime) {
 	t.release(run.calls)
-	if t.seat.place != nil {
-		t.seat.place.leave()
+	if t.seat.waiter != nil {
+		t.seat.waiter.leave()
 	}
 	t.returnTrial()
 	t.unpark()
@@ -129,8 +129,8 @@ func (t *task) nextAsk() Ask {
 	}
 	c.asks++
 	c.token = c.attempt + "#" + strconv.Itoa(c.asks)
-	if t.seat.place != nil {
-		t.shared = t.seat.place.ask()
+	if t.seat.waiter != nil {
+		t.shared = t.seat.waiter.ask()
 	}
 	c.askedAt = time.Now()
 	return t.ask()
@@ -149,9 +149,9 @@ func (t *task) told() {
 	answer, evidence := &t.answer, &t.evidence
 	t.storeTime = answer.Now
 	if evidence.soleUntil.IsZero() && t.d.Attempts == 1 && answer.State != Suspended {
-		evidence.soleUntil = t.storeTime.Add(t.w.Freshness - sinceBothClocks(t.takenAt))
+		evidence.soleUntil = t.storeTime.Add(t.w.DedupWindow - sinceBothClocks(t.takenAt))
 	}
-	evidence.maybePublished = evidence.maybePublished || answer.Known
+	evidence.maybePublished = evidence.maybePublished || answer.ConcludedBefore
 	answer.By = jobID(answer.By)
 	switch answer.State {
 	case Granted:
@@ -165,8 +165,8 @@ func (t *task) told() {
 	default:
 		t.claim.token = ""
 	}
-	if t.seat.place != nil {
-		t.seat.place.told(answer.State, sharing{answer.Token, answer.Result})
+	if t.seat.waiter != nil {
+		t.seat.waiter.told(answer.State, sharedResult{answer.Token, answer.Result})
 	}
 }
 
@@ -195,7 +195,7 @@ func (t *task) release(ctx context.Context) {
 // late tells whether another delivery may have ended the job meanwhile, so that nothing
 // but its event tells: a mark is kept for more than Freshness.
 func (t *task) late() bool {
-	return t.d.Attempts > 1 || sinceBothClocks(t.takenAt) > t.w.Freshness
+	return t.d.Attempts > 1 || sinceBothClocks(t.takenAt) > t.w.DedupWindow
 }
 
 // published tells whether the event of that id is in the stream already.

@@ -84,8 +84,8 @@ func (t *task) attempt(run lifetime) *next {
 
 // begin asks for the account: one round trip, shared with other jobs.
 func (t *task) begin(ctx context.Context) error {
-	if t.seat.place == nil {
-		t.seat.place = t.w.lot.join(t.job.WcID, t.job.Tenant)
+	if t.seat.waiter == nil {
+		t.seat.waiter = t.w.waiters.tryAdd(t.job.WcID, t.job.Tenant)
 	}
 	failpoint("asking")
 	ask := t.nextAsk()
@@ -275,7 +275,7 @@ func (t *task) remember(run lifetime, n *next) *next {
 	failpoint("stored")
 	e := &t.evidence
 	e.first = finished.First && (n.end.Token == "" || e.soleWhenGranted)
-	e.maybePublished = e.maybePublished || finished.Known
+	e.maybePublished = e.maybePublished || finished.ConcludedBefore
 	if !finished.Since.IsZero() {
 		e.notBefore = finished.Since
 	}
@@ -298,7 +298,7 @@ func (t *task) settle(run lifetime, n *next) {
 		t.d.HandBack(n.back.after)
 		t.log(ctx, slog.LevelError, "this is a defect in relogin, please report it: the job is handed back", "after", n.back.after, "error", n.back.defect)
 	case n.back != nil:
-		t.w.locker.Excuse(t.job.WcID, t.record)
+		t.w.locker.Snooze(t.job.WcID, t.record)
 		t.d.HandBack(n.back.after)
 		failpoint("handedBack")
 		t.log(ctx, slog.LevelDebug, "job handed back", "after", n.back.after)

@@ -36,7 +36,7 @@ type stage struct {
 	waited     bool
 	first      bool // Finish says so
 	bury       error
-	excused    int
+	snoozed    int
 	tenants    int
 	changed    atomic.Bool // the credential
 	access     error
@@ -47,19 +47,23 @@ func newStage() *stage {
 	s := &stage{wakes: map[string]func(){}, deliver: make(chan *Delivery, 100), tenants: 1}
 	s.begin = func(a Ask) (Answer, error) { return Answer{State: Granted, Now: time.Now(), Token: a.Token}, nil }
 	s.finish = func(c Conclusion) (Result, error) { return c.Result, nil }
-	s.login = func(_ context.Context, j *Job, mayStart func() error) (Reply, error) {
-		if err := mayStart(); err != nil {
+	s.login = func(_ context.Context, j *Job, beforeSend func() error) (Reply, error) {
+		if err := beforeSend(); err != nil {
 			return Reply{}, err
 		}
 		return Reply{Outcome: Succeeded, Code: "1000", Login: &Login{WcID: j.WcID, WID: "w1"}}, nil
 	}
 	s.online = func() (*Login, error) { return nil, ErrNoList }
 	s.publish = func(*Event) error { return nil }
-	s.Worker = New(s, s, s, Options{
+	var err error
+	s.Worker, err = New(s, s, s, Options{
 		Pod: "pod", Concurrency: 8, MaxParked: 9, MaxDeliveries: 5,
-		SendWindow: 2 * time.Second, ConfirmTimeout: 5 * time.Minute, Cooldown: time.Minute, ShutdownGrace: time.Minute, Freshness: time.Minute,
+		SendWindow: 2 * time.Second, ConfirmTimeout: 5 * time.Minute, Cooldown: time.Minute, ShutdownGrace: time.Minute, DedupWindow: time.Minute,
 		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), Metrics: NewMetrics(prometheus.NewRegistry()),
 	})
+	if err != nil {
+		panic(err)
+	}
 	return s
 }
 
@@ -87,13 +91,13 @@ func (s *stage) Finish(_ context.Context, c Conclusion) (Finished, error) {
 	s.conclusion = c
 	s.mu.Unlock()
 	r, err := s.finish(c)
-	return Finished{Result: r, First: s.first, Known: !r.FinishedAt.Equal(c.Result.FinishedAt)}, err
+	return Finished{Result: r, First: s.first, ConcludedBefore: !r.FinishedAt.Equal(c.Result.FinishedAt)}, err
 }
 func (s *stage) Release(context.Context, Ask) (bool, error)           { s.note("release"); return s.waited, nil }
 func (s *stage) Freed(string)                                         { s.note("freed") }
 func (s *stage) Shrink(string, string)                                { s.note("shrink") }
-func (s *stage) Excuse(string, string)                                { s.note("excuse") }
-func (s *stage) Excused(context.Context, string, string) (int, error) { return s.excused, nil }
+func (s *stage) Snooze(string, string)                                { s.note("snooze") }
+func (s *stage) Snoozed(context.Context, string, string) (int, error) { return s.snoozed, nil }
 
 func (s *stage) Reserve(_ context.Context, _ string, ahead time.Duration) (time.Duration, bool, error) {
 	if s.reserve == nil {
@@ -155,9 +159,9 @@ func (s *stage) wakeUp(wcID string) {
 	wake()
 }
 
-func (s *stage) SecondLogin(ctx context.Context, j *Job, mayStart func() error) (Reply, error) {
+func (s *stage) SecondLogin(ctx context.Context, j *Job, beforeSend func() error) (Reply, error) {
 	s.note("login")
-	return s.login(ctx, j, mayStart)
+	return s.login(ctx, j, beforeSend)
 }
 func (s *stage) Ack()                         { s.note("ack") }
 func (s *stage) Term()                        { s.note("term") }
@@ -182,8 +186,8 @@ func run(t *testing.T, set func(*stage, *Delivery), body, want string) *stage {
 		if got := s.happened(); got != want {
 			t.Errorf("happened:\n%s\nwant:\n%s", got, want)
 		}
-		if s.slots.used[Normal] != 0 || s.room.used != 0 || len(s.room.tenants) != 0 || len(s.room.accounts) != 0 || len(s.lot.accounts) != 0 {
-			t.Errorf("left behind: %d slots, %d parked, %d accounts", s.slots.used[Normal], s.room.used, len(s.lot.accounts))
+		if s.slots.used[Normal] != 0 || s.room.used != 0 || len(s.room.tenants) != 0 || len(s.room.accounts) != 0 || len(s.waiters.accounts) != 0 {
+			t.Errorf("left behind: %d slots, %d parked, %d accounts", s.slots.used[Normal], s.room.used, len(s.waiters.accounts))
 		}
 	})
 	return s
@@ -219,8 +223,8 @@ func TestStraightPath(t *testing.T) {
 
 func TestDeclinedStartsTheCooldown(t *testing.T) {
 	s := run(t, func(s *stage, _ *Delivery) {
-		s.login = func(_ context.Context, _ *Job, mayStart func() error) (Reply, error) {
-			return Reply{Outcome: Failed, Code: "1001"}, mayStart()
+		s.login = func(_ context.Context, _ *Job, beforeSend func() error) (Reply, error) {
+			return Reply{Outcome: Failed, Code: "1001"}, beforeSend()
 		}
 	}, plain, "begin:granted login finish:failed publish:failed ack shrink")
 	if s.conclusion.Cooldown != time.Minute || !s.events[0].RetryAfter.Equal(s.events[0].FinishedAt.Add(time.Minute)) {
@@ -263,8 +267,8 @@ func TestAmbiguousWithoutAListIsUnknownAtOnce(t *testing.T) {
 	}
 }
 
-func reset(_ context.Context, _ *Job, mayStart func() error) (Reply, error) {
-	return Reply{}, errors.Join(mayStart(), errors.New("connection reset"))
+func reset(_ context.Context, _ *Job, beforeSend func() error) (Reply, error) {
+	return Reply{}, errors.Join(beforeSend(), errors.New("connection reset"))
 }
 
 func TestAmbiguousIsReconciled(t *testing.T) {
@@ -306,25 +310,25 @@ func TestNotStartedLetsGoAndTriesAgain(t *testing.T) {
 	run(t, func(s *stage, _ *Delivery) {
 		s.waited = true
 		ok := s.login
-		s.login = func(ctx context.Context, j *Job, mayStart func() error) (Reply, error) {
+		s.login = func(ctx context.Context, j *Job, beforeSend func() error) (Reply, error) {
 			if tries++; tries < 3 {
 				return Reply{}, fmt.Errorf("dial: %w", ErrNotStarted)
 			}
-			return ok(ctx, j, mayStart)
+			return ok(ctx, j, beforeSend)
 		}
 	}, plain, "begin:granted login release freed begin:granted login release freed begin:granted login finish:succeeded publish:succeeded ack shrink")
 }
 
-// mayStart said yes, and the connection broke before a byte was written.
-func TestNotStartedAfterMayStart(t *testing.T) {
+// beforeSend said yes, and the connection broke before a byte was written.
+func TestNotStartedAfterBeforeSend(t *testing.T) {
 	tries := 0
 	run(t, func(s *stage, _ *Delivery) {
 		ok := s.login
-		s.login = func(ctx context.Context, j *Job, mayStart func() error) (Reply, error) {
+		s.login = func(ctx context.Context, j *Job, beforeSend func() error) (Reply, error) {
 			if tries++; tries == 1 {
-				return Reply{}, errors.Join(mayStart(), ErrNotStarted)
+				return Reply{}, errors.Join(beforeSend(), ErrNotStarted)
 			}
-			return ok(ctx, j, mayStart)
+			return ok(ctx, j, beforeSend)
 		}
 	}, plain, "begin:granted login release begin:granted login finish:succeeded publish:succeeded ack shrink")
 }
@@ -333,12 +337,12 @@ func TestLateRequestIsNotSent(t *testing.T) {
 	late := true
 	run(t, func(s *stage, _ *Delivery) {
 		ok := s.login
-		s.login = func(ctx context.Context, j *Job, mayStart func() error) (Reply, error) {
+		s.login = func(ctx context.Context, j *Job, beforeSend func() error) (Reply, error) {
 			if late {
 				late = false
 				time.Sleep(3 * time.Second)
 			}
-			return ok(ctx, j, mayStart)
+			return ok(ctx, j, beforeSend)
 		}
 	}, plain, "begin:granted login release begin:granted login finish:succeeded publish:succeeded ack shrink")
 }
@@ -390,8 +394,8 @@ func TestFirstDeliveryThatWasPaused(t *testing.T) {
 	}, plain, "begin:granted login finish:succeeded published? ack shrink")
 	run(t, func(s *stage, _ *Delivery) {
 		s.published = true
-		s.login = func(_ context.Context, _ *Job, mayStart func() error) (Reply, error) {
-			err := mayStart()
+		s.login = func(_ context.Context, _ *Job, beforeSend func() error) (Reply, error) {
+			err := beforeSend()
 			time.Sleep(time.Hour) // meanwhile the lease ended, and the mark
 			return Reply{}, errors.Join(err, errors.New("connection reset"))
 		}
@@ -435,7 +439,7 @@ func TestDefectHandsTheJobBack(t *testing.T) {
 func TestDeliveredTooOften(t *testing.T) {
 	often := func(s *stage, d *Delivery) { d.Attempts = 6 }
 	run(t, often, plain, "begin:granted release finish:unknown published? publish:unknown bury term shrink")
-	run(t, func(s *stage, d *Delivery) { often(s, d); s.excused = 1 }, plain,
+	run(t, func(s *stage, d *Delivery) { often(s, d); s.snoozed = 1 }, plain,
 		"begin:granted published? login finish:succeeded published? publish:succeeded ack shrink")
 }
 
@@ -488,9 +492,9 @@ func TestStop(t *testing.T) {
 			return Answer{State: Held, Wait: time.Hour, Now: time.Now()}, nil
 		}
 		ok := s.login
-		s.login = func(ctx context.Context, j *Job, mayStart func() error) (Reply, error) {
+		s.login = func(ctx context.Context, j *Job, beforeSend func() error) (Reply, error) {
 			time.Sleep(30 * time.Second)
-			return ok(ctx, j, mayStart)
+			return ok(ctx, j, beforeSend)
 		}
 		s.SendWindow = time.Minute
 		ctx, stop := context.WithCancel(t.Context())
@@ -501,7 +505,7 @@ func TestStop(t *testing.T) {
 		synctest.Wait()
 		stop()
 		synctest.Wait()
-		if got := s.happened(); !strings.Contains(got, "excuse back") || strings.Contains(got, " ack") {
+		if got := s.happened(); !strings.Contains(got, "snooze back") || strings.Contains(got, " ack") {
 			t.Errorf("right after the stop: %s", got)
 		}
 		if err := <-done; err != nil {
@@ -516,8 +520,8 @@ func TestStop(t *testing.T) {
 func TestEndOfTheGraceCutsOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage()
-		s.login = func(ctx context.Context, _ *Job, mayStart func() error) (Reply, error) {
-			err := mayStart()
+		s.login = func(ctx context.Context, _ *Job, beforeSend func() error) (Reply, error) {
+			err := beforeSend()
 			<-ctx.Done()
 			return Reply{}, errors.Join(err, ctx.Err())
 		}
@@ -528,7 +532,7 @@ func TestEndOfTheGraceCutsOff(t *testing.T) {
 		synctest.Wait()
 		stop()
 		<-done
-		if got := s.happened(); got != "begin:granted login excuse back" {
+		if got := s.happened(); got != "begin:granted login snooze back" {
 			t.Errorf("happened: %s", got)
 		}
 	})
@@ -559,11 +563,11 @@ func TestBreakerStopsTaking(t *testing.T) {
 		var down atomic.Bool
 		down.Store(true)
 		ok := s.login
-		s.login = func(ctx context.Context, j *Job, mayStart func() error) (Reply, error) {
+		s.login = func(ctx context.Context, j *Job, beforeSend func() error) (Reply, error) {
 			if down.Load() {
 				return Reply{}, ErrNotStarted
 			}
-			return ok(ctx, j, mayStart)
+			return ok(ctx, j, beforeSend)
 		}
 		s.MaxParked = 100
 		ctx, stop := context.WithCancel(t.Context())
@@ -591,3 +595,18 @@ func TestBreakerStopsTaking(t *testing.T) {
 
 // during is the life of a worker that is not told to stop.
 func during(ctx context.Context) lifetime { return lifetime{calls: ctx, telling: ctx} }
+
+func TestOptionsAreChecked(t *testing.T) {
+	s := newStage()
+	_, err := New(s, s, s, Options{Concurrency: -1, MaxParked: -1})
+	for _, name := range []string{"Pod", "Concurrency", "MaxParked", "MaxDeliveries", "SendWindow", "ConfirmTimeout", "DedupWindow"} {
+		if err == nil || !strings.Contains(err.Error(), name+" must be") {
+			t.Errorf("%s is not named by: %v", name, err)
+		}
+	}
+	o := s.Options
+	o.Logger, o.Metrics = nil, nil
+	if w, err := New(s, s, s, o); err != nil || w.Logger == nil || w.Metrics == nil {
+		t.Errorf("without a logger and metrics: %v", err)
+	}
+}

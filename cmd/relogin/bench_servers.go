@@ -88,7 +88,7 @@ func (b *bench) claim(ctx context.Context) error {
 func (b *bench) meet(ctx context.Context, client *cache.Client) error {
 	met := 0
 	for j := range b.load.jobs() {
-		if _, err := client.Excused(ctx, j.WcID, j.ID); err != nil {
+		if _, err := client.Snoozed(ctx, j.WcID, j.ID); err != nil {
 			return err
 		}
 		if met++; met == 200 {

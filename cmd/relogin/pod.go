@@ -79,8 +79,10 @@ func (p *pod) connect(ctx context.Context) (err error) {
 	if p.cache, err = p.openCache(ctx, trust); err != nil {
 		return err
 	}
-	options.Freshness = config.DuplicateWindow / 2
-	p.worker = worker.New(p.queue, p.cache, p.gateway, options)
+	options.DedupWindow = config.DuplicateWindow / 2
+	if p.worker, err = worker.New(p.queue, p.cache, p.gateway, options); err != nil {
+		return err
+	}
 	p.registry.MustRegister(podCollector{p})
 	p.connected.Store(true)
 	p.watchFiles(ctx)

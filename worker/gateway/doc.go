@@ -12,7 +12,7 @@
 //	HTTP 429, 503                                                      worker.ErrNotStarted
 //	HTTP 401, 403                                                      worker.ErrRefused
 //	a tenant that is not configured                                    worker.ErrUnknownTenant
-//	mayStart said no                                                   its error
+//	beforeSend said no                                                   its error
 //	all else: reset, time-out, other statuses, an unreadable reply     ErrAmbiguous
 //
 // Redirects are not followed, replies are not decompressed, only HTTP/1.1 is spoken. A

@@ -39,7 +39,7 @@ func (p *pool) exchange(ctx context.Context, one *call) (*http.Response, error) 
 }
 
 // send returns the connection that took the request. A kept one that takes no byte gives
-// way to another, and mayStart is asked again then; bytes never go to two.
+// way to another, and beforeSend is asked again then; bytes never go to two.
 func (p *pool) send(ctx context.Context, one *call) (*conn, error) {
 	request := one.tenant.request(one.path, one.body)
 	for {
@@ -48,7 +48,7 @@ func (p *pool) send(ctx context.Context, one *call) (*conn, error) {
 			return nil, err
 		}
 		c.begin(ctx)
-		if err := one.mayStart(); err != nil {
+		if err := one.beforeSend(); err != nil {
 			c.end(true)
 			return nil, err
 		}

@@ -19,9 +19,9 @@ var (
 
 // gate stands before the first byte of one request that net/http makes, and knows whether it got out.
 // A request whose connection failed before any byte was written may pass again, on
-// another connection, and mayStart is asked again then; bytes never go to two.
+// another connection, and beforeSend is asked again then; bytes never go to two.
 type gate struct {
-	mayStart func() error
+	beforeSend func() error
 
 	mu      sync.Mutex
 	passed  *gatedConn // the connection that the request may write to
@@ -29,7 +29,7 @@ type gate struct {
 	refused error      // nothing may be written any more
 }
 
-func newGate(mayStart func() error) *gate { return &gate{mayStart: mayStart} }
+func newGate(beforeSend func() error) *gate { return &gate{beforeSend: beforeSend} }
 
 // attach makes the connection on which ctx's request will be sent ask the gate.
 func (g *gate) attach(ctx context.Context) context.Context {
@@ -57,7 +57,7 @@ func (g *gate) pass(c *gatedConn) error {
 	case c.reused && !time.Now().Before(c.until): // net/http takes another one then
 		return errOld
 	}
-	if g.refused = g.mayStart(); g.refused != nil {
+	if g.refused = g.beforeSend(); g.refused != nil {
 		return g.refused
 	}
 	g.passed = c

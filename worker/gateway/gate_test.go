@@ -38,7 +38,7 @@ func TestVetoSendsNothing(t *testing.T) {
 				asked := 0
 				_, err := c.SecondLogin(t.Context(), job("a"), func() error { asked++; return veto })
 				if err != veto || asked != 1 {
-					t.Errorf("warm %v: got %v, mayStart called %d times", warm, err, asked)
+					t.Errorf("warm %v: got %v, beforeSend called %d times", warm, err, asked)
 				}
 				if n := gw.Account("a").Prompts; n != 0 {
 					t.Errorf("warm %v: %d prompts", warm, n)
@@ -80,7 +80,7 @@ func TestTLS(t *testing.T) {
 	_, err := c.SecondLogin(t.Context(), job("reset-a"), always)
 	checkClass(t, err, ErrAmbiguous)
 	c = newClient(t, Options{URL: c.Addresses()[0]}) // trusts the system's CAs alone
-	_, err = c.SecondLogin(t.Context(), job("b"), func() error { t.Error("mayStart was called"); return nil })
+	_, err = c.SecondLogin(t.Context(), job("b"), func() error { t.Error("beforeSend was called"); return nil })
 	checkClass(t, err, worker.ErrNotStarted)
 	if n := gw.Account("b").Prompts; n != 0 {
 		t.Errorf("%d prompts without trust", n)

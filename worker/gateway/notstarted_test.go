@@ -33,7 +33,7 @@ func TestNotStarted(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			c := newClient(t, Options{URL: tt.url, Authorization: secret})
-			_, err := c.SecondLogin(tt.ctx, job("a"), func() error { t.Error("mayStart was called"); return nil })
+			_, err := c.SecondLogin(tt.ctx, job("a"), func() error { t.Error("beforeSend was called"); return nil })
 			checkClass(t, err, worker.ErrNotStarted)
 			if errors.Is(err, context.Canceled) != (tt.ctx == gone) || errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("error %v passes for a context's", err)

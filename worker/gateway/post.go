@@ -19,11 +19,11 @@ const (
 
 // call is one request to a tenant's gateway.
 type call struct {
-	tenant   *tenant
-	path     string // below the tenant's address
-	body     []byte
-	mayStart func() error // is called right before the first byte is written; its error forbids that
-	started  bool         // some of the request may have got out; post sets it
+	tenant     *tenant
+	path       string // below the tenant's address
+	body       []byte
+	beforeSend func() error // is called right before the first byte is written; its error forbids that
+	started    bool         // some of the request may have got out; post sets it
 }
 
 // post makes the call and returns the reply, of whatever status; the caller closes its

@@ -133,14 +133,14 @@ func awaitStale(c *Client) {
 }
 
 // expect makes a call that must end in an error of that class, in which the causes are,
-// with mayStart called so many times.
-func expect(ctx context.Context, t *testing.T, c *Client, class error, asked int, mayStart func() error, causes ...error) {
+// with beforeSend called so many times.
+func expect(ctx context.Context, t *testing.T, c *Client, class error, asked int, beforeSend func() error, causes ...error) {
 	t.Helper()
 	n := 0
-	_, err := c.SecondLogin(ctx, job("a"), func() error { n++; return mayStart() })
+	_, err := c.SecondLogin(ctx, job("a"), func() error { n++; return beforeSend() })
 	checkClass(t, err, class)
 	if n != asked {
-		t.Errorf("mayStart was called %d times, want %d", n, asked)
+		t.Errorf("beforeSend was called %d times, want %d", n, asked)
 	}
 	for _, cause := range causes {
 		if !errors.Is(err, cause) {

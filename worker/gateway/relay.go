@@ -25,7 +25,7 @@ func proxy(req *http.Request) (*url.URL, error) {
 // It takes several goroutines and buffers for each call. The request gets out only
 // through a gate.
 func (c *Client) relay(ctx context.Context, one *call) (*http.Response, error) {
-	g := newGate(one.mayStart)
+	g := newGate(one.beforeSend)
 	req, err := http.NewRequestWithContext(g.attach(ctx), http.MethodPost, one.tenant.url+one.path, bytes.NewReader(one.body))
 	if err != nil {
 		return nil, err

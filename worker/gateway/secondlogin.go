@@ -13,19 +13,19 @@ import (
 
 // SecondLogin implements [worker.Gateway]. Besides that interface's errors it returns
 // [ErrAmbiguous]. errors.Is finds a context's error in either only when ctx has ended:
-// a dial time-out is not one. mayStart is called once, unless a connection failed
+// a dial time-out is not one. beforeSend is called once, unless a connection failed
 // before it took a byte: then once more before the first byte on the next.
-func (c *Client) SecondLogin(ctx context.Context, j *worker.Job, mayStart func() error) (worker.Reply, error) {
+func (c *Client) SecondLogin(ctx context.Context, j *worker.Job, beforeSend func() error) (worker.Reply, error) {
 	t, err := c.tenant(j.Tenant)
 	if err != nil {
 		return worker.Reply{}, err
 	}
 	var veto error
-	one := &call{tenant: t, path: "/secondLogin", body: secondLoginBody(j), mayStart: func() error {
+	one := &call{tenant: t, path: "/secondLogin", body: secondLoginBody(j), beforeSend: func() error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		veto = mayStart()
+		veto = beforeSend()
 		return veto
 	}}
 	resp, err := c.post(ctx, one)

@@ -47,7 +47,7 @@ func testSecondLogin(t *testing.T, way func(*Client) *Client) {
 			reply, err := c.SecondLogin(t.Context(), job(tt.wcID), func() error { asked++; return nil })
 			checkClass(t, err, tt.err)
 			if reply.Outcome != tt.outcome || asked != 1 {
-				t.Errorf("reply %+v, mayStart called %d times", reply, asked)
+				t.Errorf("reply %+v, beforeSend called %d times", reply, asked)
 			}
 			a := gw.Account(tt.wcID)
 			if a.Prompts != tt.prompts {

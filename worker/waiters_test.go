@@ -7,16 +7,16 @@ import (
 )
 
 // watching returns a lot whose subscriptions stand at once.
-func watching() *lot {
-	return &lot{
+func watching() *waiters {
+	return &waiters{
 		watch:    func(context.Context, string, func(), func()) (func(), error) { return func() {}, nil },
-		accounts: map[string]*watched{},
+		accounts: map[string]*watchedAccount{},
 	}
 }
 
-func (l *lot) mustEnter(tb testing.TB, tenant string) *waiter {
+func (l *waiters) mustEnter(tb testing.TB, tenant string) *waiter {
 	tb.Helper()
-	w, err := l.enter(tb.Context(), "a", tenant)
+	w, err := l.add(tb.Context(), "a", tenant)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -46,7 +46,7 @@ func TestLeavingTheLotIsLinear(t *testing.T) {
 	}
 	l.ended("a")
 	all[0].ask()
-	all[0].told(Shared, sharing{"T", &Result{}})
+	all[0].told(Shared, sharedResult{"T", &Result{}})
 	for _, w := range all {
 		w.leave()
 	}
@@ -67,7 +67,7 @@ func TestOneAsksBeforeTheOthers(t *testing.T) {
 		t.Errorf("it knows %+v", s)
 	}
 	result := &Result{Outcome: Succeeded}
-	first.told(Shared, sharing{"T", result})
+	first.told(Shared, sharedResult{"T", result})
 	if got := awake(first, second, third, other); got != "12" {
 		t.Errorf("woken: %s, want the others of the tenant", got)
 	}
@@ -88,7 +88,7 @@ func TestWhatHappensWhileTheLeaderAsksIsNotMissed(t *testing.T) {
 	}
 	first.ask()
 	l.ended("a") // after Redis has answered, before the answer is here
-	first.told(Held, sharing{})
+	first.told(Held, sharedResult{})
 	if got := awake(first, second); got == "" {
 		t.Error("nobody was woken by the end of the confirmation")
 	}

@@ -6,63 +6,63 @@ import (
 	"sync"
 )
 
-// lot is where jobs wait for the account that another job holds: in memory, on the
+// waiters is where jobs wait for the account that another job holds: in memory, on the
 // account, without a slot and without asking Redis. One subscription to the account's
 // events serves all of its jobs in the pod. Each of its operations costs the same,
 // however many wait.
-type lot struct {
+type waiters struct {
 	watch func(ctx context.Context, wcID string, ended, freed func()) (stop func(), err error)
 
 	mu       sync.Mutex
-	accounts map[string]*watched
+	accounts map[string]*watchedAccount
 }
 
-// watched is an account with jobs waiting for it.
-type watched struct {
+// watchedAccount is an account with jobs waiting for it.
+type watchedAccount struct {
 	ready   chan struct{} // closed when the subscription stands, or failed
 	err     error         // why it failed; read after ready
 	stop    func()
 	waiters int
-	tenants map[string]*crowd
+	tenants map[string]*tenantWaiters
 }
 
-// crowd are an account's waiting jobs of one tenant, which share a confirmation.
+// tenantWaiters are an account's waiting jobs of one tenant, which share a confirmation.
 //
 // When a confirmation has ended, one of them asks first, and the others only once it was
 // told something new: then they know the shared result already, and a forged or repeated
 // message wakes one job, not thousands.
-type crowd struct {
+type tenantWaiters struct {
 	waiters int
-	asleep  list.List // of *waiter: those that nothing has woken since they last asked
-	leading *waiter   // asks before the others do, nil: nobody does
-	again   bool      // something has happened since the leader asked
-	shared  sharing   // the last result that one of them was told
+	asleep  list.List    // of *waiter: those that nothing has woken since they last asked
+	leading *waiter      // asks before the others do, nil: nobody does
+	again   bool         // something has happened since the leader asked
+	shared  sharedResult // the last result that one of them was told
 }
 
-// sharing is the result of a confirmation, which all of a crowd share.
-type sharing struct {
+// sharedResult is the result of a confirmation, which all of a crowd share.
+type sharedResult struct {
 	token  string // of the confirmation; empty: there is none
 	result *Result
 }
 
 // waiter is a job's place in the lot.
 type waiter struct {
-	lot    *lot
-	wcID   string
-	tenant string
-	at     *watched
-	crowd  *crowd
-	bed    *list.Element // in the crowd's asleep; nil: it was woken
-	woke   chan struct{} // buffered: holds a wake-up that came while nobody waited
+	lot      *waiters
+	wcID     string
+	tenant   string
+	at       *watchedAccount
+	group    *tenantWaiters
+	asleepAt *list.Element // in the crowd's asleep; nil: it was woken
+	woke     chan struct{} // buffered: holds a wake-up that came while nobody waited
 }
 
-func newLot(q Queue) *lot {
-	return &lot{watch: q.Watch, accounts: map[string]*watched{}}
+func newWaiters(q Queue) *waiters {
+	return &waiters{watch: q.Watch, accounts: map[string]*watchedAccount{}}
 }
 
-// join returns a place if the account is watched already, else nil. Taken before the
+// tryAdd returns a place if the account is watched already, else nil. Taken before the
 // account is asked for, no wake-up can be missed.
-func (l *lot) join(wcID, tenant string) *waiter {
+func (l *waiters) tryAdd(wcID, tenant string) *waiter {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	at, ok := l.accounts[wcID]
@@ -80,13 +80,13 @@ func (l *lot) join(wcID, tenant string) *waiter {
 	return l.place(wcID, tenant, at)
 }
 
-// enter returns a place once the account is watched. It blocks while the
+// add returns a place once the account is watched. It blocks while the
 // subscription is made.
-func (l *lot) enter(ctx context.Context, wcID, tenant string) (*waiter, error) {
+func (l *waiters) add(ctx context.Context, wcID, tenant string) (*waiter, error) {
 	l.mu.Lock()
 	at, ok := l.accounts[wcID]
 	if !ok {
-		at = &watched{ready: make(chan struct{}), tenants: map[string]*crowd{}}
+		at = &watchedAccount{ready: make(chan struct{}), tenants: map[string]*tenantWaiters{}}
 		l.accounts[wcID] = at
 	}
 	w := l.place(wcID, tenant, at)
@@ -113,14 +113,14 @@ func (l *lot) enter(ctx context.Context, wcID, tenant string) (*waiter, error) {
 }
 
 // place is called with l.mu held.
-func (l *lot) place(wcID, tenant string, at *watched) *waiter {
+func (l *waiters) place(wcID, tenant string, at *watchedAccount) *waiter {
 	c := at.tenants[tenant]
 	if c == nil {
-		c = &crowd{}
+		c = &tenantWaiters{}
 		at.tenants[tenant] = c
 	}
-	w := &waiter{lot: l, wcID: wcID, tenant: tenant, at: at, crowd: c, woke: make(chan struct{}, 1)}
-	w.bed = c.asleep.PushBack(w)
+	w := &waiter{lot: l, wcID: wcID, tenant: tenant, at: at, group: c, woke: make(chan struct{}, 1)}
+	w.asleepAt = c.asleep.PushBack(w)
 	at.waiters++
 	c.waiters++
 	return w
@@ -128,13 +128,15 @@ func (l *lot) place(wcID, tenant string, at *watched) *waiter {
 
 // ended wakes one of the account's jobs of each tenant: a confirmation has ended, and
 // they learn for the others how.
-func (l *lot) ended(wcID string) { l.wake(wcID, func(at *watched) { at.lead(len(at.tenants)) }) }
+func (l *waiters) ended(wcID string) {
+	l.wake(wcID, func(at *watchedAccount) { at.lead(len(at.tenants)) })
+}
 
 // freed wakes one of the account's jobs in this pod: its lock was let go of, and only
 // one of them can get it.
-func (l *lot) freed(wcID string) { l.wake(wcID, func(at *watched) { at.lead(1) }) }
+func (l *waiters) freed(wcID string) { l.wake(wcID, func(at *watchedAccount) { at.lead(1) }) }
 
-func (l *lot) wake(wcID string, wake func(*watched)) {
+func (l *waiters) wake(wcID string, wake func(*watchedAccount)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if at := l.accounts[wcID]; at != nil {
@@ -144,13 +146,13 @@ func (l *lot) wake(wcID string, wake func(*watched)) {
 
 // lead sees to it that one job of up to that many tenants asks from now on. The lot's
 // lock is held.
-func (at *watched) lead(tenants int) {
+func (at *watchedAccount) lead(tenants int) {
 	for _, c := range at.tenants {
 		switch {
 		case tenants == 0:
 			return
 		case c.leading != nil:
-			c.again = c.again || c.leading.bed != nil // it has asked already
+			c.again = c.again || c.leading.asleepAt != nil // it has asked already
 		case c.asleep.Len() > 0:
 			c.leading = c.wakeOne()
 		default:
@@ -161,9 +163,9 @@ func (at *watched) lead(tenants int) {
 }
 
 // wakeOne wakes the one that has waited longest. The lot's lock is held.
-func (c *crowd) wakeOne() *waiter {
+func (c *tenantWaiters) wakeOne() *waiter {
 	w := c.asleep.Remove(c.asleep.Front()).(*waiter)
-	w.bed = nil
+	w.asleepAt = nil
 	w.woke <- struct{}{} // it has room: who has one in it is not asleep
 	return w
 }
@@ -171,25 +173,25 @@ func (c *crowd) wakeOne() *waiter {
 // ask says that the job asks for its account now, so that every wake-up until then is
 // obsolete, and each later one is kept for it. It returns the result that its crowd
 // was told last.
-func (w *waiter) ask() sharing {
+func (w *waiter) ask() sharedResult {
 	w.lot.mu.Lock()
 	defer w.lot.mu.Unlock()
-	if w.bed == nil {
+	if w.asleepAt == nil {
 		select {
 		case <-w.woke:
 		default:
 		}
-		w.bed = w.crowd.asleep.PushBack(w)
+		w.asleepAt = w.group.asleep.PushBack(w)
 	}
-	return w.crowd.shared
+	return w.group.shared
 }
 
 // told says what the job was answered. Who leads wakes the others unless the account is
 // held, by a confirmation that they wait for as well as this one.
-func (w *waiter) told(state State, s sharing) {
+func (w *waiter) told(state State, s sharedResult) {
 	w.lot.mu.Lock()
 	defer w.lot.mu.Unlock()
-	c := w.crowd
+	c := w.group
 	if state == Shared {
 		c.shared = s
 	}
@@ -202,7 +204,7 @@ func (w *waiter) told(state State, s sharing) {
 	switch state {
 	case Held, Granted, Suspended:
 	case Shared:
-		w.rise()
+		w.awake()
 		for c.asleep.Len() > 0 {
 			c.wakeOne()
 		}
@@ -233,8 +235,8 @@ func (w *waiter) leave() {
 
 // vacate is called with the lot's lock held.
 func (w *waiter) vacate() {
-	c := w.crowd
-	w.rise()
+	c := w.group
+	w.awake()
 	w.at.waiters--
 	if c.waiters--; c.waiters == 0 {
 		delete(w.at.tenants, w.tenant)
@@ -245,10 +247,10 @@ func (w *waiter) vacate() {
 	}
 }
 
-// rise takes the job off those that can be woken. The lot's lock is held.
-func (w *waiter) rise() {
-	if w.bed != nil {
-		w.crowd.asleep.Remove(w.bed)
-		w.bed = nil
+// awake takes the job off those that can be woken. The lot's lock is held.
+func (w *waiter) awake() {
+	if w.asleepAt != nil {
+		w.group.asleep.Remove(w.asleepAt)
+		w.asleepAt = nil
 	}
 }
