@@ -11,7 +11,7 @@ import (
 
 var _ worker.Locker = (*Client)(nil)
 
-// Begin asks whether the job may prompt its account now: see the package's table.
+// Begin asks whether the job may prompt its account now: see the table of [worker.Locker].
 // Asking again, with the next token of the same attempts, says that the former grant was
 // not used; the lease then starts anew. While the server is not trusted
 // ([Trust]) the answer is Suspended, and Redis is not asked.
@@ -86,7 +86,7 @@ func (c *Client) beginCall(a worker.Ask, mark string) *call {
 }
 
 // Finish remembers how the job ended, and returns the result that counts: see the
-// package's table. The cool-down runs from now.
+// table of [worker.Locker]. The cool-down runs from now.
 func (c *Client) Finish(ctx context.Context, end worker.Conclusion) (worker.Finished, error) {
 	one, err := c.finishCall(&end)
 	if err != nil {

@@ -47,14 +47,26 @@ type Settler interface {
 // Queue is where jobs come from and events go. Package queue implements it on NATS
 // JetStream.
 type Queue interface {
+	JobSource
+	EventStore
+	Notifier
+	DeadLetters
+}
+
+// JobSource hands out jobs.
+type JobSource interface {
 	// Take returns between one and n deliveries of a lane, and about how many more
 	// the lane holds. It blocks until there is one, at most for wait (the server
 	// forgets the request then); then it returns none, and no error.
 	Take(ctx context.Context, lane Lane, n int, wait time.Duration) (taken []*Delivery, backlog int, err error)
+}
+
+// EventStore stores events, and is asked for those that it has.
+type EventStore interface {
 	// Publish stores the event, and returns once the server has acknowledged it, or
-	// with an error within seconds.
-	// Publishing the same event again soon is harmless: see [Options].Freshness. It returns an
-	// error wrapping [ErrUnsendable] for an event that no try will store.
+	// with an error within seconds. An event that is published again within
+	// [Options].DedupWindow is stored once. The error wraps [ErrUnsendable] for an event
+	// that no try will store.
 	Publish(ctx context.Context, e *Event) error
 	// Published tells whether the event of that id is in the stream, looking at
 	// the account's events stored since that time.
@@ -62,6 +74,10 @@ type Queue interface {
 	// LastWID returns the wId of the account's last succeeded event, "" where the
 	// stream holds none, or that one can't be read.
 	LastWID(ctx context.Context, wcID string) (string, error)
+}
+
+// Notifier tells jobs that wait for an account, in all pods, when it is worth asking for it.
+type Notifier interface {
 	// Watch calls ended after each event of a job that prompted the account, and
 	// freed after each call of Freed for it, in any pod, from when Watch returns
 	// until stop is called. Neither must block.
@@ -69,8 +85,12 @@ type Queue interface {
 	// Freed tells those who watch the account that its lock was let go of without
 	// an event. It does not block, and may be lost.
 	Freed(wcID string)
-	// Bury stores the delivery's bytes, untouched, with the reason in the dead stream. It
-	// returns an error wrapping [ErrUnburiable] for a delivery that no try will store.
+}
+
+// DeadLetters is where jobs go that can't be worked on.
+type DeadLetters interface {
+	// Bury stores the delivery's bytes, untouched, with the reason. The error wraps
+	// [ErrUnburiable] for a delivery that no try will store.
 	Bury(ctx context.Context, d *Delivery, reason string) error
 }
 
@@ -148,31 +168,95 @@ type Finished struct {
 }
 
 // Locker is the lock of each account and the record of each job. Package cache
-// implements it on Redis. Its methods return within seconds, with an error when the
-// store can't be reached; what a call that returned an error did is not known.
+// implements it on Redis. Its methods block for at most a few seconds, and return an error
+// when the store can't be reached; what a call that returned an error did is not known. All
+// times are by the store's own clock. Each call is atomic, whatever other pods do.
+//
+// # What it keeps
+//
+// A lock for each account, with the token of the [Ask] that was granted, its job and its
+// pod. It ends when it is freed or when its lease has passed, which is longer than a prompt
+// can live. For each account and tenant, for about as long as a lease, the last confirmation
+// that somebody waited for: its token, its job, its result and when it ended. Why no prompt
+// of the account is allowed for a while (a cool-down), and how many it had within a day. And
+// for each job a record, which is one of
+//
+//	none       nothing is known of the job
+//	waits(T)   the job was answered Held by the confirmation T; kept for about a lease
+//	took       the job has ended with the result of another job's confirmation
+//	open(T)    the job was granted the account with the token T, and may have prompted
+//	void       the message was an invalid job; for any other message, and for Begin, it is none
+//	done       the job has ended with a result
+//	tombstone  the job's event is stored
+//
+// Void and tombstone are kept for longer than [Options].DedupWindow, and done, took and open
+// for as long as events are.
+//
+// # What Begin answers
+//
+// A token is <attempt>#<number>. A lock or an open record with the ask's token, or with one of
+// the same attempt and a lower number, was granted and not used: it is void, and the rows from the third
+// on do not see it. An ask that the store executes after one with a higher number of the same
+// attempt changes nothing but who waits. The first row that fits is the answer.
+//
+//	record     lock                       otherwise                          answer
+//	tombstone  any                                                           Ended
+//	done       any                                                           Done, ConcludedBefore
+//	open(T)    T                                                             Held, Own
+//	open(T)    another, or none                                              InDoubt
+//	waits(T)   any                        the last confirmation is T, or     Shared
+//	or took                               ended since the job was told to
+//	                                      wait; of the same tenant
+//	any        T, which has ended and     same tenant                        Shared
+//	           was kept
+//	any        held                       the deadline has passed            TooLate
+//	any        held                                                          Held; the record becomes waits,
+//	                                                                         unless it is took
+//	any        free                       too little time is left before     TooLate
+//	                                      the deadline
+//	any        free                       a cool-down, or the daily budget   Cooling
+//	any        free                                                          Granted; the record becomes open
+//
+// Suspended is answered in place of the last row while locks may have been lost. Whatever is
+// answered to a job whose record is took is ConcludedBefore, too: its event may be stored.
+//
+// # What Finish does
+//
+//	record             of                     does
+//	void, none         an invalid message     the record becomes void; nothing when it is that message's
+//	done, tombstone    an invalid message     nothing; [ErrEnded]
+//	any other          an invalid message     nothing; [ErrSuperseded]
+//	done               any                    nothing; returns the stored result
+//	tombstone          any                    nothing; [ErrEnded]
+//	open(T)            another token, or none nothing; [ErrSuperseded]
+//	waits, took, none  no token, Shared       the record becomes took
+//	open(T), waits,    the token T, or none   the record becomes done. The lock: when it is the
+//	took, none                                token's, the last confirmation is remembered if somebody
+//	                                          waits or Keep is set, and it is freed unless Keep is set;
+//	                                          else [ErrLeaseLost] when there is a token
+//
+// Without a record the answer to a token is [ErrLeaseLost] also when the lock is the token's:
+// another delivery may have ended the job, and its tombstone may be gone. Finishing again
+// with the same arguments returns the same result and no error. A conclusion of a job that was InDoubt
+// passes the token of its lost confirmation, and gets [ErrLeaseLost] beside its result by nature.
 type Locker interface {
 	// Begin asks whether the job may prompt its account now.
 	Begin(ctx context.Context, a Ask) (Answer, error)
-	// Finish remembers how the job ended, frees the lock if the token still holds
-	// it and c.Keep is not set, and returns the result that counts, and whether this
-	// is the first one: the job's record was the open one of c.Token, or has been there
-	// without a break since before c.Sole. It returns [ErrSuperseded] when another delivery
-	// of the job may be prompting, and [ErrLeaseLost] beside a result that was
-	// stored although the lock was no longer ours. [ErrEnded] says that the job's
-	// event is stored.
+	// Finish remembers how the job ended, and returns the result that counts. An error
+	// that is [ErrLeaseLost] comes beside a result that was stored.
 	Finish(ctx context.Context, c Conclusion) (Finished, error)
 	// Release undoes a grant that was not used, and tells whether other jobs may
 	// wait for the account. It returns no error when there is nothing left to undo.
-	Release(ctx context.Context, a Ask) (waited bool, err error)
-	// Shrink reduces the job's record to a mark once its event is stored and its
+	Release(ctx context.Context, a Ask) (othersWait bool, err error)
+	// Shrink makes a tombstone of the job's record, once its event is stored and its
 	// message settled. It does not block, and may be lost.
 	Shrink(wcID, jobID string)
-	// Snooze counts a delivery that ended because the job was handed back, not
-	// because it failed. It does not block, and may be lost.
+	// Snooze counts a delivery that ended because the job was handed back to wait
+	// elsewhere, not because it failed. It does not block, and may be lost.
 	Snooze(wcID, jobID string)
-	// Snoozed returns how many deliveries of the job were snoozed.
+	// Snoozed returns how many deliveries of the job were counted by Snooze.
 	Snoozed(ctx context.Context, wcID, jobID string) (int, error)
-	// Reserve takes the tenant's next place under the prompt rate that all pods
+	// Reserve takes the tenant's next turn under the prompt rate that all pods
 	// share, unless it is further ahead than that, and returns how long to wait for
 	// it, and whether it was taken.
 	Reserve(ctx context.Context, tenant string, ahead time.Duration) (wait time.Duration, taken bool, err error)
