@@ -21,13 +21,13 @@ import (
 
 // Client implements [worker.Locker] on Redis. It is safe for concurrent use.
 type Client struct {
-	opts    Options
-	lease   time.Duration
-	scripts scripts
-	redis   redis.UniversalClient
-	trusted *quarantine
-	mark    *mark // nil: a loss of keys is not noticed
-	stats   counters
+	opts        Options
+	lease       time.Duration
+	scripts     scripts
+	redis       redis.UniversalClient
+	trusted     *quarantine
+	incarnation *incarnation // nil: a loss of keys is not noticed
+	stats       counters
 
 	lane     *lane                // outside of a Cluster
 	cluster  *redis.ClusterClient // nil outside of a Cluster
@@ -52,7 +52,7 @@ func Open(ctx context.Context, o Options) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open redis: %w", err)
 	}
-	redis.SetLogger(chatter{o.Logger})
+	redis.SetLogger(redisLogger{o.Logger})
 	c := &Client{
 		opts: o, lease: o.Lease(), scripts: newScripts(&o, o.Lease()), trusted: newQuarantine(&o),
 		lanes: lanes{of: make(map[string]*lane)}, closing: make(chan struct{}), closed: make(chan struct{}),
@@ -68,7 +68,7 @@ func Open(ctx context.Context, o Options) (*Client, error) {
 		c.trusted.slots = new([slots]atomic.Int64)
 	}
 	if o.Trust != nil && c.cluster == nil {
-		c.mark = newMark(c.redis, o.Namespace, c.trusted)
+		c.incarnation = newIncarnation(c.redis, o.Namespace, c.trusted)
 	}
 	if err := c.ready(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("open redis %s: %w", redacted(o.URL), err), c.Close())
@@ -127,7 +127,7 @@ func (c *Client) ready(ctx context.Context) error {
 		if err == nil {
 			err = c.Ping(ctx)
 		}
-		if err == nil && c.mark != nil {
+		if err == nil && c.incarnation != nil {
 			err = c.recall(ctx, "")
 		}
 		if err == nil {
@@ -198,7 +198,7 @@ func (c *Client) rehearse(ctx context.Context) error {
 	}
 	ctx = context.WithoutCancel(ctx)
 	a := worker.Ask{WcID: c.probe(), JobID: c.opts.Pod, Token: uuid.NewString(), Pod: c.opts.Pod}
-	if _, err := c.begin(ctx, a, c.mark.name()); err != nil {
+	if _, err := c.begin(ctx, a, c.incarnation.name()); err != nil {
 		return err
 	}
 	if _, err := c.Release(ctx, a); err != nil {

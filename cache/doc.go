@@ -30,7 +30,7 @@
 //
 // Times are Unix milliseconds of the Redis server's clock, the only one that is asked;
 // a job's stored-at is carried, never compared. Once a job has ended and was shrunk,
-// only its mark is left, and where somebody waited, for about a lease, waiting and last.
+// only its tombstone is left, and where somebody waited, for about a lease, waiting and last.
 //
 // What each call answers and does is the contract of [worker.Locker], whose records these
 // are: tombstone is written 1. The result of a confirmation is sent with Shared, but not to

@@ -10,27 +10,27 @@ import (
 	"github.com/relogin/relogin/worker"
 )
 
-// Marked tells whether the server has the namespace's mark: whether pods have worked in
+// Marked tells whether the server has the namespace's incarnation: whether pods have worked in
 // it. A Cluster has none.
 func (c *Client) Marked(ctx context.Context) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.opts.Timeout)
 	defer cancel()
-	n, err := c.redis.Exists(ctx, markKey(c.opts.Namespace)).Result()
+	n, err := c.redis.Exists(ctx, incarnationKey(c.opts.Namespace)).Result()
 	if err != nil {
-		return false, fmt.Errorf("look for redis's mark: %w", err)
+		return false, fmt.Errorf("look for redis's incarnation: %w", err)
 	}
 	return n > 0, nil
 }
 
 // Forget deletes all that is kept of these jobs and of their accounts, of what pods of
-// this client's name rehearsed, and the namespace's mark. Pods that still work in the
+// this client's name rehearsed, and the namespace's incarnation. Pods that still work in the
 // namespace would take that for a loss of data: it is for who had the namespace alone.
 // No more than a batch is sent at once. After an error, call it again.
 func (c *Client) Forget(ctx context.Context, jobs iter.Seq[*worker.Job]) error {
 	if err := c.tidied(ctx); err != nil { // else a key could come back
 		return fmt.Errorf("forget jobs: %w", err)
 	}
-	batch := [][]string{{markKey(c.opts.Namespace)}, c.everything(&worker.Job{ID: c.opts.Pod})}
+	batch := [][]string{{incarnationKey(c.opts.Namespace)}, c.everything(&worker.Job{ID: c.opts.Pod})}
 	for j := range jobs {
 		if batch = append(batch, c.everything(j)); len(batch) < batchSize {
 			continue

@@ -20,10 +20,10 @@ func (c *Client) Begin(ctx context.Context, a worker.Ask) (worker.Answer, error)
 	if wait := c.trusted.wait(slot); wait > 0 {
 		return c.suspended(wait), nil
 	}
-	mark := c.mark.name()
-	answer, err := c.begin(ctx, a, mark)
+	incarnation := c.incarnation.name()
+	answer, err := c.begin(ctx, a, incarnation)
 	if err == nil && answer.State == forgotten {
-		if err = c.recall(ctx, mark); err == nil {
+		if err = c.recall(ctx, incarnation); err == nil {
 			return c.Begin(ctx, a)
 		}
 	}
@@ -44,26 +44,26 @@ func (c *Client) suspended(wait time.Duration) worker.Answer {
 	return worker.Answer{State: worker.Suspended, Now: c.trusted.now(), Wait: wait}
 }
 
-// forgotten is the state of an ask whose mark is not the server's.
+// forgotten is the state of an ask whose incarnation is not the server's.
 const forgotten worker.State = "forgotten"
 
-func (c *Client) begin(ctx context.Context, a worker.Ask, mark string) (worker.Answer, error) {
-	reply, err := c.run(ctx, c.beginCall(a, mark))
+func (c *Client) begin(ctx context.Context, a worker.Ask, incarnation string) (worker.Answer, error) {
+	reply, err := c.run(ctx, c.beginCall(a, incarnation))
 	if err != nil {
 		return worker.Answer{}, err
 	}
 	return parseAnswer(reply)
 }
 
-func (c *Client) beginCall(a worker.Ask, mark string) *call {
+func (c *Client) beginCall(a worker.Ask, incarnation string) *call {
 	one, k := newCall(c.scripts.begin), c.keys(a.WcID)
 	one.key(k, lockName, "")
 	one.key(k, jobName, a.JobID)
 	one.key(k, lastName, a.Tenant)
 	one.key(k, coolName, "")
 	one.key(k, waitingName, "")
-	if mark != "" {
-		one.plainKey(c.opts.Namespace, markName)
+	if incarnation != "" {
+		one.plainKey(c.opts.Namespace, incarnationName)
 	}
 	if c.opts.DailyPrompts > 0 {
 		one.key(k, promptsName, "")
@@ -76,8 +76,8 @@ func (c *Client) beginCall(a worker.Ask, mark string) *call {
 		writeInt(&one.buf, a.Deadline.UnixMilli())
 	}
 	one.argEnds()
-	if mark != "" || a.Have != "" {
-		one.arg(mark)
+	if incarnation != "" || a.Have != "" {
+		one.arg(incarnation)
 	}
 	if a.Have != "" {
 		one.arg(a.Have)
@@ -235,7 +235,7 @@ func (c *Client) Release(ctx context.Context, a worker.Ask) (waited bool, err er
 	return reply == int64(1), nil
 }
 
-// Shrink reduces the job's record to a mark. It does not block: it may come too late
+// Shrink reduces the job's record to a tombstone. It does not block: it may come too late
 // for the buffer, and is counted then.
 func (c *Client) Shrink(wcID, jobID string) {
 	c.tidy(c.scripts.shrink, wcID, jobID)

@@ -29,7 +29,7 @@ type Options struct {
 	SendWindow     time.Duration // how long after Begin the request may still be sent
 	ConfirmTimeout time.Duration // how long a prompt lives, at most
 	MinConfirmTime time.Duration // less left before a deadline: TooLate
-	JobMemory      time.Duration // how long an ended job's mark is kept; 0: not at all
+	JobMemory      time.Duration // how long an ended job's tombstone is kept; 0: not at all
 	EventMaxAge    time.Duration // how long an open or ended job's record is kept; default 7 days
 	DailyPrompts   int           // prompts of an account in 24 hours; 0: no limit
 	GatewayRate    float64       // prompts a second of a tenant, over all pods; 0: no limit

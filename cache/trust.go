@@ -19,7 +19,7 @@ import (
 // whose prompt is still open, and until the longest lease of any pod has passed since
 // the first pod saw that, nobody may begin. Two names tell: the process's replication id, which is new
 // with each start and each promotion, with the number of keys that it has evicted, and
-// the mark, a key that goes when the others do.
+// the incarnation, a key that goes when the others do.
 //
 // CountsFrom returns the time, on the server's clock, from which the grants of what is
 // named so count. It stores a time long past for the very first name of a kind, and for

@@ -157,7 +157,7 @@ func TestGrantOnNewConnection(t *testing.T) {
 		}
 		return err == nil && answer.State == worker.Suspended
 	})
-	f.wantKeys(f.mark.key)
+	f.wantKeys(f.incarnation.key)
 }
 
 // TestTrustFails has the store of trusted ids out of reach: nothing is granted.

@@ -11,41 +11,41 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// mark names what the server remembers. It is a key that begin.lua compares with what
+// incarnation names what the server remembers. It is a key that begin.lua compares with what
 // the pod knows, so that nothing is granted once FLUSHALL, or whatever else, has taken
 // the keys from a process that goes on. A Cluster has none: no script may read both an
-// account's slot and the mark's.
-type mark struct {
+// account's slot and the incarnation's.
+type incarnation struct {
 	key     string
 	redis   redis.UniversalClient
 	trusted *quarantine
 
-	mu    sync.Mutex // held by who learns the mark
+	mu    sync.Mutex // held by who learns it
 	known atomic.Pointer[string]
 }
 
-func newMark(r redis.UniversalClient, namespace string, trusted *quarantine) *mark {
-	m := &mark{key: markKey(namespace), redis: r, trusted: trusted}
+func newIncarnation(r redis.UniversalClient, namespace string, trusted *quarantine) *incarnation {
+	m := &incarnation{key: incarnationKey(namespace), redis: r, trusted: trusted}
 	m.known.Store(new(string))
 	return m
 }
 
-const markName = ":mark"
+const incarnationName = ":mark"
 
-func markKey(namespace string) string { return namespace + markName }
+func incarnationKey(namespace string) string { return namespace + incarnationName }
 
-// name returns the mark that this pod knows, "" where there is none.
-func (m *mark) name() string {
+// name returns the incarnation that this pod knows, "" where there is none.
+func (m *incarnation) name() string {
 	if m == nil {
 		return ""
 	}
 	return *m.known.Load()
 }
 
-// recall learns the server's mark in place of the one that is no longer there, sets a
+// recall learns the server's incarnation in place of the one that is no longer there, sets a
 // new one where the server has none, and has it admitted.
 func (c *Client) recall(ctx context.Context, gone string) error {
-	m := c.mark
+	m := c.incarnation
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.name() != gone {
@@ -62,11 +62,11 @@ func (c *Client) recall(ctx context.Context, gone string) error {
 		there = nil // somebody had set one
 	}
 	if err := errors.Join(there, found.Err(), now.Err()); err != nil {
-		return fmt.Errorf("learn redis's mark: %w", err)
+		return fmt.Errorf("learn redis's incarnation: %w", err)
 	}
 	name := found.Val()
 	if name == "" {
-		return fmt.Errorf("learn redis's mark: %w", notRun(failed))
+		return fmt.Errorf("learn redis's incarnation: %w", notRun(failed))
 	}
 	if err := m.trusted.admit(ctx, memory, name, now.Val(), 0, noSlots); err != nil {
 		return err
