@@ -15,7 +15,7 @@ const (
 	breakerThreshold = 10              // failures in a row
 	breakerDelay     = time.Second     // before the first trial: others' accounts may be fine there
 	longBreakerDelay = 5 * time.Second // between later trials, which grow to it; each may cost a job its answer
-	breakerJitter    = 0.2             // of it, so that pods do not try at once
+	breakerJitter    = 0.2             // the share of the delay that is random, so that pods do not try at once
 	aliveAfter       = 2 * time.Second // a trial whose request is held open for so long shows that the gateway works
 )
 
@@ -34,7 +34,7 @@ type breakers struct {
 type breaker struct {
 	circuitbreaker.CircuitBreaker[any]
 	last   *atomic.Pointer[error] // how the last call failed that counted
-	outage *outage                // of its calls
+	outage *outage                // tells people when calls fail
 	trials *trials
 }
 

@@ -17,7 +17,7 @@
 //     whatever becomes of the caller.
 //  5. The result is stored beside the lock, and the lock is freed.
 //  6. The event is published; once the server has acknowledged it the job leaves the
-//     queue, and its record shrinks to a mark.
+//     queue, and its record shrinks to a tombstone.
 //
 // A job whose account is held parks in the pod's memory, without a slot and without
 // asking the store, until the holder's event wakes it; then it shares the outcome.

@@ -13,28 +13,35 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
+// How long the pipeline waits for what, and how much it does at once.
 const (
-	firstRetry       = 200 * time.Millisecond // after a failure that may pass
-	longRetry        = 15 * time.Second       // the longest pause before another try
-	noRoomPause      = time.Minute            // before a job comes back, more or less, whose tenant's credential is refused: they must not all come at once when that is over
-	lendAfter        = 300 * time.Millisecond // an answer that takes longer is waited for without a slot
-	awayPause        = time.Minute            // before a job comes back, more or less, for whom there was no room while a part of the store was away; then more
-	unburiedPause    = 10 * time.Minute       // before a job comes back whose dead letter is refused
-	reconcileTimeout = 10 * time.Second       // for one
-	leaseSlack       = 250 * time.Millisecond // spreads those who wait for a lease's end
-	settleTimeout    = 5 * time.Second        // for letting go of an account
-	tellTimeout      = 10 * time.Second       // for telling others what has happened, once the calls are cut off
-	reviewEvery      = time.Second            // of refused credentials
-	shareEvery       = 2 * time.Second        // with other pods, what is known of them
-	shareTimeout     = 5 * time.Second
-	trickle          = time.Second          // between jobs that are taken while something fails for all
-	takeWait         = 30 * time.Second     // how long a request for one job waits at the server
-	takeMoreWait     = time.Second          // how long a request for many jobs waits, which keeps their slots meanwhile
-	takeAtOnce       = 256                  // the most jobs that one request asks for
-	maxIdle          = 256                  // goroutines that wait for another job: a new one's stack grows twice
-	gatherFor        = 2 * time.Millisecond // slots, before a request for many jobs: about 70 jobs came with one then, in the benchmark
-	normalAhead      = time.Second          // a place under the rate is taken no earlier, so that urgent jobs
-	urgentAhead      = 10 * time.Second     // find one before those that wait for theirs
+	firstRetry = 200 * time.Millisecond // the first pause after a failure that may pass
+	longRetry  = 15 * time.Second       // the longest such pause
+
+	noRoomPause   = time.Minute      // about how long a job stays in the queue whose tenant is paused, when there is no room for it; spread, so that they do not all come back at once
+	awayPause     = time.Minute      // about how long one does when a part of the store is away; longer the more often it came
+	unburiedPause = 10 * time.Minute // how long a job does whose dead letter is refused
+
+	lendAfter  = 300 * time.Millisecond // a call to the store that takes longer is waited for without a slot
+	leaseSlack = 250 * time.Millisecond // spreads those who wait for a lease's end
+
+	reconcileTimeout = 10 * time.Second // for one look at the online list
+	settleTimeout    = 5 * time.Second  // for letting go of an account
+	tellTimeout      = 10 * time.Second // for telling others what has happened, once the calls are cut off
+
+	reviewEvery  = time.Second     // how often it is seen whether refused credentials have changed
+	shareEvery   = 2 * time.Second // how often what is known of them is shared with other pods
+	shareTimeout = 5 * time.Second // for doing so once
+
+	takeEvery    = time.Second          // how often a job is taken while something fails for all
+	takeWait     = 30 * time.Second     // how long a request for one job waits at the server
+	takeMoreWait = time.Second          // how long a request for many jobs does, which keeps their slots meanwhile
+	takeAtOnce   = 256                  // how many jobs one request asks for at the most
+	batchFor     = 2 * time.Millisecond // how long slots are collected before a request for many jobs: about 70 jobs came with one then, in the benchmark
+	maxIdle      = 256                  // how many goroutines wait for another job: a new one's stack has to grow twice
+
+	normalAhead = time.Second      // how far ahead a normal job takes a turn under the rate, so that
+	urgentAhead = 10 * time.Second // urgent jobs find one before those that wait for theirs
 )
 
 // errGrace is the cause of a call that the end of the shutdown grace cut off.
@@ -73,11 +80,11 @@ type Worker struct {
 	refusals *refusals
 	outages  *outages
 	metrics  *Metrics
-	next     chan *Delivery // to goroutines that have ended one
-	idle     atomic.Int64   // of them
-	run      string         // names this worker's attempts, as no other's
-	attempts atomic.Uint64  // so far
-	stopping chan struct{}  // closed when Run's context has ended
+	next     chan *Delivery // hands deliveries to goroutines that have ended one
+	idle     atomic.Int64   // how many goroutines wait there
+	run      string         // begins the names of this worker's attempts, and of no other's
+	attempts atomic.Uint64  // how many attempts it has made
+	stopping chan struct{}  // is closed when Run's context has ended
 	jobs     sync.WaitGroup
 }
 
@@ -163,7 +170,7 @@ func (w *Worker) pull(ctx context.Context, run lifetime, lane Lane) {
 			return
 		}
 		if w.outages.total() {
-			if want = 1; !sleep(ctx, trickle) {
+			if want = 1; !sleep(ctx, takeEvery) {
 				return
 			}
 		}
@@ -171,7 +178,7 @@ func (w *Worker) pull(ctx context.Context, run lifetime, lane Lane) {
 		if err != nil {
 			return
 		}
-		if n < want && sleep(ctx, gatherFor) {
+		if n < want && sleep(ctx, batchFor) {
 			n += w.slots.tryAcquire(lane, want-n)
 		}
 		taken, backlog, err := w.queue.Take(ctx, lane, n, w.takeWait(n))

@@ -193,7 +193,7 @@ func (t *task) release(ctx context.Context) {
 }
 
 // late tells whether another delivery may have ended the job meanwhile, so that nothing
-// but its event tells: a mark is kept for more than Freshness.
+// but its event tells: a tombstone is kept for longer than DedupWindow.
 func (t *task) late() bool {
 	return t.d.Attempts > 1 || sinceBothClocks(t.takenAt) > t.w.DedupWindow
 }
