@@ -46,6 +46,29 @@ func TestEventThatIsRefusedHoldsNoSlot(t *testing.T) {
 	})
 }
 
+// Dead letters can't be stored, and there are more of them than may wait: they go back, and
+// healthy jobs are taken as fast as before.
+func TestDeadLettersThatCantBeStoredHoldNoSlot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage()
+		s.bury = errors.New("maximum messages exceeded")
+		s.room = newRoom(6)
+		stop := s.start(t)
+		for range 5 * s.Concurrency {
+			s.deliver <- s.job("no job")
+		}
+		time.Sleep(30 * time.Second)
+		for i := range 10 {
+			s.send(fmt.Sprint("good-", i))
+		}
+		time.Sleep(2 * time.Second)
+		if got := s.ended(Succeeded); len(got) != 10 {
+			t.Errorf("ended: %v", got)
+		}
+		stop()
+	})
+}
+
 // One shard of the store fails: only the accounts there wait, without slots.
 func TestAccountsThatCantBeAskedForHoldNoSlot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

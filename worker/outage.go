@@ -72,7 +72,7 @@ func (o *outage) total() bool {
 
 // outages are those that a pod tells of.
 type outages struct {
-	store, trust, events, jobs, sending outage
+	store, trust, events, letters, jobs, sending outage
 }
 
 func newOutages(log *slog.Logger) *outages {
@@ -83,6 +83,8 @@ func newOutages(log *slog.Logger) *outages {
 			works: "Redis is trusted again: confirmations start"},
 		events: outage{log: log, fails: "storing events fails: jobs that have ended wait and try again, and nothing is lost; see that NATS and its events stream work",
 			works: "events are stored again"},
+		letters: outage{log: log, fails: "storing dead letters fails: jobs that can't be worked on wait and try again, and nothing is lost; see that NATS and its dead stream work, and that the stream is not full",
+			works: "dead letters are stored again"},
 		jobs: outage{log: log, fails: "taking jobs fails: they stay in the queue; see that NATS and its jobs stream work",
 			works: "jobs are taken again"},
 		sending: outage{log: log, fails: "requests are not sent within --send-window after their account was locked: they try again later; is this pod short of CPU, or the gateway slow to connect to?",

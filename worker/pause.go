@@ -38,7 +38,13 @@ func (t *task) pause(d time.Duration) *pause {
 // back, for the longer the more often it came: the store that is away can't count that it did
 // not fail.
 func (t *task) standBy(d time.Duration) *pause {
-	return &pause{atMost: d, forAll: true, comesBack: awayPause<<min(t.d.Attempts-1, 3) + jitter(awayPause)}
+	return &pause{atMost: d, forAll: true, comesBack: t.awayPause()}
+}
+
+// awayPause is how long a job goes back that waits for what holds up some jobs, and finds no
+// room for that.
+func (t *task) awayPause() time.Duration {
+	return awayPause<<min(t.d.Attempts-1, 3) + jitter(awayPause)
 }
 
 // awaitSlot is for a place among the pod's confirmations: the job was parked, or its tenant

@@ -27,7 +27,7 @@ func (t *task) announce(ctx context.Context, n *next) *next {
 	event := t.event(n.end.Result)
 	check := t.evidence.maybePublished || t.late() && !t.evidence.first
 	tried := false // else it was another delivery that published it, and reported it
-	err := t.retry(ctx, &t.w.outages.events, func() error {
+	err := t.retry(ctx, &t.w.outages.events, true, func() error {
 		if check || sinceBothClocks(t.decidedAt) > t.w.DedupWindow {
 			if published, err := t.published(ctx, event.ID); published || err != nil {
 				return err
@@ -47,7 +47,7 @@ func (t *task) announce(ctx context.Context, n *next) *next {
 		t.log(ctx, slog.LevelError, "the event can't be sent: the job goes to the dead stream", "error", err)
 		n.dead = err
 	case err != nil:
-		return back(0)
+		return t.untold(err)
 	case tried:
 		t.report(ctx, event)
 	}
@@ -56,7 +56,7 @@ func (t *task) announce(ctx context.Context, n *next) *next {
 
 // bury stores the job in the dead stream.
 func (t *task) bury(ctx context.Context, n *next) *next {
-	err := t.retry(ctx, &t.w.outages.events, func() error {
+	err := t.retry(ctx, &t.w.outages.letters, true, func() error {
 		ctx, cancel := context.WithTimeout(ctx, settleTimeout)
 		defer cancel()
 		return t.w.queue.Bury(ctx, t.d, n.dead.Error())
@@ -66,7 +66,7 @@ func (t *task) bury(ctx context.Context, n *next) *next {
 		t.log(ctx, slog.LevelError, "the server refuses the dead letter: the job stays in the queue, and is tried again in ten minutes; see the limits of the dead stream", "reason", n.dead, "error", err)
 		return back(unburiedPause)
 	case err != nil:
-		return back(0)
+		return t.untold(err)
 	}
 	t.w.metrics.dead.Inc()
 	failpoint("buried")
@@ -74,9 +74,10 @@ func (t *task) bury(ctx context.Context, n *next) *next {
 }
 
 // retry repeats do, with growing pauses, until it succeeds or no try will. Meanwhile the
-// job has no slot that a new confirmation could use, as long as there is room to wait. It
-// returns ctx's cause when that ends.
-func (t *task) retry(ctx context.Context, o *outage, do func() error) error {
+// job has no slot that a new confirmation could use, as long as there is room to wait. When
+// there is none, a job that may leave does, unless the outage holds up all jobs: then its
+// slot keeps the pod from taking more. It returns ctx's cause when that ends.
+func (t *task) retry(ctx context.Context, o *outage, mayLeave bool, do func() error) error {
 	for wait := newBackOff(firstRetry, longRetry); ; {
 		err := do()
 		switch {
@@ -88,11 +89,25 @@ func (t *task) retry(ctx context.Context, o *outage, do func() error) error {
 		}
 		o.failed(err)
 		t.log(ctx, slog.LevelDebug, "telling how the job ended failed: trying again", "error", err)
-		t.park()
+		if !t.park() && mayLeave && !o.total() {
+			return errNoRoom
+		}
 		if !sleep(ctx, wait.NextBackOff()) {
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// errNoRoom is returned when a job must wait for what does not hold up all jobs, and no more
+// of them may wait in this pod.
+var errNoRoom = errors.New("there is no room for the job to wait")
+
+// untold returns how a job goes back whose end could not be told for that reason.
+func (t *task) untold(err error) *next {
+	if errors.Is(err, errNoRoom) {
+		return back(t.awayPause())
+	}
+	return back(0)
 }
 
 // isFinal tells errors that no other try would change.

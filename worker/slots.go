@@ -10,8 +10,8 @@ import (
 
 // slots bounds how many confirmations the pod holds open. An eighth is kept for each
 // lane, so that neither fills the pod alone. Where there is more than one tenant, each may
-// have as many confirmations open in a lane as it leaves free there: people or a gateway
-// that never answer hold up their own tenant's jobs.
+// have seven times as many confirmations open in a lane as it leaves free there: people or a
+// gateway that never answer hold up their own tenant's jobs.
 //
 // Those who wait for a slot stand in four queues: of each lane those that want to take
 // jobs, and jobs that have waited for something else. The queues are served in turn, so
@@ -28,6 +28,10 @@ type slots struct {
 	queues   []*slotQueue
 	grants   uint64
 }
+
+// tenantShare is how many times as many slots as it leaves free a tenant may have: one that
+// takes all that it can leaves an eighth, and each further one that does a part of that.
+const tenantShare = 7
 
 type slotCount map[Lane]int
 
@@ -224,7 +228,7 @@ func (s *slots) free(lane Lane, taken slotCount) int {
 // may returns whether the tenant's share allows for one more. Slots that are held for jobs
 // which are still to be taken count as free: nobody knows yet whose they are.
 func (s *slots) may(q *slotQueue, t *slotTenant) bool {
-	return t.open < s.free(q.lane, s.open) || !s.shared()
+	return t.open < tenantShare*s.free(q.lane, s.open) || !s.shared()
 }
 
 // serve gives free slots to those who wait; a lane that is at its bound does not hold up

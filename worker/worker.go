@@ -256,7 +256,7 @@ func (t *task) remember(run lifetime, n *next) *next {
 	}
 	failpoint("concluded")
 	var finished Finished
-	err := t.retry(run.telling, &t.w.outages.store, func() (err error) {
+	err := t.retry(run.telling, &t.w.outages.store, false, func() (err error) {
 		finished, err = t.w.locker.Finish(run.telling, *n.end)
 		if errors.Is(err, ErrLeaseLost) {
 			t.leaseLost(run.telling, n.end)
