@@ -24,6 +24,7 @@ func (*instant) Begin(_ context.Context, a Ask) (Answer, error) {
 func (*instant) Finish(_ context.Context, c Conclusion) (Finished, error) {
 	return Finished{Result: c.Result}, nil
 }
+func (*instant) Tenants() int          { return 1 }
 func (*instant) Shrink(string, string) {}
 func (*instant) Reserve(context.Context, string, time.Duration) (time.Duration, bool, error) {
 	return 0, true, nil

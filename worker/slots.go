@@ -6,12 +6,13 @@ import (
 	"container/list"
 	"context"
 	"sync"
+	"time"
 )
 
 // slots bounds how many confirmations the pod holds open. An eighth is kept for each
-// lane, so that neither fills the pod alone. Where there is more than one tenant, each may
-// have seven times as many confirmations open in a lane as it leaves free there: people or a
-// gateway that never answer hold up their own tenant's jobs.
+// lane, so that neither fills the pod alone. Where there is more than one tenant, each leaves a
+// lane's slots to the others, an eighth of them or, while others have jobs, as many as it has
+// open: people or a gateway that never answer hold up their own tenant's jobs.
 //
 // Those who wait for a slot stand in four queues: of each lane those that want to take
 // jobs, and jobs that have waited for something else. The queues are served in turn, so
@@ -27,11 +28,17 @@ type slots struct {
 	open     slotCount   // those of them that are counted for tenants
 	queues   []*slotQueue
 	grants   uint64
+	last     string    // the tenant of the last confirmation
+	changed  time.Time // when it was another one's than before
 }
 
-// tenantShare is how many times as many slots as it leaves free a tenant may have: one that
-// takes all that it can leaves an eighth, and each further one that does a part of that.
-const tenantShare = 7
+// How many times as many slots as it leaves free a tenant may have open.
+const (
+	shareAlone  = 7 // while no other tenant has had jobs for a while
+	shareBeside = 1
+)
+
+const aloneAfter = 10 * time.Minute // without a job of another tenant
 
 type slotCount map[Lane]int
 
@@ -187,6 +194,12 @@ func (s *slots) abandon(q *slotQueue, tenant string, w *slotWait, place *list.El
 func (s *slots) count(lane Lane, tenant string) bool {
 	q := s.queue(lane, true)
 	t := q.tenant(tenant)
+	if tenant != s.last {
+		if s.last != "" {
+			s.changed = time.Now()
+		}
+		s.last = tenant
+	}
 	if !s.may(q, t) {
 		q.forget(t)
 		return false
@@ -228,7 +241,14 @@ func (s *slots) free(lane Lane, taken slotCount) int {
 // may returns whether the tenant's share allows for one more. Slots that are held for jobs
 // which are still to be taken count as free: nobody knows yet whose they are.
 func (s *slots) may(q *slotQueue, t *slotTenant) bool {
-	return t.open < tenantShare*s.free(q.lane, s.open) || !s.shared()
+	if !s.shared() {
+		return true
+	}
+	share := shareBeside
+	if s.changed.IsZero() || time.Since(s.changed) > aloneAfter {
+		share = shareAlone
+	}
+	return t.open < share*s.free(q.lane, s.open)
 }
 
 // serve gives free slots to those who wait; a lane that is at its bound does not hold up

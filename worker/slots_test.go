@@ -141,8 +141,8 @@ func TestServingTenantsIsLinear(t *testing.T) {
 	}
 }
 
-// A tenant has seven times as many slots of a lane as it leaves free there, and what waits
-// beyond that holds up no other tenant.
+// A tenant that is alone for a while leaves an eighth of a lane's slots to others, and one that
+// is not leaves as many as it has. What waits beyond that holds up no other tenant.
 func TestTenantLeavesSlots(t *testing.T) {
 	s := newSlots(64, others) // 56 for each lane alone
 	taken := s.tryAcquire(Normal, 100)
@@ -162,19 +162,24 @@ func TestTenantLeavesSlots(t *testing.T) {
 	}
 	waits := &slotWait{want: 1, granted: make(chan int, 1)}
 	s.enqueue(s.queue(Normal, true), "greedy", waits)
-	if second, urgent := open(Normal, "second"), open(Urgent, "greedy"); second != 7 || urgent != 7 {
-		t.Errorf("the next tenant got %d, urgent jobs %d, want 7 and 7", second, urgent)
+	if second, third, urgent := open(Normal, "second"), open(Normal, "third"), open(Urgent, "greedy"); second != 4 || third != 2 || urgent != 5 {
+		t.Errorf("the next tenants got %d and %d, urgent jobs %d, want 4, 2 and 5", second, third, urgent)
 	}
 	if len(waits.granted) > 0 {
 		t.Error("the first tenant got more than it leaves free")
 	}
-	for range 7 {
+	for range 4 {
 		s.releaseFor(Normal, "second")
 	}
-	for range 7 {
+	for range 2 {
+		s.releaseFor(Normal, "third")
+	}
+	for range 5 {
 		s.releaseFor(Urgent, "greedy")
 	}
-	s.releaseFor(Normal, "greedy")
+	for range 22 { // 27 are left, of 56
+		s.releaseFor(Normal, "greedy")
+	}
 	if len(waits.granted) != 1 {
 		t.Error("of a free slot within the tenant's share its waiting job got nothing")
 	}

@@ -101,7 +101,7 @@ func oneAccount() []hostileCase {
 			a.floodAt(50, scaled(300), func(i int) {
 				job := a.job(a.account(i % accounts))
 				job.Deadline = time.Now().Add(4 * time.Second)
-				a.send(job, endsAs(worker.Unauthorized))
+				a.send(job, endsAs(worker.Unauthorized, worker.Expired)) // one whose turn for the account did not come was not refused
 			})
 			a.settled()
 			a.pause(4 * time.Second)
