@@ -1,0 +1,62 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/relogin/relogin/cmd/relogin/internal/backend"
+	"github.com/relogin/relogin/cmd/relogin/internal/jobfile"
+	"github.com/relogin/relogin/cmd/relogin/internal/logging"
+	"github.com/relogin/relogin/cmd/relogin/internal/output"
+	"github.com/relogin/relogin/cmd/relogin/internal/submit"
+)
+
+func newSubmitCommand(a *app) *cobra.Command {
+	var s struct {
+		Jobs submit.Settings
+		NATS backend.NATS
+		Log  logging.Settings
+	}
+	cmd := &cobra.Command{
+		Use:   "submit [flags] [WCID…]",
+		Short: "publish jobs",
+		Long: `Publishes a job for each wcId, and with --wait waits until each has its event.
+
+A file has a wcId a line, or is CSV whose first line names the columns: ` + jobfile.Columns + `. Blank lines and those that begin with # are passed over. All of it is read and checked before the first job is published: with a wrong line nothing is, and each is named.`,
+		Example: `  relogin submit wxid_1 wxid_2
+  relogin submit wxid_1 --urgent --deadline 3m --wait
+  printf 'wcId,id,label.batch\nwxid_1,job-1,7\n' | relogin submit --file - --wait -o json`,
+		Args: func(_ *cobra.Command, args []string) error { return s.Jobs.CheckArguments(args) },
+	}
+	declared := a.registry.Declare(cmd, &s.Jobs, &s.NATS, &s.Log)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		ctx := cmd.Context()
+		if d := s.Jobs.Timeout; d > 0 {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeoutCause(ctx, d, fmt.Errorf("time-out after %s", d))
+			defer cancel()
+		}
+		jobs, ownIDs, err := s.Jobs.Gather(args, a.stdin)
+		if err != nil {
+			return err
+		}
+		nc, err := s.NATS.ConnectSoon(ctx, "relogin submit", s.Log.Logger(a.stderr, declared), cmp.Or(s.Jobs.Timeout, backend.Patience))
+		if err != nil {
+			return err
+		}
+		defer nc.Close()
+		err = submit.Run(ctx, submit.Options{
+			Settings: &s.Jobs, Namespace: s.NATS.Namespace, Conn: nc,
+			Stderr: a.stderr, Printer: output.NewPrinter(a.stdout, s.Jobs.Output, a.environ),
+		}, jobs, ownIDs)
+		if errors.Is(err, submit.ErrNotSucceeded) {
+			return errReported // the events were printed
+		}
+		return err
+	}
+	return cmd
+}

@@ -1,0 +1,89 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/relogin/relogin/cmd/relogin/internal/backend"
+	"github.com/relogin/relogin/cmd/relogin/internal/logging"
+	"github.com/relogin/relogin/cmd/relogin/internal/output"
+	"github.com/relogin/relogin/cmd/relogin/internal/settings"
+	"github.com/relogin/relogin/queue"
+	"github.com/relogin/relogin/worker"
+)
+
+// errEnough ends following events.
+var errEnough = errors.New("enough")
+
+// watchSettings say which events to print. They are flags alone.
+type watchSettings struct {
+	Outcomes []worker.Outcome
+	Account  string
+	Since    time.Time
+	Count    int
+	Output   output.Format
+}
+
+func (w *watchSettings) Declare(s *settings.Settings) {
+	s.Section("Events")
+	s.AddFlag("outcome", settings.Choices(&w.Outcomes, worker.Outcomes()...), "", "only these, comma-separated, or the flag repeated")
+	s.AddFlag("account", settings.Text(&w.Account), "", "only this wcId's")
+	s.AddFlag("since", settings.Time(&w.Since, -1), "", "begin with those stored since then: so long ago, such as 1h, or a time, such as 2026-01-31T15:04:05Z").FallsBackTo("now")
+	s.AddFlag("count", settings.Int(&w.Count, 0, 1_000_000_000), "0", "end after so many; 0: never")
+	output.Declare(s, &w.Output)
+}
+
+func (*watchSettings) Check(*settings.Settings) {}
+
+func newWatchCommand(a *app) *cobra.Command {
+	var s struct {
+		Watch watchSettings
+		NATS  backend.NATS
+		Log   logging.Settings
+	}
+	cmd := &cobra.Command{
+		Use:   "watch",
+		Short: "print events as they arrive",
+		Long:  "Prints each event as it arrives, until it is interrupted. Text leaves out a login's token and data; -o json prints all that the event has, as one JSON object a line, whatever the events are encoded in.",
+		Example: `  relogin watch
+  relogin watch --outcome failed,unknown --since 24h
+  relogin watch --account wxid_1 -o json --count 1`,
+		Args: noArguments,
+	}
+	declared := a.registry.Declare(cmd, &s.Watch, &s.NATS, &s.Log)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		return a.watch(cmd.Context(), queue.FollowOptions{
+			Namespace: s.NATS.Namespace, Account: s.Watch.Account, Outcomes: s.Watch.Outcomes,
+			Since: s.Watch.Since, Logger: s.Log.Logger(a.stderr, declared),
+		}, &s.NATS, s.Watch)
+	}
+	return cmd
+}
+
+// watch prints events until there were enough, nobody reads them, or ctx ends.
+func (a *app) watch(ctx context.Context, o queue.FollowOptions, n *backend.NATS, s watchSettings) error {
+	nc, err := n.ConnectSoon(ctx, "relogin watch", o.Logger, backend.Patience)
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	p := output.NewPrinter(a.stdout, s.Output, a.environ)
+	printed := 0
+	err = queue.Follow(ctx, nc, o, func(e *worker.Event) error {
+		if err := p.Event(e); err != nil {
+			return err
+		}
+		if printed++; printed == s.Count {
+			return errEnough
+		}
+		return nil
+	})
+	if ctx.Err() != nil || errors.Is(err, errEnough) || errors.Is(err, syscall.EPIPE) {
+		return nil
+	}
+	return err
+}

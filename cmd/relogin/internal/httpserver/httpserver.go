@@ -1,0 +1,125 @@
+// Package httpserver serves HTTP until a context ends: a pod's health and metrics, within bounds
+// that no client can exhaust, and the simulated gateway, whose replies may take minutes.
+package httpserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+const (
+	readyTimeout = 3 * time.Second // for all that readiness asks
+	closeTimeout = 2 * time.Second // for requests that are under way when the server ends
+	headTimeout  = 5 * time.Second // for the head of a request
+
+	// Of health and metrics alone.
+	readTimeout        = 5 * time.Second  // for a request
+	writeTimeout       = 10 * time.Second // from a request's head to the end of the reply
+	monitorIdleTimeout = time.Minute      // between requests
+	maxMonitorHead     = 8 << 10
+	maxMonitorConns    = 256
+)
+
+// Readiness is one thing that must work before jobs can be done.
+type Readiness struct {
+	Name string
+	Err  error  // nil: it works
+	Note string // what else there is to know of it
+}
+
+// Monitor is what a process shows of itself.
+type Monitor struct {
+	Ready   func(context.Context) []Readiness
+	Metrics prometheus.Gatherer
+	Log     *slog.Logger
+}
+
+// Listen returns a listener for [Serve]. The caller hands it there, or closes it.
+func Listen(ctx context.Context, addr string) (net.Listener, error) {
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "tcp", addr)
+	if err != nil {
+		var wire *net.OpError
+		if errors.As(err, &wire) {
+			err = wire.Err // without the address, which it would say again
+		}
+		return nil, fmt.Errorf("listen on %s: %w", addr, err)
+	}
+	return listener, nil
+}
+
+// Serve serves until ctx ends, lets requests under way end shortly, and returns nil.
+// It closes the listener. A reply may take as long as it wants.
+func Serve(ctx context.Context, listener net.Listener, handler http.Handler) error {
+	return serveBy(ctx, listener, &http.Server{Handler: handler})
+}
+
+// serveBy is [Serve] by a server that has bounds of its own.
+func serveBy(ctx context.Context, listener net.Listener, server *http.Server) error {
+	server.ReadHeaderTimeout, server.ErrorLog = headTimeout, slog.NewLogLogger(slog.DiscardHandler, 0)
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(listener) }()
+	select {
+	case err := <-ended:
+		return fmt.Errorf("serve http: %w", err)
+	case <-ctx.Done():
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	defer cancel()
+	if server.Shutdown(grace) != nil {
+		_ = server.Close()
+	}
+	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve http: %w", err)
+	}
+	return nil
+}
+
+// Serve is [Serve] of health and metrics, within bounds that no client can exhaust.
+func (m *Monitor) Serve(ctx context.Context, listener net.Listener) error {
+	return serveBy(ctx, &boundedListener{Listener: listener, max: maxMonitorConns}, &http.Server{
+		Handler: m.handler(), ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
+		IdleTimeout: monitorIdleTimeout, MaxHeaderBytes: maxMonitorHead,
+	})
+}
+
+// handler answers /livez, /readyz and /metrics.
+func (m *Monitor) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", m.readyz)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(m.Metrics, promhttp.HandlerOpts{
+		ErrorLog: slog.NewLogLogger(m.Log.Handler(), slog.LevelError), ErrorHandling: promhttp.ContinueOnError,
+	}))
+	return mux
+}
+
+// readyz answers 200 when all works, else 503, with a line for each thing.
+func (m *Monitor) readyz(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
+	defer cancel()
+	all := m.Ready(ctx)
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	for _, one := range all {
+		if one.Err != nil {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			break
+		}
+	}
+	for _, one := range all {
+		if one.Err != nil {
+			fmt.Fprintf(w, "%s: %v\n", one.Name, one.Err)
+			continue
+		}
+		fmt.Fprintln(w, strings.TrimSuffix(one.Name+": ok; "+one.Note, "; "))
+	}
+}

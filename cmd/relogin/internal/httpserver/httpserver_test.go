@@ -1,0 +1,68 @@
+package httpserver
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+func TestMonitor(t *testing.T) {
+	var broken error
+	m := &Monitor{
+		Ready: func(context.Context) []Readiness {
+			return []Readiness{{Name: "nats"}, {Name: "redis", Err: broken}}
+		},
+		Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	listener, err := Listen(ctx, "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := listener.Addr().String()
+	var running sync.WaitGroup
+	running.Go(func() {
+		if err := m.Serve(ctx, listener); err != nil {
+			t.Error(err)
+		}
+	})
+	var told strings.Builder
+	if err := AskReady(t.Context(), addr, &told); err != nil || told.String() != "nats: ok\nredis: ok\n" {
+		t.Errorf("healthy: %v, %q", err, &told)
+	}
+	told.Reset()
+	broken = errors.New("no route")
+	if err := AskReady(t.Context(), addr, &told); !errors.Is(err, ErrNotReady) || told.String() != "nats: ok\nredis: no route\n" {
+		t.Errorf("broken: %v, %q", err, &told)
+	}
+	for path, want := range map[string]int{"/livez": 200, "/metrics": 200, "/debug/pprof/": 404} {
+		response, err := http.Get("http://" + addr + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, response.Body)
+		_ = response.Body.Close()
+		if response.StatusCode != want {
+			t.Errorf("%s: %d, want %d", path, response.StatusCode, want)
+		}
+	}
+	stop()
+	running.Wait()
+}
+
+func TestLoopback(t *testing.T) {
+	for addr, want := range map[string]string{
+		":8080": "127.0.0.1:8080", "0.0.0.0:1": "127.0.0.1:1", "[::]:1": "127.0.0.1:1", "10.0.0.1:1": "10.0.0.1:1", "[::1]:1": "[::1]:1",
+	} {
+		if got := loopback(addr); got != want {
+			t.Errorf("%s: %s, want %s", addr, got, want)
+		}
+	}
+}

@@ -1,0 +1,166 @@
+package pod
+
+import (
+	"errors"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nkeys"
+
+	"github.com/relogin/relogin/cmd/relogin/internal/backend"
+	"github.com/relogin/relogin/cmd/relogin/internal/settings"
+	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/gateway"
+)
+
+// Settings are all that a pod is told.
+type Settings struct {
+	NATS     backend.NATS
+	Streams  backend.Streams
+	Redis    backend.Redis
+	Gateway  GatewaySettings
+	Pipeline PipelineSettings
+	Output   OutputSettings
+	Setup    SetupSettings
+}
+
+// GatewaySettings say how to reach the gateway, and as whom.
+type GatewaySettings struct {
+	URL               string
+	Authorization     string
+	AuthorizationFile string
+	TenantsFile       string
+	Reconcile         string
+}
+
+// Declare implements [settings.Group].
+func (g *GatewaySettings) Declare(s *settings.Settings) {
+	s.Section("Gateway")
+	s.Add("gateway-url", settings.URL(&g.URL), "http://127.0.0.1:18081", "base address of the gateway, without /secondLogin")
+	s.Add("gateway-authorization", settings.Secret(&g.Authorization), "", "credential, sent as it is in the Authorization header")
+	s.Add("gateway-authorization-file", settings.File(&g.AuthorizationFile), "", "file that holds the credential; it is read again when it changes")
+	s.Add("tenants-file", settings.File(&g.TenantsFile), "",
+		"YAML file of tenants with their own url, and authorization or authorizationFile; it is read again when it changes")
+	s.Add("gateway-reconcile", settings.Choice(&g.Reconcile, gateway.ReconcileAuto, gateway.ReconcileOn, gateway.ReconcileOff), "auto",
+		"ask the gateway who is online when an answer got lost; auto stops at its first 404")
+}
+
+// Check implements [settings.Group].
+func (g *GatewaySettings) Check(s *settings.Settings) {
+	s.Require(g.Authorization == "" || g.AuthorizationFile == "", "want only one of --gateway-authorization and --gateway-authorization-file",
+		"gateway-authorization-file", "gateway-authorization")
+}
+
+// PipelineSettings are the rules that jobs are worked on by.
+type PipelineSettings struct {
+	Concurrency    int
+	MaxParked      int
+	MaxDeliveries  int
+	ConfirmTimeout time.Duration
+	SendWindow     time.Duration
+	MinConfirmTime time.Duration
+	Cooldown       time.Duration
+	DailyPrompts   int
+	GatewayRate    float64
+	ShutdownGrace  time.Duration
+	Pod            string
+}
+
+// Declare implements [settings.Group].
+func (p *PipelineSettings) Declare(s *settings.Settings) {
+	s.Section("Pipeline")
+	s.Add("concurrency", settings.Int(&p.Concurrency, 1, 1_000_000), "2048", "confirmations that this pod holds open at once")
+	s.Add("confirm-timeout", settings.Duration(&p.ConfirmTimeout, time.Second, time.Hour), "5m",
+		"how long a prompt can live at the gateway, at most; an account stays locked for so long when its answer got lost")
+	s.Add("send-window", settings.Duration(&p.SendWindow, 10*time.Millisecond, time.Minute), "2s",
+		"how long after the lock was asked for the request may still be sent")
+	s.Add("min-confirm-time", settings.Duration(&p.MinConfirmTime, 0, time.Hour), "20s",
+		"with less left before its deadline a job ends as expired, without a prompt")
+	s.Add("cooldown", settings.Duration(&p.Cooldown, 0, 365*settings.Day), "1m", "after failed, before the account's next prompt; 0 is off")
+	s.Add("daily-prompts", settings.Int(&p.DailyPrompts, 0, 1_000_000), "0", "prompts that an account may get in 24 hours; 0 is off")
+	s.Add("gateway-rate", settings.Rate(&p.GatewayRate, 1_000_000), "0", "prompts a second of each tenant, over all pods; 0 is off")
+	s.Add("max-parked", settings.Int(&p.MaxParked, 0, 100_000_000), "", "jobs that may wait in memory for their accounts").FallsBackTo("16 × concurrency")
+	s.Add("max-deliveries", settings.Int(&p.MaxDeliveries, 1, 1_000_000), "100", "tries at a job before it goes to the dead stream; those that were only interrupted do not count")
+	s.Add("shutdown-grace", settings.Duration(&p.ShutdownGrace, 0, settings.Day), "", "how long open confirmations may take to finish after SIGTERM").FallsBackTo("confirm-timeout + 30s")
+	s.Add("pod", settings.Text(&p.Pod), "", "this worker's name in events").FallsBackTo("the host's name")
+}
+
+// Check implements [settings.Group].
+func (p *PipelineSettings) Check(s *settings.Settings) {
+	s.Require(p.SendWindow < p.ConfirmTimeout, "want less than --confirm-timeout, "+settings.FormatDuration(p.ConfirmTimeout), "send-window", "confirm-timeout")
+	if s.IsMissing("max-parked") {
+		p.MaxParked = 16 * p.Concurrency
+	}
+	if s.IsMissing("shutdown-grace") {
+		p.ShutdownGrace = p.ConfirmTimeout + 30*time.Second
+	}
+	if s.IsMissing("pod") {
+		var err error
+		if p.Pod, err = os.Hostname(); err != nil {
+			p.Pod = "relogin"
+		}
+	}
+}
+
+// OutputSettings are about what is published and shown.
+type OutputSettings struct {
+	EventEncoding worker.Encoding
+	OmitSecrets   bool
+	SealTo        string // public xkey; empty: secrets are not sealed
+	HTTPAddr      string // empty: none
+}
+
+// Declare implements [settings.Group].
+func (o *OutputSettings) Declare(s *settings.Settings) {
+	s.Section("Output")
+	s.Add("event-encoding", settings.Choice(&o.EventEncoding, worker.EncodingMsgpack, worker.EncodingJSON), "msgpack", "how events are written")
+	s.Add("event-secrets", o.secretsValue(), "include",
+		"a login's token and data in events: include or omit them, or seal them to a public xkey (nk -gen curve makes one)")
+	DeclareHTTPAddr(s, &o.HTTPAddr)
+}
+
+// Check implements [settings.Group].
+func (*OutputSettings) Check(*settings.Settings) {}
+
+func (o *OutputSettings) secretsValue() settings.Value {
+	return settings.NewValue("include|omit|seal:KEY", o.setSecrets).ShowAs(func(text string) string {
+		if strings.HasPrefix(text, "seal:") {
+			text = "seal:(hidden)" // it may be the private key
+		}
+		return strconv.Quote(text)
+	})
+}
+
+func (o *OutputSettings) setSecrets(text string) error {
+	key, seal := strings.CutPrefix(text, "seal:")
+	switch {
+	case seal && nkeys.IsValidPublicCurveKey(key):
+		o.SealTo = key
+	case seal:
+		return errors.New("want seal: and a public xkey, which begins with X")
+	case text == "omit":
+		o.OmitSecrets = true
+	case text != "include":
+		return errors.New("want include, omit or seal:<public xkey>")
+	}
+	return nil
+}
+
+// SetupSettings say whether a worker sets up the queue.
+type SetupSettings struct{ Off bool }
+
+// Declare implements [settings.Group].
+func (o *SetupSettings) Declare(s *settings.Settings) {
+	s.Section("Streams")
+	s.Add("no-setup", settings.Bool(&o.Off), "false", "create no streams and consumers, only check them: relogin setup creates them")
+}
+
+// Check implements [settings.Group].
+func (*SetupSettings) Check(*settings.Settings) {}
+
+// DeclareHTTPAddr declares --http-addr.
+func DeclareHTTPAddr(s *settings.Settings, p *string) {
+	s.Add("http-addr", settings.Address(p), "", "where /livez, /readyz and /metrics are served").FallsBackTo("not served")
+}

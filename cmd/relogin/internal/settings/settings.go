@@ -1,0 +1,218 @@
+// Package settings reads a command's settings from flags, environment variables and a YAML
+// file, and reports all that is wrong with them at once.
+//
+// A [Group] is a struct that declares each of its settings once. The flag, the environment
+// variable, the key of the file, the help and the default follow from that. A command names
+// the groups that it uses:
+//
+//	var s struct {
+//		NATS backend.NATS
+//		Log  logging.Settings
+//	}
+//	cmd := &cobra.Command{Use: "watch", Args: noArguments}
+//	declared := registry.Declare(cmd, &s.NATS, &s.Log)
+//	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+//		// s is filled in and checked: all errors were reported as a UsageError.
+//		log := s.Log.Logger(os.Stderr, declared)
+//		...
+//	}
+//
+// The first of these that has a value wins: flags, environment, file, default. The package
+// knows no command and no setting but --config.
+package settings
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Group is a part of the settings that commands share.
+type Group interface {
+	// Declare adds the group's settings.
+	Declare(s *Settings)
+	// Check is called once all are read. It reports what is wrong between them, and
+	// fills in defaults that depend on others.
+	Check(s *Settings)
+}
+
+// UsageError is wrong usage of a command, or wrong settings.
+type UsageError struct{ Err error }
+
+// Error returns the text of the error within.
+func (e UsageError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the error within.
+func (e UsageError) Unwrap() error { return e.Err }
+
+// Settings are those of one command.
+type Settings struct {
+	registry *Registry
+	all      []*Setting
+	groups   []Group
+	section  string // of the settings that are declared next
+
+	configFile string
+	problems   []string
+	hints      []string
+}
+
+// Setting is one setting of a command. It implements [pflag.Value].
+type Setting struct {
+	value                Value
+	name, section, usage string
+	shorthand            string   // of the flag, one letter; empty: none
+	fallback             string   // the default
+	fallbackUsage        string   // the default in the help, where it is computed
+	environment          []string // names, in the order of precedence; none: only a flag
+
+	given  []string // by flags
+	source string   // of the value; empty: the default
+	text   string   // the value as it was given there
+	wrong  bool
+}
+
+// Set notes what a flag has given. It always returns nil, so that one wrong value does not
+// hide the others.
+func (s *Setting) Set(text string) error { s.given = append(s.given, text); return nil }
+
+// String returns the default.
+func (s *Setting) String() string { return s.fallback }
+
+// Type returns what stands for the value in the help.
+func (s *Setting) Type() string { return s.value.metavar }
+
+// Section starts a section of the help, for the settings that are declared next.
+func (s *Settings) Section(title string) { s.section = title }
+
+// Add declares a setting with its flag, environment variable and key.
+func (s *Settings) Add(name string, v Value, fallback, usage string) *Setting {
+	one := s.AddFlag(name, v, fallback, usage)
+	one.environment = []string{EnvironmentName(name)}
+	return one
+}
+
+// AddFlag declares what is set by a flag alone.
+func (s *Settings) AddFlag(name string, v Value, fallback, usage string) *Setting {
+	one := &Setting{value: v, name: name, section: s.section, usage: usage, fallback: fallback}
+	s.all = append(s.all, one)
+	return one
+}
+
+// Short gives the flag a letter.
+func (s *Setting) Short(letter string) { s.shorthand = letter }
+
+// AlsoFrom names a further environment variable, of lower precedence.
+func (s *Setting) AlsoFrom(variable string) { s.environment = append(s.environment, variable) }
+
+// FallsBackTo says what the default is where it is computed.
+func (s *Setting) FallsBackTo(usage string) { s.fallbackUsage = usage }
+
+// MakeFlag has the setting come from a flag alone, without a default. The usage of it and of
+// its computed default are shown in the help.
+func (s *Setting) MakeFlag(usage, fallbackUsage string) {
+	s.environment, s.fallback = nil, ""
+	s.usage, s.fallbackUsage = usage, fallbackUsage
+}
+
+// Named returns the setting of that name, nil when there is none.
+func (s *Settings) Named(name string) *Setting {
+	i := slices.IndexFunc(s.all, func(one *Setting) bool { return one.name == name })
+	if i < 0 {
+		return nil
+	}
+	return s.all[i]
+}
+
+// IsSet tells whether the setting has a value other than its default.
+func (s *Settings) IsSet(name string) bool { return s.Named(name).source != "" }
+
+// Environment returns the settings of the named sections that are set, as environment
+// variables in the form of [os.Environ].
+func (s *Settings) Environment(sections ...string) []string {
+	var variables []string
+	for _, one := range s.all {
+		if slices.Contains(sections, one.section) && one.source != "" {
+			variables = append(variables, EnvironmentName(one.name)+"="+one.text)
+		}
+	}
+	return variables
+}
+
+// Hints returns what looks like a mistake in the environment, but may be none.
+func (s *Settings) Hints() []string { return s.hints }
+
+// All returns the settings in the order in which they were declared.
+func (s *Settings) All() []*Setting { return s.all }
+
+// CommandLine returns those of the named settings that are set, as flags.
+func (s *Settings) CommandLine(names ...string) string {
+	var flags []string
+	for _, one := range s.all {
+		if slices.Contains(names, one.name) && one.source != "" && !one.wrong {
+			flags = append(flags, "--"+one.name, one.text)
+		}
+	}
+	return strings.Join(flags, " ")
+}
+
+// IsMissing tells whether the setting has neither a value nor a default.
+func (s *Settings) IsMissing(name string) bool {
+	return !s.IsSet(name) && s.Named(name).fallback == ""
+}
+
+// SetDefault changes a default for this command.
+func (s *Settings) SetDefault(name, fallback string) {
+	one := s.Named(name)
+	one.fallback, one.fallbackUsage = fallback, ""
+}
+
+// Require reports that something else is wanted of the first of the named settings that
+// was set, unless it is fulfilled or one of them is wrong anyway.
+func (s *Settings) Require(fulfilled bool, wanted string, names ...string) {
+	if fulfilled {
+		return
+	}
+	blamed := s.Named(names[0])
+	for _, name := range slices.Backward(names) {
+		one := s.Named(name)
+		if one.wrong {
+			return
+		}
+		if one.source != "" {
+			blamed = one
+		}
+	}
+	s.Refuse(blamed.refused(errors.New(wanted)))
+}
+
+// IsWrong tells whether the setting's value was refused.
+func (s *Setting) IsWrong() bool { return s.wrong }
+
+// refused returns an error that says where the value comes from, and what is wrong.
+func (s *Setting) refused(err error) error {
+	source := s.source
+	if source == "" {
+		source = "default of --" + s.name
+	}
+	return fmt.Errorf("%s: %s: %w", source, s.value.shown(s.text), err)
+}
+
+// Refuse notes what is wrong; nil is nothing.
+func (s *Settings) Refuse(err error) {
+	if err != nil {
+		s.problems = append(s.problems, err.Error())
+	}
+}
+
+// err returns all that is wrong.
+func (s *Settings) err() error {
+	switch len(s.problems) {
+	case 0:
+		return nil
+	case 1:
+		return UsageError{errors.New(s.problems[0])}
+	}
+	return UsageError{fmt.Errorf("%d things are wrong:\n  %s", len(s.problems), strings.Join(s.problems, "\n  "))}
+}

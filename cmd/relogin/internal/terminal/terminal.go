@@ -1,0 +1,96 @@
+// Package terminal writes for people: text that fits their terminal, and nothing that could
+// play tricks on it.
+package terminal
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+	"golang.org/x/term"
+)
+
+// IsTerminal tells whether the stream is a terminal.
+func IsTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// Width returns the columns of w, 80 where it is no terminal.
+func Width(w io.Writer) int {
+	if f, ok := w.(*os.File); ok {
+		if columns, _, err := term.GetSize(int(f.Fd())); err == nil && columns > 0 {
+			return columns
+		}
+	}
+	return 80
+}
+
+// Wrap prints the text indented, and broken between words where a line reaches the width.
+// Nothing is printed for an empty text with an indent.
+func Wrap(w io.Writer, width int, indent, text string) {
+	if text == "" && indent != "" {
+		return
+	}
+	line := indent
+	for word := range strings.FieldsSeq(text) {
+		switch {
+		case line == indent:
+			line += word
+		case len(line)+1+len(word) > width:
+			fmt.Fprintln(w, line)
+			line = indent + word
+		default:
+			line += " " + word
+		}
+	}
+	fmt.Fprintln(w, line)
+}
+
+// Printable quotes what could play tricks on a terminal.
+func Printable(s string) string {
+	quoted := fmt.Sprintf("%q", s)
+	if quoted == `"`+s+`"` && s != "" {
+		return s
+	}
+	return quoted
+}
+
+// Progress returns a bar that counts up to total on w, and is silent where w is no terminal.
+// The description may be empty.
+func Progress(w io.Writer, total int, description string) *progressbar.ProgressBar {
+	if !IsTerminal(w) {
+		return progressbar.DefaultSilent(int64(total))
+	}
+	return progressbar.NewOptions(total, progressbar.OptionSetWriter(w), progressbar.OptionSetDescription(description),
+		progressbar.OptionShowCount(), progressbar.OptionClearOnFinish(), progressbar.OptionThrottle(100*time.Millisecond))
+}
+
+// List is a list of lines of which ten are shown.
+type List struct {
+	shown []string
+	count int
+}
+
+// Add adds a line.
+func (l *List) Add(text string) {
+	if l.count++; l.count <= 10 {
+		l.shown = append(l.shown, text)
+	}
+}
+
+// Len returns how many lines there are, those that are not shown included.
+func (l *List) Len() int { return l.count }
+
+// String returns the lines that are shown, each after a line break, and how many more
+// there are.
+func (l *List) String() string {
+	text := "\n  " + strings.Join(l.shown, "\n  ")
+	if more := l.count - len(l.shown); more > 0 {
+		text += fmt.Sprintf("\n  and %d more", more)
+	}
+	return text
+}
