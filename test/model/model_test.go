@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/relogin/relogin/test/servers"
 )
 
 // search is one exhaustive search of the model.
@@ -51,6 +53,7 @@ var searches = []struct {
 }
 
 func TestEachState(t *testing.T) {
+	servers.SkipIfShort(t, "it searches a model exhaustively")
 	for _, s := range searches {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
@@ -66,6 +69,7 @@ func TestEachState(t *testing.T) {
 }
 
 func TestEachRunEnds(t *testing.T) {
+	servers.SkipIfShort(t, "it searches a model exhaustively")
 	for name, defines := range map[string]string{
 		"two jobs":        "-DPAUSES=1",
 		"calls lost":      "-DPAUSES=1 -DJOBS=1 -DCRASHES=1 -DLOST_CALLS=1",
@@ -81,11 +85,13 @@ func TestEachRunEnds(t *testing.T) {
 
 // A pod that is paused again and again never sends: the search for cycles sees that.
 func TestEndlessPausesAreFound(t *testing.T) {
+	servers.SkipIfShort(t, "it searches a model exhaustively")
 	t.Parallel()
 	mustBreak(t, search{defines: "-DPAUSES=255", cycles: true, compile: "-O0"}.run(t), endless)
 }
 
 func TestMutants(t *testing.T) {
+	servers.SkipIfShort(t, "it searches a model exhaustively")
 	for _, m := range []struct{ name, bounds, property string }{
 		{"SHORT_LEASE", "", oneOpen},
 		{"T0_AFTER_REPLY", "", oneOpen},
