@@ -166,7 +166,7 @@ func TestSilentServer(t *testing.T) {
 	if took := time.Since(started); err == nil || took > time.Second {
 		t.Fatalf("error %v after %v", err, took)
 	}
-	eventually(t, "answers again", func() bool { return f.Ping(t.Context()) == nil })
+	servers.Eventually(t, "answers again", func() bool { return f.Ping(t.Context()) == nil })
 	f.mustBegin(f.ask("j", "b"), worker.Held)
 }
 

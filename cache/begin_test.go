@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/relogin/relogin/test/servers"
 	"github.com/relogin/relogin/worker"
 )
 
@@ -22,7 +23,7 @@ func TestBegin(t *testing.T) {
 		"mark": func(f *fixture) {
 			f.mustFinish(f.end("j", "", worker.Expired), nil)
 			f.Shrink("wxid_1", "j")
-			eventually(f.tb, "mark", func() bool {
+			servers.Eventually(f.tb, "mark", func() bool {
 				return f.raw.Get(f.tb.Context(), f.Client.keys("wxid_1").job("j")).Val() == "1"
 			})
 			f.mustBegin(f.ask("j", "a"), worker.Ended)
@@ -191,7 +192,7 @@ func TestLeaseEnds(t *testing.T) {
 		f.mustBegin(f.ask("j", "a"), worker.Granted)
 		f.mustBegin(f.ask("other", "o"), worker.Held)
 		var got worker.Answer
-		eventually(t, "lease's end", func() bool {
+		servers.Eventually(t, "lease's end", func() bool {
 			got, _ = f.Begin(t.Context(), f.ask("other", "o"))
 			return got.State != worker.Held
 		})

@@ -132,16 +132,6 @@ func (f *fixture) mustRelease(a worker.Ask) {
 	}
 }
 
-// eventually waits for a condition.
-func eventually(tb testing.TB, what string, ok func() bool) {
-	tb.Helper()
-	for until := time.Now().Add(10 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(until) {
-			tb.Fatalf("%s: not within 10 s", what)
-		}
-	}
-}
-
 // everywhere runs the test against a real server and against the embedded one.
 func everywhere(t *testing.T, test func(t *testing.T, url string)) {
 	t.Run("real", func(t *testing.T) { t.Parallel(); test(t, servers.RealRedis(t)) })

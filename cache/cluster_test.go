@@ -110,7 +110,7 @@ func (c *cluster) mustServe(accounts []string, others func(ctx context.Context) 
 			pending.Add(-1)
 		})
 	}
-	eventually(c.tb, "pending", func() bool { return pending.Load() == 20 })
+	servers.Eventually(c.tb, "pending", func() bool { return pending.Load() == 20 })
 	for i, account := range accounts {
 		if err := c.job(ctx, account, fmt.Sprint("j", i)); err != nil {
 			c.tb.Fatalf("%s: %v", account, err)
@@ -140,11 +140,11 @@ func TestMasterStalls(t *testing.T) {
 	}
 	c.mustServe(healthy, func(ctx context.Context) error { return c.job(ctx, stalled[0], "j") })
 	for _, account := range healthy {
-		eventually(t, "shrunk", func() bool {
+		servers.Eventually(t, "shrunk", func() bool {
 			return c.raw.Get(t.Context(), c.Client.keys(account).job("first")).Val() == "1"
 		})
 	}
-	eventually(t, "an answer", func() bool {
+	servers.Eventually(t, "an answer", func() bool {
 		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 		defer cancel()
 		return c.Ping(ctx) == nil
@@ -162,7 +162,7 @@ func TestStalledMasterIsNotWaitedFor(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.stall(0)
-	eventually(t, "a call that fails at once", func() bool { return errors.Is(c.job(t.Context(), account, "second"), errStalls) })
+	servers.Eventually(t, "a call that fails at once", func() bool { return errors.Is(c.job(t.Context(), account, "second"), errStalls) })
 	failed := 0
 	for range 1000 {
 		if errors.Is(c.job(t.Context(), account, "third"), errStalls) {
@@ -173,7 +173,7 @@ func TestStalledMasterIsNotWaitedFor(t *testing.T) {
 		t.Errorf("%d of 1,000 calls failed at once", failed)
 	}
 	c.signal(0, syscall.SIGCONT)
-	eventually(t, "an answer", func() bool { return c.job(t.Context(), accounts[1], "fourth") == nil })
+	servers.Eventually(t, "an answer", func() bool { return c.job(t.Context(), accounts[1], "fourth") == nil })
 }
 
 // TestMasterKilled kills one of three masters: the jobs of the others' accounts go on, its
@@ -226,9 +226,9 @@ func TestNewMasterHoldsUpItsSlots(t *testing.T) {
 	}
 	servers.Ask(t, c.addrs[0], "DEBUG", "CHANGE-REPL-ID")
 	servers.Ask(t, c.addrs[0], "CLIENT", "KILL", "TYPE", "normal")
-	eventually(t, "suspended", func() bool { return c.begin(lost[0], "second") == worker.Suspended })
+	servers.Eventually(t, "suspended", func() bool { return c.begin(lost[0], "second") == worker.Suspended })
 	second := &cluster{fixture: open(t, c.url(), trusting(trust))}
-	eventually(t, "suspended in another pod", func() bool { return second.begin(lost[0], "second") == worker.Suspended })
+	servers.Eventually(t, "suspended in another pod", func() bool { return second.begin(lost[0], "second") == worker.Suspended })
 	for _, pod := range []*cluster{c, second} {
 		for _, account := range lost {
 			if state := pod.begin(account, "third"); state != worker.Suspended {

@@ -35,7 +35,7 @@ func TestConnectionNotSetUp(t *testing.T) {
 			t.Parallel()
 			url, addrs := c.start(t)
 			f := open(t, url, trusting(&ledger{}), func(o *Options) { o.GatewayRate, o.DailyPrompts = 10, 3 })
-			eventually(t, "granted", func() bool {
+			servers.Eventually(t, "granted", func() bool {
 				answer, err := f.Begin(t.Context(), f.ask("j", "a"))
 				return err == nil && answer.State == worker.Granted
 			})
@@ -95,5 +95,5 @@ func hang(t *testing.T, addr string) {
 		<-ended
 		_, _ = kill.Close(), script.Close()
 	})
-	eventually(t, "busy", func() bool { return redis.HasErrorPrefix(kill.Ping(t.Context()).Err(), "BUSY") })
+	servers.Eventually(t, "busy", func() bool { return redis.HasErrorPrefix(kill.Ping(t.Context()).Err(), "BUSY") })
 }

@@ -198,7 +198,7 @@ func TestShrink(t *testing.T) {
 		key := f.Client.keys("wxid_1").job("j")
 		f.Snooze("wxid_1", "j")
 		f.Snooze("wxid_1", "j")
-		eventually(t, "snoozes", func() bool {
+		servers.Eventually(t, "snoozes", func() bool {
 			n, err := f.Snoozed(t.Context(), "wxid_1", "j")
 			return n == 2 && err == nil
 		})
@@ -211,7 +211,7 @@ func TestShrink(t *testing.T) {
 		f.mustBegin(f.ask("j", "b"), worker.Held) // an open record is not shrunk
 		f.mustFinish(f.end("j", "a", worker.Succeeded), nil)
 		f.Shrink("wxid_1", "j")
-		eventually(t, "mark", func() bool { return f.raw.Get(t.Context(), key).Val() == "1" })
+		servers.Eventually(t, "mark", func() bool { return f.raw.Get(t.Context(), key).Val() == "1" })
 		f.wantKeys(key)
 		if ttl := f.raw.PTTL(t.Context(), key).Val(); ttl < 59*time.Minute || ttl > time.Hour {
 			t.Errorf("the mark is kept for %v", ttl)
@@ -228,7 +228,7 @@ func TestShrinkWithoutMemory(t *testing.T) {
 	f.mustBegin(f.ask("j", "a"), worker.Granted)
 	f.mustFinish(f.end("j", "a", worker.Succeeded), nil)
 	f.Shrink("wxid_1", "j")
-	eventually(t, "nothing left", func() bool { return len(f.keysLeft()) == 0 })
+	servers.Eventually(t, "nothing left", func() bool { return len(f.keysLeft()) == 0 })
 }
 
 // TestReserve checks the first second's burst, and the spacing after it.

@@ -45,13 +45,13 @@ func TestForget(t *testing.T) {
 	f := open(t, servers.RealRedis(t), trusting(&trust), func(o *Options) { o.DailyPrompts = 5 })
 	kept := f.forgettable("kept")
 	const each = 11 // keys of an account; the mark is one more
-	eventually(t, "keys of one account", func() bool { return len(f.keysLeft()) == each+1 })
+	servers.Eventually(t, "keys of one account", func() bool { return len(f.keysLeft()) == each+1 })
 	var jobs []*worker.Job
 	for i := range batchSize { // more than one batch
 		jobs = append(jobs, &worker.Job{ID: "never", WcID: fmt.Sprint("never-", i)})
 	}
 	jobs = append(jobs, f.forgettable("gone")...)
-	eventually(t, "keys of two accounts", func() bool { return len(f.keysLeft()) == 2*each+1 })
+	servers.Eventually(t, "keys of two accounts", func() bool { return len(f.keysLeft()) == 2*each+1 })
 	for _, marked := range []bool{true, false} {
 		if is, err := f.Marked(t.Context()); err != nil || is != marked {
 			t.Errorf("marked: %v, %v", is, err)

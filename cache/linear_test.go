@@ -34,6 +34,7 @@ import (
 //
 // More: go test ./cache -run TestLinearizable -count 20
 func TestLinearizable(t *testing.T) {
+	servers.SkipIfShort(t, "it records many calls and searches their order")
 	server := servers.StartRedis(t)
 	cutting := newProxy(t, server.Addr)
 	h := &history{tb: t, start: time.Now(), rules: rules{lease: 150 * time.Millisecond, eventMaxAge: 7 * day}}

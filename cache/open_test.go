@@ -105,7 +105,7 @@ func TestPermissions(t *testing.T) {
 	f.mustRelease(f.ask("k", "b"))
 	f.Shrink("wxid_1", "j")
 	f.Snooze("wxid_1", "k")
-	eventually(t, "snoozed", func() bool {
+	servers.Eventually(t, "snoozed", func() bool {
 		n, err := f.Snoozed(t.Context(), "wxid_1", "k")
 		return n == 1 && err == nil
 	})

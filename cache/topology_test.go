@@ -69,22 +69,23 @@ func TestCluster(t *testing.T) {
 // TestSentinel kills the master: its replica, promoted, is a new server, and grants a
 // lease after a pod saw it.
 func TestSentinel(t *testing.T) {
+	servers.SkipIfShort(t, "it starts servers, and waits for a failover")
 	servers.NeedRedisServer(t)
 	master := servers.StartRedis(t)
 	host, port, _ := strings.Cut(master.Addr, ":")
 	replica := servers.StartRedis(t, "--replicaof", host, port, "--repl-diskless-sync-delay", "0")
-	eventually(t, "replica in sync", func() bool {
+	servers.Eventually(t, "replica in sync", func() bool {
 		return strings.Contains(servers.Ask(t, replica.Addr, "INFO", "replication"), "master_link_status:up")
 	})
 	sentinel := servers.StartRedisSentinel(t, master)
-	eventually(t, "replica known to the sentinel", func() bool {
+	servers.Eventually(t, "replica known to the sentinel", func() bool {
 		return strings.Contains(servers.Ask(t, sentinel.Addr, "INFO", "sentinel"), "slaves=1")
 	})
 	var trust ledger
 	f := open(t, sentinel.URL(), trusting(&trust), func(o *Options) { o.SentinelMaster, o.cutOff = "main", time.Second })
 	f.mustBegin(f.ask("j", "a"), worker.Granted)
 	f.mustFinish(f.end("j", "a", worker.Succeeded), nil)
-	eventually(t, "replicated", func() bool {
+	servers.Eventually(t, "replicated", func() bool {
 		return strings.Contains(servers.Ask(t, replica.Addr, "INFO", "keyspace"), "keys=")
 	})
 	master.Kill()

@@ -113,7 +113,7 @@ func TestRestart(t *testing.T) {
 func (f *fixture) begunAgain(a worker.Ask, since time.Time) {
 	f.tb.Helper()
 	suspended := false
-	eventually(f.tb, "granted", func() bool {
+	servers.Eventually(f.tb, "granted", func() bool {
 		answer, err := f.Begin(f.tb.Context(), a)
 		if err != nil {
 			return false
@@ -150,7 +150,7 @@ func TestGrantOnNewConnection(t *testing.T) {
 		t.Log("the client survived") // it may be told before it is killed
 	}
 	trust.from[process] = map[string]time.Time{"another": {}}
-	eventually(t, "suspended", func() bool {
+	servers.Eventually(t, "suspended", func() bool {
 		answer, err := f.Begin(t.Context(), f.ask("j", "a"))
 		if answer.State == worker.Granted {
 			t.Fatal("granted on a server that is not trusted yet")

@@ -32,12 +32,12 @@ func TestEvictsWhileRunning(t *testing.T) {
 	for range 3 { // on new connections too
 		f.mustFinish(f.end("j", "a", worker.Succeeded), nil)
 		servers.Ask(t, server.Addr, "CLIENT", "KILL", "TYPE", "normal")
-		eventually(t, "connected", func() bool { return f.Ping(t.Context()) == nil })
+		servers.Eventually(t, "connected", func() bool { return f.Ping(t.Context()) == nil })
 	}
 	f.mustBegin(f.ask("k", "c"), worker.Suspended)
 	servers.Ask(t, server.Addr, "CONFIG", "SET", "maxmemory-policy", "noeviction")
 	f.eventuallyState(worker.Granted, "k", "d")
-	eventually(t, "a line", func() bool { return strings.Contains(log.String(), "redis evicts no more") })
+	servers.Eventually(t, "a line", func() bool { return strings.Contains(log.String(), "redis evicts no more") })
 	if text := log.String(); strings.Count(text, evictsLine) != 1 || !strings.Contains(text, server.Addr) {
 		t.Errorf("it says\n%s", text)
 	}
@@ -69,7 +69,7 @@ func evict(t *testing.T, addr string) {
 		servers.Ask(t, addr, "SET", fmt.Sprint("filler-", i), strings.Repeat("x", 10000), "EX", "100")
 	}
 	servers.Ask(t, addr, "CONFIG", "SET", "maxmemory-policy", "volatile-random", "maxmemory", "1")
-	eventually(t, "evicted", func() bool { return !strings.Contains(servers.Ask(t, addr, "INFO", "stats"), "evicted_keys:0\r") })
+	servers.Eventually(t, "evicted", func() bool { return !strings.Contains(servers.Ask(t, addr, "INFO", "stats"), "evicted_keys:0\r") })
 	servers.Ask(t, addr, "CONFIG", "SET", "maxmemory-policy", "noeviction", "maxmemory", "0")
 }
 
@@ -105,7 +105,7 @@ func TestNotRegistered(t *testing.T) {
 func (f *fixture) eventuallyState(want worker.State, job, token string) {
 	f.tb.Helper()
 	n := 0
-	eventually(f.tb, string(want), func() bool {
+	servers.Eventually(f.tb, string(want), func() bool {
 		n++
 		a := f.ask(job, token)
 		a.WcID = fmt.Sprint(a.WcID, token, n)

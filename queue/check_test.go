@@ -167,6 +167,7 @@ func TestCheckTellsReplicas(t *testing.T) {
 
 // A user who may not ask is told everything that he lacks, at once.
 func TestCheckNamesPermissions(t *testing.T) {
+	servers.SkipIfShort(t, "it waits for requests that are not answered")
 	s := servers.StartNATS(t, func(o *server.Options) {
 		o.Users = []*server.User{{Username: "admin", Password: "p"}, {Username: "poor", Password: "p", Permissions: &server.Permissions{
 			Publish: &server.SubjectPermission{Allow: []string{"$JS.API.STREAM.INFO.RELOGIN_EVENTS", "$JS.API.STREAM.INFO.KV_RELOGIN_REDIS", "$JS.API.CONSUMER.INFO.>"}}}}}
@@ -199,7 +200,7 @@ func TestStreamIsMadeAgain(t *testing.T) {
 		publish(t, nc, worker.Normal, worker.Job{WcID: "a", ID: fmt.Sprint(i)})
 	}
 	holdsAll := func(stream string) {
-		eventually(t, stream+" to hold all", func() bool {
+		servers.Eventually(t, stream+" to hold all", func() bool {
 			s, err := js.Stream(t.Context(), stream)
 			return err == nil && s.CachedInfo().State.Msgs == jobs
 		})

@@ -13,7 +13,6 @@ import (
 	"fmt"
 	"math/big"
 	"net"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -56,7 +55,7 @@ func TestFollowFromNowAcrossARestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer q.Close()
-	eventually(t, "the event to be stored", func() bool { return q.Publish(t.Context(), event("a", "1", worker.Failed)) == nil })
+	servers.Eventually(t, "the event to be stored", func() bool { return q.Publish(t.Context(), event("a", "1", worker.Failed)) == nil })
 	following.Wait()
 }
 
@@ -116,7 +115,7 @@ func TestTakeWithoutServerLeavesNothingBehind(t *testing.T) {
 	q := open(t, nc, config())
 	before := nc.NumSubscriptions()
 	s.Stop()
-	eventually(t, "the loss to be noticed", func() bool { return nc.Status() == nats.RECONNECTING })
+	servers.Eventually(t, "the loss to be noticed", func() bool { return nc.Status() == nats.RECONNECTING })
 	for range 10 {
 		if _, _, err := q.Take(t.Context(), worker.Normal, 5, time.Second); err == nil {
 			t.Error("took without a server")
@@ -138,7 +137,7 @@ func TestTakeEndsWithTheConnection(t *testing.T) {
 			t.Error("no error") // the server's good-bye, or the connection's end
 		}
 	})
-	eventually(t, "the request to wait", func() bool {
+	servers.Eventually(t, "the request to wait", func() bool {
 		info, err := q.consumers[worker.Normal].Info(t.Context())
 		return err == nil && info.NumWaiting == 1
 	})
@@ -194,7 +193,7 @@ func TestOddJobs(t *testing.T) {
 		}
 		d.Term()
 	}
-	eventually(t, "the jobs to leave", func() bool { return stored(t, q) == 0 })
+	servers.Eventually(t, "the jobs to leave", func() bool { return stored(t, q) == 0 })
 }
 
 // authority writes a certificate that is its own authority, for the server and its clients.
@@ -290,29 +289,11 @@ func TestConnectByContext(t *testing.T) {
 
 // Three servers, three replicas, and pods that all set up at once.
 func TestCluster(t *testing.T) {
-	var nodes []*servers.NATSServer
-	var routes []*url.URL
-	ports := make([]int, 3)
-	for i := range ports {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		ports[i] = l.Addr().(*net.TCPAddr).Port
-		routes = append(routes, &url.URL{Scheme: "nats", Host: l.Addr().String()})
-		l.Close()
-	}
-	for i := range ports {
-		nodes = append(nodes, servers.StartNATS(t, func(o *server.Options) {
-			o.ServerName, o.Routes = fmt.Sprintf("n%d", i), routes
-			o.Cluster = server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: ports[i]}
-		}))
-	}
+	nodes := servers.StartNATSCluster(t, nil)
 	c := config()
 	c.Replicas, c.AckWait = 3, 5*time.Second
 	first := connect(t, nodes[0].URL()+","+nodes[1].URL()+","+nodes[2].URL())
-	eventually(t, "the cluster to have a leader", func() bool {
+	servers.Eventually(t, "the cluster to have a leader", func() bool {
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
 		return Setup(ctx, first, Config{Namespace: "warm", Replicas: 3, AckWait: time.Second, EventMaxAge: time.Hour, DeadMaxAge: time.Hour}) == nil
@@ -332,11 +313,11 @@ func TestCluster(t *testing.T) {
 	publish(t, first, worker.Normal, worker.Job{WcID: "a", ID: "1"})
 	d := take(t, q, worker.Normal, 5)[0]
 	e := event("a", "1", worker.Succeeded)
-	eventually(t, "the event to be stored", func() bool { return q.Publish(t.Context(), e) == nil })
-	eventually(t, "the event to be found", func() bool {
+	servers.Eventually(t, "the event to be stored", func() bool { return q.Publish(t.Context(), e) == nil })
+	servers.Eventually(t, "the event to be found", func() bool {
 		found, err := q.Published(t.Context(), "a", "1", d.StoredAt)
 		return found && err == nil
 	})
 	d.Ack()
-	eventually(t, "the job to leave", func() bool { return stored(t, q) == 0 })
+	servers.Eventually(t, "the job to leave", func() bool { return stored(t, q) == 0 })
 }

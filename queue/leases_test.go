@@ -116,7 +116,7 @@ func TestLeaseEndsOnceOver(t *testing.T) {
 		}
 	}
 	stopped()
-	eventually(t, "the end of the longer lease", func() bool { return short.longest(t) == 100*time.Millisecond })
+	servers.Eventually(t, "the end of the longer lease", func() bool { return short.longest(t) == 100*time.Millisecond })
 	if d := time.Since(long.proof.at); d < 1700*time.Millisecond {
 		t.Errorf("it was over %v after it was refreshed", d)
 	}
@@ -147,7 +147,7 @@ func TestLeaseGrows(t *testing.T) {
 		t.Errorf("longest %v", longest)
 	}
 	second.kept(t, slog.New(slog.DiscardHandler))
-	eventually(t, "the longer lease is used", func() bool { return second.Suspended() == 0 })
+	servers.Eventually(t, "the longer lease is used", func() bool { return second.Suspended() == 0 })
 	if d := time.Since(began); d < second.times.settling {
 		t.Errorf("used after %v", d)
 	}
@@ -165,11 +165,11 @@ func TestNATSAway(t *testing.T) {
 	var log servers.Buffer
 	trust.kept(t, slog.New(slog.NewTextHandler(&log, nil)))
 	server.Stop()
-	eventually(t, "suspended", func() bool { return trust.Suspended() > 0 })
-	eventually(t, "a warning", func() bool { return strings.Contains(log.String(), "no confirmation starts") })
+	servers.Eventually(t, "suspended", func() bool { return trust.Suspended() > 0 })
+	servers.Eventually(t, "a warning", func() bool { return strings.Contains(log.String(), "no confirmation starts") })
 	server.Start()
-	eventually(t, "registered again", func() bool { return trust.Suspended() == 0 })
-	eventually(t, "a line that says so", func() bool { return strings.Contains(log.String(), "its confirmations start") })
+	servers.Eventually(t, "registered again", func() bool { return trust.Suspended() == 0 })
+	servers.Eventually(t, "a line that says so", func() bool { return strings.Contains(log.String(), "its confirmations start") })
 	if n := strings.Count(log.String(), "no confirmation starts"); n != 1 {
 		t.Errorf("%d warnings:\n%s", n, log.String())
 	}
@@ -189,7 +189,7 @@ func TestMachineSlept(t *testing.T) {
 		t.Fatal("it may grant")
 	}
 	trust.kept(t, slog.New(slog.DiscardHandler))
-	eventually(t, "registered again", func() bool { return trust.Suspended() == 0 })
+	servers.Eventually(t, "registered again", func() bool { return trust.Suspended() == 0 })
 }
 
 // TestLeasesDeleted has an operator delete the key, and somebody write something else there.
@@ -226,7 +226,7 @@ func TestPodsThatDiffer(t *testing.T) {
 	}
 	short := registered(t, nc, 100*time.Millisecond)
 	short.kept(t, slog.New(slog.DiscardHandler))
-	eventually(t, "a warning", func() bool { return strings.Contains(log.String(), says) })
+	servers.Eventually(t, "a warning", func() bool { return strings.Contains(log.String(), says) })
 	time.Sleep(5 * long.times.refresh)
 	if text := log.String(); strings.Count(text, says) != 1 || !strings.Contains(text, "lease=1s other=100ms") {
 		t.Errorf("it says\n%s", text)

@@ -229,7 +229,7 @@ func TestLookUpAfterOneThatFailed(t *testing.T) {
 		t.Error("looked without a server")
 	}
 	s.Start()
-	eventually(t, "the connection", func() bool { return nc.Status() == nats.CONNECTED })
+	servers.Eventually(t, "the connection", func() bool { return nc.Status() == nats.CONNECTED })
 	lookUp(t, q, "a", "1", start, true)
 	lookUp(t, q, "a", "none", start, false)
 }

@@ -92,11 +92,11 @@ func TestAServerThatIsAwayForAMoment(t *testing.T) {
 	}
 	defer nc.Close()
 	s.Stop()
-	eventually(t, "the loss to be told", func() bool { return len(j.lines("jobs and events wait")) == 1 })
+	servers.Eventually(t, "the loss to be told", func() bool { return len(j.lines("jobs and events wait")) == 1 })
 	tries := nc.Stats().Reconnects
 	time.Sleep(3 * reconnectWait) // a few tries that fail
 	s.Start()
-	eventually(t, "the return to be told", func() bool { return len(j.lines("jobs go on")) == 1 })
+	servers.Eventually(t, "the return to be told", func() bool { return len(j.lines("jobs go on")) == 1 })
 	if lines := j.lines(""); len(lines) != 2 || nc.Stats().Reconnects == tries {
 		t.Errorf("%d lines: %q", len(lines), lines)
 	}

@@ -94,16 +94,6 @@ func stored(t testing.TB, q *Queue) uint64 {
 	return jobs.CachedInfo().State.Msgs
 }
 
-// eventually waits for the condition.
-func eventually(t testing.TB, what string, condition func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !condition(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited 20 s for %s", what)
-		}
-	}
-}
-
 func TestSetupFromManyPods(t *testing.T) {
 	nc := connect(t, servers.NATS(t))
 	var all sync.WaitGroup
@@ -158,7 +148,7 @@ func TestTakeAndSettle(t *testing.T) {
 	if err != nil || len(taken) != 4 || backlog > 6 { // the server may not have counted the last ones yet
 		t.Fatalf("took %d, %d left: %v", len(taken), backlog, err)
 	}
-	eventually(t, "the backlog to be counted", func() bool {
+	servers.Eventually(t, "the backlog to be counted", func() bool {
 		lanes, err := q.Backlog(t.Context())
 		return err == nil && lanes[worker.Normal] == 10 && lanes[worker.Urgent] == 1
 	})
@@ -167,7 +157,7 @@ func TestTakeAndSettle(t *testing.T) {
 	taken[0].Ack()
 	taken[1].Term()
 	taken[2].HandBack(0)
-	eventually(t, "the settled jobs to leave", func() bool { return stored(t, q) == 8 })
+	servers.Eventually(t, "the settled jobs to leave", func() bool { return stored(t, q) == 8 })
 	again := take(t, q, worker.Normal, 1)[0]
 	if again.Sequence != taken[2].Sequence || again.Attempts != 2 {
 		t.Errorf("after the hand-back came %d, delivery %d", again.Sequence, again.Attempts)
@@ -346,7 +336,7 @@ func TestWatch(t *testing.T) {
 	s.Stop()
 	s.Start()
 	<-woken // events may have been missed
-	eventually(t, "the connection", func() bool { return nc.Status() == nats.CONNECTED })
+	servers.Eventually(t, "the connection", func() bool { return nc.Status() == nats.CONNECTED })
 	stop()
 	if err := q.Publish(t.Context(), event("a.b", "4", worker.Failed)); err != nil {
 		t.Fatal(err)
@@ -414,7 +404,7 @@ func TestFollow(t *testing.T) {
 	q := open(t, nc, config())
 	put := func(e *worker.Event) {
 		t.Helper()
-		eventually(t, "an event to be stored", func() bool { return q.Publish(t.Context(), e) == nil })
+		servers.Eventually(t, "an event to be stored", func() bool { return q.Publish(t.Context(), e) == nil })
 	}
 	before := time.Now().Add(-time.Minute)
 	put(event("a", "1", worker.Succeeded))
@@ -487,7 +477,7 @@ func TestNothingIsBufferedWhileDisconnected(t *testing.T) {
 	nc := connect(t, s.URL())
 	q := open(t, nc, config())
 	s.Stop()
-	eventually(t, "the loss to be noticed", func() bool { return nc.Status() == nats.RECONNECTING })
+	servers.Eventually(t, "the loss to be noticed", func() bool { return nc.Status() == nats.RECONNECTING })
 	if err := q.Publish(t.Context(), event("a", "1", worker.Failed)); err == nil {
 		t.Error("published without a server")
 	}
@@ -495,7 +485,7 @@ func TestNothingIsBufferedWhileDisconnected(t *testing.T) {
 		t.Error("took without a server")
 	}
 	s.Start()
-	eventually(t, "the connection", func() bool { return nc.Status() == nats.CONNECTED })
+	servers.Eventually(t, "the connection", func() bool { return nc.Status() == nats.CONNECTED })
 	if got, err := q.Published(t.Context(), "a", "1", time.Now().Add(-time.Minute)); got || err != nil {
 		t.Errorf("published: %v, %v", got, err)
 	}

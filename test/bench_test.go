@@ -137,6 +137,7 @@ func TestBenchTable(t *testing.T) {
 
 // The nodes of a Cluster are new to the run, and their locks must count all the same.
 func TestBenchOnACluster(t *testing.T) {
+	servers.SkipIfShort(t, "it starts a cluster")
 	s := newBenchSettingOn(t, servers.StartRedisCluster(t)...)
 	status, stdout, stderr := run(t, s.env, "", "bench", "--jobs", "300", "--accounts", "200")
 	if status != 0 || !strings.Contains(stdout, "300 succeeded") || strings.Contains(stderr, "WARN") {
@@ -156,11 +157,11 @@ func TestBenchInterrupted(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newBenchSetting(t)
 			p := start(t, s.env, "bench", "--jobs", "300", "--confirm-after", "5m")
-			p.says("namespace bench-")
-			eventually(t, name, func() bool { return reached(s) })
-			_ = p.cmd.Process.Signal(syscall.SIGINT)
-			if status := p.status(); status != 1 {
-				t.Errorf("exit status %d\n%s", status, p.out)
+			p.WaitForLog("namespace bench-")
+			servers.Eventually(t, name, func() bool { return reached(s) })
+			p.Signal(syscall.SIGINT)
+			if status := p.Wait(); status != 1 {
+				t.Errorf("exit status %d\n%s", status, p.Log())
 			}
 			s.clean()
 		})
@@ -193,12 +194,12 @@ func children(t *testing.T, pid int) (pids []int) {
 func TestBenchWorkerDies(t *testing.T) {
 	s := newBenchSetting(t)
 	p := start(t, s.env, "bench", "--jobs", "300", "--confirm-after", "5m")
-	eventually(t, "confirmations", func() bool { return s.keys() > 50 })
-	for _, child := range children(t, p.cmd.Process.Pid) {
+	servers.Eventually(t, "confirmations", func() bool { return s.keys() > 50 })
+	for _, child := range children(t, p.PID()) {
 		_ = syscall.Kill(child, syscall.SIGKILL)
 	}
-	if status := p.status(); status != 1 || !strings.Contains(p.out.String(), "the worker ended early, with signal: killed") {
-		t.Errorf("exit status %d\n%s", status, p.out)
+	if status := p.Wait(); status != 1 || !strings.Contains(p.Log(), "the worker ended early, with signal: killed") {
+		t.Errorf("exit status %d\n%s", status, p.Log())
 	}
 	s.clean()
 }
@@ -229,6 +230,7 @@ func TestBenchRefusesWhatIsUsed(t *testing.T) {
 }
 
 func TestBenchSaysWhatIsNotPermitted(t *testing.T) {
+	servers.SkipIfShort(t, "it waits for requests that are not answered")
 	s := newBenchSetting(t)
 	guarded := servers.StartNATS(t, func(o *server.Options) {
 		o.Users = []*server.User{{Username: "user", Password: "p", Permissions: &server.Permissions{

@@ -7,11 +7,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/relogin/relogin/test/servers"
 	"github.com/relogin/relogin/worker"
 )
 
 // What a stranger runs first needs nothing but the binary.
 func TestDevOnce(t *testing.T) {
+	servers.SkipIfShort(t, "it waits for samples that end by a time-out")
 	status, stdout, stderr := run(t, os.Environ(), "", "dev", "--once", "--jobs", "30")
 	if status != 0 {
 		t.Fatalf("exit status %d\n%s%s", status, stdout, stderr)
@@ -30,11 +32,12 @@ func TestDevOnce(t *testing.T) {
 
 // The commands that dev prints are those that work where it was started.
 func TestDevPrintsCommandsThatWork(t *testing.T) {
+	servers.SkipIfShort(t, "it waits for samples that end by a time-out")
 	p := start(t, os.Environ(), "dev")
-	p.says("From another terminal")
-	p.says("pub relogin.jobs.urgent")
+	p.WaitForLog("From another terminal")
+	p.WaitForLog("pub relogin.jobs.urgent")
 	var submit string
-	for line := range strings.Lines(p.out.String()) {
+	for line := range strings.Lines(p.Log()) {
 		if strings.Contains(line, " submit ") {
 			submit = strings.TrimSpace(line)
 		}
@@ -44,8 +47,8 @@ func TestDevPrintsCommandsThatWork(t *testing.T) {
 	if !errors.As(err, &ended) || ended.ExitCode() != 1 || !strings.Contains(string(out), "confirm-me") { // decline-me fails
 		t.Errorf("%s: %v\n%s", submit, err, out)
 	}
-	p.says("ended as expected")
-	if status := p.terminate(); status != 0 {
+	p.WaitForLog("ended as expected")
+	if status := p.Terminate(); status != 0 {
 		t.Errorf("exit status %d", status)
 	}
 }

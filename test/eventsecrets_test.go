@@ -7,6 +7,7 @@ import (
 
 	"github.com/nats-io/nkeys"
 
+	"github.com/relogin/relogin/test/servers"
 	"github.com/relogin/relogin/worker"
 	"github.com/relogin/relogin/worker/gateway/gatewaytest"
 )
@@ -72,7 +73,7 @@ func TestEventSecrets(t *testing.T) {
 				checkLogin(t, e, open)
 			}
 			g.check(4)
-			silent(t, "the log", w.out.String())
+			silent(t, "the log", w.Log())
 		})
 	}
 }
@@ -95,7 +96,7 @@ func checkLogin(t *testing.T, e *worker.Event, open func(*testing.T, string) str
 }
 
 // share makes two jobs wait for the confirmation of a third, and answers that.
-func (g *guarded) share(w *process) {
+func (g *guarded) share(w *servers.Process) {
 	g.t.Helper()
 	g.gateway.Set("hot", gatewaytest.Behaviour{Manual: true})
 	g.publish([]byte(`{"wcId":"hot","id":"hot"}`), nil)
@@ -104,7 +105,7 @@ func (g *guarded) share(w *process) {
 	}
 	g.publish([]byte(`{"wcId":"hot","id":"second"}`), nil)
 	g.publish([]byte(`{"wcId":"hot","id":"third"}`), nil)
-	g.parked([]*process{w}, 2)
+	g.parked([]*servers.Process{w}, 2)
 	g.gateway.Answer("hot", gatewaytest.Confirm)
 	g.event("third")
 	g.event("second")
@@ -127,7 +128,7 @@ func (g *guarded) remembered(mode, account string) {
 
 // redeliver kills the worker between the result and the event, and returns the event
 // that another one publishes.
-func (g *guarded) redeliver(mode string, w *process) *worker.Event {
+func (g *guarded) redeliver(mode string, w *servers.Process) *worker.Event {
 	g.t.Helper()
 	name := strings.ToUpper(g.name) + "_EVENTS"
 	stream, err := g.js.Stream(g.t.Context(), name)
@@ -143,9 +144,9 @@ func (g *guarded) redeliver(mode string, w *process) *worker.Event {
 	}
 	limit(3) // it is full
 	g.publish([]byte(`{"wcId":"kept","id":"kept"}`), nil)
-	w.says("storing events fails")
+	w.WaitForLog("storing events fails")
 	g.remembered(mode, "kept")
-	w.kill()
+	w.Kill()
 	limit(-1)
 	g.worker()
 	e := g.event("kept")

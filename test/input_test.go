@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/vmihailenco/msgpack/v5"
 
+	"github.com/relogin/relogin/test/servers"
 	"github.com/relogin/relogin/worker"
 	"github.com/relogin/relogin/worker/gateway/gatewaytest"
 )
@@ -95,7 +96,7 @@ func (s *setting) dead(n int) []jetstream.Msg {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	eventually(s.t, fmt.Sprintf("%d dead letters", n), func() bool {
+	servers.Eventually(s.t, fmt.Sprintf("%d dead letters", n), func() bool {
 		info, err := stream.Info(s.t.Context())
 		return err == nil && info.State.Msgs >= uint64(n)
 	})
@@ -160,7 +161,7 @@ func TestMendedJob(t *testing.T) {
 	s.publish([]byte(`{"wcId":"a","id":"mended"}`), nil)
 	s.drained()
 	outcomes := map[worker.Outcome]int{}
-	eventually(t, "both events", func() bool {
+	servers.Eventually(t, "both events", func() bool {
 		clear(outcomes)
 		for _, e := range s.stored() {
 			outcomes[e.Outcome]++
@@ -188,7 +189,7 @@ func TestJobsStreamMadeAnew(t *testing.T) {
 	}
 	s.worker() // sets the stream up again
 	s.publish([]byte(`{"wcId":"a"}`), nil)
-	eventually(t, "the second job's event", func() bool { return len(s.stored()) == 2 })
+	servers.Eventually(t, "the second job's event", func() bool { return len(s.stored()) == 2 })
 	if after := s.stored(); after[1].JobID != before[0].JobID || after[1].ID == before[0].ID {
 		t.Errorf("events %+v", after)
 	}
@@ -197,7 +198,7 @@ func TestJobsStreamMadeAnew(t *testing.T) {
 // drained waits until the queue is empty.
 func (s *setting) drained() {
 	s.t.Helper()
-	eventually(s.t, "the queue to be empty", func() bool {
+	servers.Eventually(s.t, "the queue to be empty", func() bool {
 		stream, err := s.js.Stream(s.t.Context(), strings.ToUpper(s.name)+"_JOBS")
 		return err == nil && stream.CachedInfo().State.Msgs == 0
 	})

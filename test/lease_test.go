@@ -13,13 +13,14 @@ import (
 // TestLeasesThatDiffer has Redis lose the lock of a pod with a long --confirm-timeout while
 // its prompt is open: a pod with a short one prompts once the long lease is over.
 func TestLeasesThatDiffer(t *testing.T) {
+	servers.SkipIfShort(t, "it waits for a lease to end")
 	t.Parallel()
 	s := newSetting(t, gatewaytest.Options{PromptLife: 6 * time.Second})
 	redis := servers.StartRedis(t)
-	pod := func(name, confirmTimeout string) *process {
+	pod := func(name, confirmTimeout string) *servers.Process {
 		p := s.start("worker", "--pod", name, "--redis-url", redis.URL(), "--send-window", "500ms",
 			"--confirm-timeout", confirmTimeout, "--log-level", "debug", "--log-format", "text")
-		p.says("worker ready")
+		p.WaitForLog("worker ready")
 		return p
 	}
 	s.gateway.Set("a", gatewaytest.Behaviour{Manual: true})
@@ -29,11 +30,11 @@ func TestLeasesThatDiffer(t *testing.T) {
 		t.Fatal(err)
 	}
 	short := pod("short", "1s")
-	short.says("pods of this namespace differ in --confirm-timeout or --send-window")
-	if !strings.Contains(short.out.String(), "lease=2.515s other=7.565s") {
-		t.Errorf("it does not name both leases:\n%s", short.out)
+	short.WaitForLog("pods of this namespace differ in --confirm-timeout or --send-window")
+	if !strings.Contains(short.Log(), "lease=2.515s other=7.565s") {
+		t.Errorf("it does not name both leases:\n%s", short.Log())
 	}
-	long.kill()
+	long.Kill()
 	redis.Kill()
 	redis.Start()
 	s.gateway.Set("a", gatewaytest.Behaviour{})

@@ -59,12 +59,12 @@ func TestJSONByHand(t *testing.T) {
 	if _, err := s.nc.RequestMsg(msg, 5*time.Second); err != nil {
 		t.Fatal(err)
 	}
-	if status := watch.status(); status != 0 {
-		t.Fatalf("watch: exit status %d\n%s", status, watch.out)
+	if status := watch.Wait(); status != 0 {
+		t.Fatalf("watch: exit status %d\n%s", status, watch.Log())
 	}
 	var e worker.Event
-	if err := json.Unmarshal([]byte(watch.out.String()), &e); err != nil {
-		t.Fatalf("%v:\n%s", err, watch.out)
+	if err := json.Unmarshal([]byte(watch.Log()), &e); err != nil {
+		t.Fatalf("%v:\n%s", err, watch.Log())
 	}
 	wantID := strings.ToUpper(s.name) + "_JOBS-1"
 	if e.WcID != "wxid.hand made" || e.JobID != wantID || e.Outcome != worker.Succeeded || e.Labels["by"] != "hand" || !e.Prompted {
@@ -93,7 +93,7 @@ func TestHotAccount(t *testing.T) {
 	s := newSetting(t, gatewaytest.Options{})
 	s.gateway.Set("hot", gatewaytest.Behaviour{Manual: true})
 	s.env = append(s.env, "RELOGIN_CONFIRM_TIMEOUT=5m")
-	workers := []*process{s.worker(), s.worker(), s.worker()}
+	workers := []*servers.Process{s.worker(), s.worker(), s.worker()}
 	const jobs = 1000
 	s.mustRun("submit", "--id", "first", "hot")
 	if err := s.gateway.WaitOpen(t.Context(), "hot"); err != nil {
@@ -132,7 +132,7 @@ func TestParkedJobsCostNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.run(strings.Repeat("hot\n", jobs), "submit", "--file", "-")
-	s.parked([]*process{w}, jobs)
+	s.parked([]*servers.Process{w}, jobs)
 
 	options, err := redis.ParseURL(url)
 	if err != nil {
@@ -149,7 +149,7 @@ func TestParkedJobsCostNothing(t *testing.T) {
 		t.Fatal(stderr)
 	}
 	const least, most = 2*others + 1, 3 * others // begin and finish, and shrink for one job or for many
-	eventually(t, "the others' last script", func() bool { return scripts(t, client)-before >= least })
+	servers.Eventually(t, "the others' last script", func() bool { return scripts(t, client)-before >= least })
 	if ran := scripts(t, client) - before; ran > most {
 		t.Errorf("%d scripts ran for %d jobs beside %d parked ones, want %d at the most", ran, others, jobs, most)
 	}
@@ -179,6 +179,7 @@ func scripts(t *testing.T, client *redis.Client) (calls int) {
 // A pod that is killed leaves prompts on the phones: nobody asks again, and the online
 // list tells what became of them.
 func TestKilledWorker(t *testing.T) {
+	servers.SkipIfShort(t, "it kills a worker, and waits for its lease to end")
 	s := newSetting(t, gatewaytest.Options{})
 	const jobs = 20
 	killed := s.worker()
@@ -190,7 +191,7 @@ func TestKilledWorker(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	killed.kill()
+	killed.Kill()
 	for i := range jobs / 2 {
 		s.gateway.Answer(fmt.Sprintf("wxid_%d", i), gatewaytest.Confirm)
 	}
@@ -221,13 +222,13 @@ func TestGracefulStop(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.mustRun("submit", "--id", "waiting", "open")
-	s.parked([]*process{first}, 1)
+	s.parked([]*servers.Process{first}, 1)
 
-	_ = first.cmd.Process.Signal(syscall.SIGTERM)
-	first.says("stopping")
+	first.Signal(syscall.SIGTERM)
+	first.WaitForLog("stopping")
 	s.worker()
 	s.gateway.Answer("open", gatewaytest.Confirm)
-	if status := first.status(); status != 0 {
+	if status := first.Wait(); status != 0 {
 		t.Errorf("exit status %d", status)
 	}
 	s.check(2)
@@ -249,7 +250,7 @@ func TestGraceEnds(t *testing.T) {
 	if err := s.gateway.WaitOpen(t.Context(), "slow"); err != nil {
 		t.Fatal(err)
 	}
-	if status := first.terminate(); status != 0 {
+	if status := first.Terminate(); status != 0 {
 		t.Errorf("exit status %d", status)
 	}
 	s.worker()
@@ -275,9 +276,9 @@ func TestSecondSignalStopsAtOnce(t *testing.T) {
 	if err := s.gateway.WaitOpen(t.Context(), "slow"); err != nil {
 		t.Fatal(err)
 	}
-	_ = first.cmd.Process.Signal(syscall.SIGTERM)
-	first.says("stopping")
-	if status := first.terminate(); status != 1 {
+	first.Signal(syscall.SIGTERM)
+	first.WaitForLog("stopping")
+	if status := first.Terminate(); status != 1 {
 		t.Errorf("exit status %d, want 1", status)
 	}
 }

@@ -151,12 +151,12 @@ func (g *guarded) connect(natsURL string) {
 var anyAddrPattern = regexp.MustCompile(`addr"?[=:]"?([0-9.]+:\d+)`)
 
 // pages reads what the process serves, and that it serves nothing else.
-func (g *guarded) pages(p *process) {
+func (g *guarded) pages(p *servers.Process) {
 	t := g.t
 	t.Helper()
-	addr := anyAddrPattern.FindStringSubmatch(p.out.String())
+	addr := anyAddrPattern.FindStringSubmatch(p.Log())
 	if addr == nil {
-		t.Fatalf("no address in:\n%s", p.out)
+		t.Fatalf("no address in:\n%s", p.Log())
 	}
 	for path, want := range map[string]int{
 		"/metrics": 200, "/livez": 200, "/readyz": 200, "/": 404, "/debug/pprof/": 404, "/debug/pprof/cmdline": 404,
@@ -215,7 +215,7 @@ func TestSecretsStaySecret(t *testing.T) {
 	g := newGuarded(t)
 	watch := g.start("watch", "--log-format", "text")
 	w := g.worker("--log-format", "json")
-	w.says("worker ready")
+	w.WaitForLog("worker ready")
 	g.pages(w)
 	jobs := g.submitAll("json")
 	before := g.monitored()
@@ -224,19 +224,19 @@ func TestSecretsStaySecret(t *testing.T) {
 	}
 	silent(t, "the NATS server", before)
 	g.pages(w)
-	if status := w.terminate(); status != 0 {
+	if status := w.Terminate(); status != 0 {
 		t.Errorf("exit status %d", status)
 	}
 	text := g.worker("--log-format", "text")
-	text.says("worker ready")
+	text.WaitForLog("worker ready")
 	jobs += g.submitAll("text")
 	g.pages(text)
-	text.terminate()
-	watch.says("plain-text")
+	text.Terminate()
+	watch.WaitForLog("plain-text")
 	g.check(jobs)
 	g.delivered()
-	for name, p := range map[string]*process{"the log as json": w, "the log as text": text, "watch": watch} {
-		silent(t, name, p.out.String())
+	for name, p := range map[string]*servers.Process{"the log as json": w, "the log as text": text, "watch": watch} {
+		silent(t, name, p.Log())
 	}
 	for _, where := range []string{"redis", "nats", "default", "acme", "file", "far", "refused", "proxy"} {
 		if strings.Contains(g.keys(), canary+where) {

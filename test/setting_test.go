@@ -2,19 +2,14 @@ package test
 
 import (
 	"bufio"
-	"bytes"
-	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"os"
-	"os/exec"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -154,161 +149,70 @@ func (s *setting) check(jobs int) {
 	}
 }
 
-// process is a running relogin.
-type process struct {
-	t    *testing.T
-	cmd  *exec.Cmd
-	out  *log
-	done chan struct{}
-}
-
-// log collects what a process prints, and lets tests wait for it.
-type log struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-	more chan struct{}
-}
-
-func (l *log) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	close(l.more)
-	l.more = make(chan struct{})
-	return l.text.Write(p)
-}
-
-func (l *log) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
 // worker runs a worker that shows its metrics.
-func (s *setting) worker(args ...string) *process {
+func (s *setting) worker(args ...string) *servers.Process {
 	s.t.Helper()
 	return s.start(append([]string{"worker", "--http-addr", "127.0.0.1:0"}, args...)...)
 }
 
 var addrPattern = regexp.MustCompile(`"addr":"([^"]+)"`)
 
-// metric reads one of a worker's metrics.
-func (p *process) metric(name string) (value float64) {
-	p.t.Helper()
-	p.says("worker ready")
-	addr := addrPattern.FindStringSubmatch(p.out.String())
+// metric reads one of a worker's metrics, 0 once the worker is stopping.
+func metric(p *servers.Process, name string) (value float64) {
+	p.TB.Helper()
+	p.WaitForLog("worker ready")
+	addr := addrPattern.FindStringSubmatch(p.Log())
 	if addr == nil {
-		p.t.Fatalf("no address in:\n%s", p.out)
+		p.TB.Fatalf("no address in:\n%s", p.Log())
 	}
 	resp, err := http.Get("http://" + addr[1] + "/metrics")
 	if err != nil {
-		return 0 // it is stopping
+		return 0
 	}
 	defer resp.Body.Close()
 	for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
 		if text, ok := strings.CutPrefix(lines.Text(), name+" "); ok {
 			if value, err = strconv.ParseFloat(text, 64); err != nil {
-				p.t.Fatal(err)
+				p.TB.Fatal(err)
 			}
 			return value
 		}
 	}
-	p.t.Fatalf("no metric %s", name)
+	p.TB.Fatalf("no metric %s", name)
 	return 0
 }
 
 // parked waits until so many jobs wait in the workers.
-func (s *setting) parked(workers []*process, want int) {
+func (s *setting) parked(workers []*servers.Process, want int) {
 	s.t.Helper()
-	eventually(s.t, fmt.Sprintf("%d parked jobs", want), func() bool {
+	servers.Eventually(s.t, fmt.Sprintf("%d parked jobs", want), func() bool {
 		sum := 0.0
 		for _, p := range workers {
-			sum += p.metric("relogin_parked_jobs")
+			sum += metric(p, "relogin_parked_jobs")
 		}
 		return sum == float64(want)
 	})
 }
 
-func eventually(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(time.Minute); !condition(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited a minute for %s", what)
-		}
-	}
-}
-
 // start runs relogin until it is stopped, or the test ends.
-func (s *setting) start(args ...string) *process {
+func (s *setting) start(args ...string) *servers.Process {
 	s.t.Helper()
 	return start(s.t, s.env, args...)
 }
 
-func start(t *testing.T, env []string, args ...string) *process {
+func start(t *testing.T, env []string, args ...string) *servers.Process {
 	t.Helper()
-	p := &process{t: t, cmd: exec.Command(binary, args...), out: &log{more: make(chan struct{})}, done: make(chan struct{})}
-	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = env, p.out, p.out
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() { _ = p.cmd.Wait(); close(p.done) }()
+	p := &servers.Process{TB: t, Name: strings.Join(append([]string{"relogin"}, args...), " "), Args: append([]string{binary}, args...), Env: env}
+	p.Start()
 	t.Cleanup(func() {
-		p.kill()
+		p.Kill()
 		for _, defect := range []string{"DATA RACE", "this is a defect in relogin"} {
-			if strings.Contains(p.out.String(), defect) {
-				t.Errorf("relogin %s: %s", strings.Join(args, " "), defect)
+			if p.Logged(defect) {
+				t.Errorf("%s: %s", p.Name, defect)
 			}
-		}
-		if t.Failed() {
-			t.Logf("relogin %s:\n%s", strings.Join(args, " "), tail(p.out.String(), 4000))
 		}
 	})
 	return p
-}
-
-func tail(s string, n int) string { return s[max(0, len(s)-n):] }
-
-func (p *process) kill() {
-	_ = p.cmd.Process.Kill()
-	<-p.done
-}
-
-// terminate sends SIGTERM and returns the exit status.
-func (p *process) terminate() int {
-	p.t.Helper()
-	_ = p.cmd.Process.Signal(syscall.SIGTERM)
-	return p.status()
-}
-
-// status waits for the process to end.
-func (p *process) status() int {
-	p.t.Helper()
-	select {
-	case <-p.done:
-	case <-time.After(time.Minute):
-		p.t.Fatalf("relogin %v did not end", p.cmd.Args[1:])
-	}
-	return p.cmd.ProcessState.ExitCode()
-}
-
-// says waits until the process has printed the text.
-func (p *process) says(text string) {
-	p.t.Helper()
-	timeout := time.After(time.Minute)
-	for {
-		p.out.mu.Lock()
-		found, more := strings.Contains(p.out.text.String(), text), p.out.more
-		p.out.mu.Unlock()
-		if found {
-			return
-		}
-		select {
-		case <-more:
-		case <-p.done:
-			p.t.Fatalf("relogin %v ended without saying %q:\n%s", p.cmd.Args[1:], text, p.out)
-		case <-timeout:
-			p.t.Fatalf("relogin %v did not say %q:\n%s", p.cmd.Args[1:], text, p.out)
-		}
-	}
 }
 
 // run runs relogin to its end.
@@ -319,17 +223,7 @@ func (s *setting) run(stdin string, args ...string) (status int, stdout, stderr 
 
 func run(t *testing.T, env []string, stdin string, args ...string) (status int, stdout, stderr string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, binary, args...)
-	var out, errOut bytes.Buffer
-	cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = env, strings.NewReader(stdin), &out, &errOut
-	err := cmd.Run()
-	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
-		t.Fatalf("relogin %v: %v", args, err)
-	}
-	return cmd.ProcessState.ExitCode(), out.String(), errOut.String()
+	return servers.Run(t, env, stdin, append([]string{binary}, args...)...)
 }
 
 func (s *setting) mustRun(args ...string) string {

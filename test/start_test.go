@@ -22,11 +22,11 @@ func TestStartWaitsForItsServers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := start(t, os.Environ(), append([]string{"worker", "--http-addr", "127.0.0.1:0"}, waits...)...)
-			p.says("waiting for " + name)
-			if strings.Contains(p.out.String(), "secret") {
-				t.Errorf("the log tells the password:\n%s", p.out)
+			p.WaitForLog("waiting for " + name)
+			if strings.Contains(p.Log(), "secret") {
+				t.Errorf("the log tells the password:\n%s", p.Log())
 			}
-			if status := p.terminate(); status != 0 {
+			if status := p.Terminate(); status != 0 {
 				t.Errorf("exit status %d", status)
 			}
 		})
@@ -113,7 +113,7 @@ func TestGatewayComesLate(t *testing.T) {
 		s.publish([]byte(`{"wcId":"late"}`), nil)
 		s.publish([]byte(`{"wcId":"later"}`), nil)
 	}
-	w.says("gateway breaker opened")
+	w.WaitForLog("gateway breaker opened")
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
@@ -149,7 +149,7 @@ func TestRefusedCredential(t *testing.T) {
 	}
 	w := s.worker("--tenants-file", tenants)
 	s.publish([]byte(`{"wcId":"a","tenant":"acme","id":"paused"}`), nil)
-	w.says("refused the credential")
+	w.WaitForLog("refused the credential")
 	s.publish([]byte(`{"wcId":"b","tenant":"other","id":"passes"}`), nil)
 	s.event("passes")
 	s.mustRun("submit", "--tenant", "acme", "--deadline", "2s", "--id", "too-late", "c")
@@ -162,8 +162,8 @@ func TestRefusedCredential(t *testing.T) {
 	}
 	s.check(3)
 	for _, secret := range []string{"right", "wrong"} {
-		if strings.Contains(w.out.String(), secret) {
-			t.Errorf("the log tells a credential:\n%s", w.out)
+		if strings.Contains(w.Log(), secret) {
+			t.Errorf("the log tells a credential:\n%s", w.Log())
 		}
 	}
 }

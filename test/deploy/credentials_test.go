@@ -42,8 +42,8 @@ func (d *deployment) testRefusedCredentials(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := start(t, slices.Concat(d.workerEnv(), test.env), "worker")
-			p.says(test.says)
-			if status := p.status(); status != 1 {
+			p.WaitForLog(test.says)
+			if status := p.Wait(); status != 1 {
 				t.Errorf("exit status %d", status)
 			}
 		})
@@ -55,8 +55,8 @@ func (d *deployment) testRefusedCredentials(t *testing.T) {
 func (d *deployment) testRedisWithoutTLS(t *testing.T) {
 	url := strings.ReplaceAll(d.redis.env()[0], "rediss:", "redis:")
 	p := start(t, append(d.workerEnv(), url), "worker")
-	p.says("does the server want TLS, rediss://?")
-	p.terminate()
+	p.WaitForLog("does the server want TLS, rediss://?")
+	mustTerminate(t, p)
 }
 
 // A gateway whose certificate is not trusted gets no request, and loses no job.
@@ -64,16 +64,16 @@ func (d *deployment) testGatewayOfAnotherCA(t *testing.T) {
 	gateway, url := startGateway(t, newAuthority(t))
 	submit := start(t, d.nats.env("WAITING_UPSTREAM"), "submit", "--wait", "certificate")
 	p := start(t, append(d.workerEnv(), "RELOGIN_GATEWAY_URL="+url), "worker")
-	p.says("unknown authority")
-	p.terminate()
+	p.WaitForLog("unknown authority")
+	mustTerminate(t, p)
 	if stats := gateway.Stats(); stats.Prompts != 0 {
 		t.Errorf("the gateway got a request: %+v", stats)
 	}
 	w := start(t, d.workerEnv(), "worker")
-	if status := submit.status(); status != 0 {
+	if status := submit.Wait(); status != 0 {
 		t.Errorf("exit status %d", status)
 	}
-	w.terminate()
+	mustTerminate(t, w)
 	checkNotRefused(t, p, w)
 }
 

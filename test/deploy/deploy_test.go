@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/relogin/relogin/test/servers"
 	"github.com/relogin/relogin/worker/gateway/gatewaytest"
 )
 
@@ -70,6 +71,7 @@ func (d *deployment) workerEnv() []string {
 }
 
 func TestDeployment(t *testing.T) {
+	servers.SkipIfShort(t, "it starts all servers of deploy/")
 	t.Parallel()
 	d := startDeployment(t)
 	t.Run("jobs", d.testJobs)
@@ -93,7 +95,7 @@ func (d *deployment) testJobs(t *testing.T) {
 	env := append(d.workerEnv(), "RELOGIN_DAILY_PROMPTS=100", "RELOGIN_GATEWAY_RATE=1000", "RELOGIN_COOLDOWN=1m")
 	watch := start(t, d.nats.env("CONSUMER"), "watch", "--count", "5", "--since", "1m")
 	first := start(t, env, "worker", "--pod", "first")
-	first.says("worker ready")
+	first.WaitForLog("worker ready")
 	mustRun(t, d.nats.env("UPSTREAM"), "submit", "--urgent", "a")
 	status, _, stderr := run(t, d.nats.env("WAITING_UPSTREAM"), "submit", "--wait", "a", "decline-b")
 	if status != 1 {
@@ -105,19 +107,19 @@ func (d *deployment) testJobs(t *testing.T) {
 	if err := d.gateway.WaitOpen(t.Context(), "c"); err != nil {
 		t.Fatal(err)
 	}
-	_ = first.cmd.Process.Kill()
+	first.Kill()
 	second := start(t, env, "worker", "--pod", "second")
-	second.says("worker ready")
+	second.WaitForLog("worker ready")
 	d.gateway.Answer("c", gatewaytest.Confirm)
-	waiting.status()
+	waiting.Wait()
 	if err := d.nats.connect(t, "OPERATOR").Publish("relogin.jobs.normal", []byte("{}")); err != nil {
 		t.Fatal(err)
 	}
-	second.says("dead")
-	if status := watch.status(); status != 0 {
+	second.WaitForLog("dead")
+	if status := watch.Wait(); status != 0 {
 		t.Errorf("exit status %d", status)
 	}
-	second.terminate()
+	mustTerminate(t, second)
 	checkNotRefused(t, first, second, watch, waiting)
 	d.redis.checkNothingDenied()
 	if stats := d.gateway.Stats(); stats.MaxOpenPerAccount > 1 {
@@ -126,11 +128,11 @@ func (d *deployment) testJobs(t *testing.T) {
 }
 
 // checkNotRefused fails the test when NATS refused one of them something.
-func checkNotRefused(t *testing.T, all ...*process) {
+func checkNotRefused(t *testing.T, all ...*servers.Process) {
 	t.Helper()
 	for _, p := range all {
-		if strings.Contains(strings.ToLower(p.out.String()), "permission") {
-			t.Errorf("relogin %v was refused something:\n%s", p.cmd.Args[1:], p.out)
+		if strings.Contains(strings.ToLower(p.Log()), "permission") {
+			t.Errorf("%s was refused something:\n%s", p.Name, p.Log())
 		}
 	}
 }
@@ -168,48 +170,48 @@ func (d *deployment) testConsumers(t *testing.T) {
 // Without a replica the master refuses writes, and jobs wait until one is back.
 func (d *deployment) testReplicasGone(t *testing.T) {
 	w := start(t, d.workerEnv(), "worker")
-	w.says("worker ready")
+	w.WaitForLog("worker ready")
 	for _, replica := range d.redis.nodes[1:] {
-		replica.stop()
+		replica.Kill()
 	}
 	client := d.redis.nodes[0].client("relogin")
 	defer client.Close()
-	eventually(t, "the master to refuse writes", func() bool {
+	servers.Eventually(t, "the master to refuse writes", func() bool {
 		return redis.HasErrorPrefix(client.Set(t.Context(), "relogin:test", "1", time.Minute).Err(), "NOREPLICAS")
 	})
 	submit := start(t, d.nats.env("WAITING_UPSTREAM"), "submit", "--wait", "replicas-gone")
-	w.says("NOREPLICAS")
+	w.WaitForLog("NOREPLICAS")
 	if account := d.gateway.Account("replicas-gone"); account.Prompts != 0 {
 		t.Errorf("the phone asked: %+v", account)
 	}
 	d.redis.nodes[1].start()
-	if status := submit.status(); status != 0 {
+	if status := submit.Wait(); status != 0 {
 		t.Errorf("exit status %d", status)
 	}
-	w.terminate()
+	mustTerminate(t, w)
 }
 
 // What has reached the file is there again after kill -9, and the worker waits before it
 // trusts it. While the disk syncs, Redis replies before it writes.
 func (d *deployment) testRedisKilled(t *testing.T) {
 	w := start(t, d.workerEnv(), "worker")
-	w.says("worker ready")
+	w.WaitForLog("worker ready")
 	submit := start(t, d.nats.env("WAITING_UPSTREAM"), "submit", "--wait", "redis-killed")
-	if status := submit.status(); status != 0 {
+	if status := submit.Wait(); status != 0 {
 		t.Errorf("exit status %d", status)
 	}
 	master := d.redis.nodes[0]
 	before := master.ask("KEYS", "relogin:{redis-killed}:job:*")
 	master.ask("CONFIG", "SET", "appendfsync", "always") // waits for the disk, and writes before it replies
-	eventually(t, "the file to have it", func() bool {
+	servers.Eventually(t, "the file to have it", func() bool {
 		return strings.Contains(master.ask("INFO", "persistence"), "\naof_buffer_length:0\r")
 	})
-	master.stop()
+	master.Kill()
 	master.start()
 	if after := master.ask("KEYS", "relogin:{redis-killed}:job:*"); after != before || len(after) < 10 {
 		t.Errorf("the job's record was %s and is %s", before, after)
 	}
 	mustRun(t, d.nats.env("WAITING_UPSTREAM"), "submit", "--wait", "redis-killed-2")
-	w.says("may have lost locks")
-	w.terminate()
+	w.WaitForLog("may have lost locks")
+	mustTerminate(t, w)
 }

@@ -16,6 +16,7 @@ import (
 // The master is killed. Sentinel promotes a replica, not before the old master would
 // have stopped granting, and workers go on there, not before its prompts have ended.
 func TestFailover(t *testing.T) {
+	servers.SkipIfShort(t, "it starts servers, and waits for a failover")
 	t.Parallel()
 	ca := newAuthority(t)
 	set := startRedis(t, ca)
@@ -25,14 +26,14 @@ func TestFailover(t *testing.T) {
 	env := slices.Concat(set.env(), []string{"RELOGIN_NATS_URL=" + natsURL, "RELOGIN_GATEWAY_URL=" + gatewayURL,
 		"RELOGIN_CONFIRM_TIMEOUT=2s", "RELOGIN_SEND_WINDOW=1s", "RELOGIN_MIN_CONFIRM_TIME=1s"})
 	w := start(t, env, "worker")
-	w.says("worker ready")
+	w.WaitForLog("worker ready")
 	mustRun(t, env, "submit", "--wait", "before")
 
 	killed := time.Now()
-	set.nodes[0].stop()
+	set.nodes[0].Kill()
 	after := start(t, env, "submit", "--wait", "after")
-	w.says("may have lost locks")
-	if status := after.status(); status != 0 {
+	w.WaitForLog("may have lost locks")
+	if status := after.Wait(); status != 0 {
 		t.Errorf("exit status %d", status)
 	}
 	// down-after-milliseconds, and what a worker waits for a master that was cut off.
@@ -43,7 +44,7 @@ func TestFailover(t *testing.T) {
 		t.Errorf("%+v", stats)
 	}
 	set.checkPromoted()
-	w.terminate()
+	mustTerminate(t, w)
 	set.checkNothingDenied()
 }
 

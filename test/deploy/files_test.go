@@ -1,13 +1,10 @@
 package deploy
 
 import (
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"github.com/relogin/relogin/test/servers"
 )
 
 // copyFile writes a file of deploy/ into dir as an operator does: with what the pairs
@@ -38,11 +35,4 @@ func copyFile(t *testing.T, name, dir string, pairs ...string) string {
 		t.Fatal(err)
 	}
 	return path
-}
-
-// freePort returns a port of loopback that nobody listened on just now.
-func freePort(t *testing.T) string {
-	t.Helper()
-	_, port, _ := net.SplitHostPort(servers.FreeAddr(t))
-	return port
 }

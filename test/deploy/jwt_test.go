@@ -69,6 +69,7 @@ func (i identity) creds(t *testing.T, expires time.Time) string {
 
 // Where the users are an operator's JWTs, --nats-creds is all that is needed.
 func TestCreds(t *testing.T) {
+	servers.SkipIfShort(t, "it starts servers, and builds relogin")
 	t.Parallel()
 	operator, account, system := newIdentity(t, nkeys.CreateOperator), newIdentity(t, nkeys.CreateAccount), newIdentity(t, nkeys.CreateAccount)
 	claims := jwt.NewAccountClaims(account.public)
@@ -112,6 +113,7 @@ func TestCreds(t *testing.T) {
 
 // A server whose certificate has expired, or is another's, is not talked to.
 func TestServerCertificate(t *testing.T) {
+	servers.SkipIfShort(t, "it starts servers, and builds relogin")
 	t.Parallel()
 	ca := newAuthority(t)
 	for name, test := range map[string]struct {

@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"testing"
@@ -8,10 +9,14 @@ import (
 	"github.com/relogin/relogin/test/servers"
 )
 
-// binary is the relogin that the tests run.
+// binary is the relogin that the tests run. Those that go test -short leaves in need none.
 var binary string
 
 func TestMain(m *testing.M) {
+	flag.Parse()
+	if testing.Short() {
+		servers.Exit(m.Run())
+	}
 	servers.Exit(func() int {
 		dir, err := os.MkdirTemp("", "relogin-deploy")
 		if err != nil {

@@ -3,14 +3,18 @@ package deploy
 import (
 	"crypto/tls"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nkeys"
+
+	"github.com/relogin/relogin/test/servers"
 )
 
 // natsCluster is three servers of deploy/nats, and its users.
@@ -46,34 +50,20 @@ func startNATS(t *testing.T, ca *authority) *natsCluster {
 		// No placeholder is the beginning of another one's line.
 		keys = append(keys, "CHANGE_ME_PUBLIC_NKEY_OF_"+name, user.public)
 	}
-	routes := []string{freePort(t), freePort(t), freePort(t)}
-	c.route = "127.0.0.1:" + routes[0]
-	var all []*server.Server
-	for i := range routes {
-		all = append(all, c.start(i, routes, keys))
+	var urls []string
+	for _, node := range servers.StartNATSCluster(t, func(i int, o *server.Options) {
+		c.route = o.Routes[0].Host
+		*o = *c.options(i, o.Routes, keys)
+	}) {
+		urls = append(urls, "tls://"+node.Addr())
 	}
-	for i, one := range all {
-		if !one.ReadyForConnections(30 * time.Second) {
-			t.Fatalf("nats-%d was not ready within 30 s", i+1)
-		}
-		if i > 0 {
-			c.urls += ","
-		}
-		c.urls += "tls://" + one.Addr().String()
-	}
-	eventually(t, "a leader of JetStream", func() bool {
-		for _, one := range all {
-			if one.JetStreamIsLeader() && len(one.JetStreamClusterPeers()) == len(all) {
-				return true
-			}
-		}
-		return false
-	})
+	c.urls = strings.Join(urls, ",")
 	return c
 }
 
-// start starts one of the servers, in this process.
-func (c *natsCluster) start(i int, routes, keys []string) *server.Server {
+// options returns what the configuration of one of the servers says, when they reach each
+// other at the routes.
+func (c *natsCluster) options(i int, routes []*url.URL, keys []string) *server.Options {
 	c.t.Helper()
 	dir, cert := c.t.TempDir(), c.ca.server()
 	copyFile(c.t, "nats/users.conf", dir, keys...)
@@ -81,20 +71,14 @@ func (c *natsCluster) start(i int, routes, keys []string) *server.Server {
 		"listen: 0.0.0.0:4222", "listen: 127.0.0.1:-1", "http: 127.0.0.1:8222", "http: 127.0.0.1:-1",
 		"/etc/nats/tls/server.pem", cert.cert, "/etc/nats/tls/server-key.pem", cert.key, "/etc/nats/tls/ca.pem", c.ca.file,
 		"/var/lib/nats", filepath.Join(dir, "data"), "CHANGE_ME_ROUTE_PASSWORD", "routesecret",
-		"listen: 0.0.0.0:6222", "listen: 127.0.0.1:"+routes[i],
-		"nats-1:6222", "127.0.0.1:"+routes[0], "nats-2:6222", "127.0.0.1:"+routes[1], "nats-3:6222", "127.0.0.1:"+routes[2])
+		"listen: 0.0.0.0:6222", "listen: 127.0.0.1:"+routes[i].Port(),
+		"nats-1:6222", "127.0.0.1:"+routes[0].Port(), "nats-2:6222", "127.0.0.1:"+routes[1].Port(), "nats-3:6222", "127.0.0.1:"+routes[2].Port())
 	options, err := server.ProcessConfigFile(path)
 	if err != nil {
 		c.t.Fatal(err)
 	}
 	options.ServerName, options.NoSigs, options.NoLog = fmt.Sprintf("nats-%d", i+1), true, true
-	one, err := server.NewServer(options)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	one.Start()
-	c.t.Cleanup(func() { one.Shutdown(); one.WaitForShutdown() })
-	return one
+	return options
 }
 
 func newNATSUser(t *testing.T, inbox string) natsUser {

@@ -134,10 +134,10 @@ func (s *redisSet) checkNothingDenied() {
 		client := node.client("operator")
 		denied, err := client.ACLLog(context.Background(), 10).Result()
 		if err != nil {
-			s.t.Errorf("%s: %v", node.args[1], err)
+			s.t.Errorf("%s: %v", node.Args[1], err)
 		}
 		for _, one := range denied {
-			s.t.Errorf("%s refused %+v", node.args[1], *one)
+			s.t.Errorf("%s refused %+v", node.Args[1], *one)
 		}
 		client.Close()
 	}

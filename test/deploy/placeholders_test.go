@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -36,7 +37,7 @@ func TestPlaceholders(t *testing.T) {
 		}
 		args := []string{path, "--sentinel", "--port", "0"}
 		if name == "users.acl" {
-			args = []string{"--aclfile", path, "--bind", "127.0.0.1", "--port", freePort(t)}
+			args = []string{"--aclfile", path, "--bind", "127.0.0.1", "--port", strconv.Itoa(servers.FreePort(t))}
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		out, err := exec.CommandContext(ctx, "redis-server", args...).CombinedOutput()

@@ -1,67 +1,32 @@
 package deploy
 
 import (
-	"bytes"
-	"context"
-	"errors"
-	"os"
-	"os/exec"
 	"regexp"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
-	"time"
+
+	"github.com/relogin/relogin/test/servers"
 )
-
-const patience = 90 * time.Second
-
-// process is a running relogin.
-type process struct {
-	t    *testing.T
-	cmd  *exec.Cmd
-	out  *output
-	done chan struct{}
-}
-
-// output collects what a process prints.
-type output struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.String()
-}
 
 // start runs relogin until it is stopped, or the test ends. What it prints must have no
 // secret.
-func start(t *testing.T, env []string, args ...string) *process {
+func start(t *testing.T, env []string, args ...string) *servers.Process {
 	t.Helper()
-	p := &process{t: t, cmd: exec.Command(binary, args...), out: &output{}, done: make(chan struct{})}
-	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = append(os.Environ(), env...), p.out, p.out
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() { _ = p.cmd.Wait(); close(p.done) }()
+	p := &servers.Process{TB: t, Name: strings.Join(append([]string{"relogin"}, args...), " "), Args: append([]string{binary}, args...), Env: env}
+	p.Start()
 	t.Cleanup(func() {
-		_ = p.cmd.Process.Kill()
-		<-p.done
-		checkSecrets(t, p.out.String())
-		if t.Failed() {
-			text := p.out.String()
-			t.Logf("relogin %s:\n%s", strings.Join(args, " "), text[max(0, len(text)-4000):])
-		}
+		p.Kill()
+		checkSecrets(t, p.Log())
 	})
 	return p
+}
+
+// mustTerminate sends SIGTERM, and wants the process to end with status 0.
+func mustTerminate(t *testing.T, p *servers.Process) {
+	t.Helper()
+	if status := p.Terminate(); status != 0 {
+		t.Errorf("%s: exit status %d", p.Name, status)
+	}
 }
 
 // secrets are passwords, seeds, keys and JWTs.
@@ -75,57 +40,12 @@ func checkSecrets(t *testing.T, text string) {
 	}
 }
 
-// terminate sends SIGTERM and waits for the end with status 0.
-func (p *process) terminate() {
-	p.t.Helper()
-	_ = p.cmd.Process.Signal(syscall.SIGTERM)
-	if status := p.status(); status != 0 {
-		p.t.Errorf("exit status %d", status)
-	}
-}
-
-// status waits for the process to end.
-func (p *process) status() int {
-	p.t.Helper()
-	select {
-	case <-p.done:
-	case <-time.After(patience):
-		p.t.Fatalf("relogin %v did not end:\n%s", p.cmd.Args[1:], p.out)
-	}
-	return p.cmd.ProcessState.ExitCode()
-}
-
-// says waits until the process has printed the text.
-func (p *process) says(text string) {
-	p.t.Helper()
-	eventually(p.t, "relogin to say "+text, func() bool {
-		if strings.Contains(p.out.String(), text) {
-			return true
-		}
-		select {
-		case <-p.done:
-			p.t.Fatalf("relogin %v ended without saying %q:\n%s", p.cmd.Args[1:], text, p.out)
-		default:
-		}
-		return false
-	})
-}
-
 // run runs relogin to its end, and returns its status and what it prints.
 func run(t *testing.T, env []string, args ...string) (status int, stdout, stderr string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, binary, args...)
-	var out, errOut bytes.Buffer
-	cmd.Env, cmd.Stdout, cmd.Stderr = append(os.Environ(), env...), &out, &errOut
-	err := cmd.Run()
-	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
-		t.Fatalf("relogin %v: %v", args, err)
-	}
-	checkSecrets(t, out.String()+errOut.String())
-	return cmd.ProcessState.ExitCode(), out.String(), errOut.String()
+	status, stdout, stderr = servers.Run(t, env, "", append([]string{binary}, args...)...)
+	checkSecrets(t, stdout+stderr)
+	return status, stdout, stderr
 }
 
 // mustRun runs relogin to its end, which must be a good one.
@@ -136,13 +56,4 @@ func mustRun(t *testing.T, env []string, args ...string) string {
 		t.Fatalf("relogin %v: exit status %d\n%s%s", args, status, stdout, stderr)
 	}
 	return stdout
-}
-
-func eventually(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !condition(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited %v for %s", patience, what)
-		}
-	}
 }

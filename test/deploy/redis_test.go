@@ -6,10 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net"
-	"os/exec"
-	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/redis/go-redis/v9"
@@ -38,9 +35,8 @@ type redisNode struct {
 	t    *testing.T
 	ca   *authority
 	addr string
-	args []string
 	dir  string
-	stop func()
+	*servers.Process
 }
 
 // startRedis starts the servers. await blocks until they are in step.
@@ -63,7 +59,7 @@ func startRedis(t *testing.T, ca *authority) *redisSet {
 // blocks until they agree.
 func (s *redisSet) await() {
 	s.t.Helper()
-	eventually(s.t, "two replicas", func() bool {
+	servers.Eventually(s.t, "two replicas", func() bool {
 		return strings.Count(s.nodes[0].ask("INFO", "replication"), "state=online") == 2
 	})
 	_, port, _ := net.SplitHostPort(s.nodes[0].addr)
@@ -73,7 +69,7 @@ func (s *redisSet) await() {
 		s.sentinels = append(s.sentinels, sentinel)
 	}
 	for _, sentinel := range s.sentinels {
-		eventually(s.t, "sentinels that know each other and the replicas", func() bool {
+		servers.Eventually(s.t, "sentinels that know each other and the replicas", func() bool {
 			info := sentinel.ask("INFO", "sentinel")
 			return strings.Contains(info, "status=ok") && strings.Contains(info, "slaves=2,sentinels=3")
 		})
@@ -97,7 +93,7 @@ func (s *redisSet) newNode(name, master string) *redisNode {
 	if master != "" {
 		config = copyFile(t, "redis/replica.conf", dir, "include /etc/redis", "include "+dir, "redis-1 6379", "127.0.0.1 "+master)
 	}
-	n.args = []string{"redis-server", config, "--replica-announce-ip", "127.0.0.1"}
+	n.Process = &servers.Process{TB: t, Name: name, Args: []string{"redis-server", config, "--replica-announce-ip", "127.0.0.1"}, Dir: dir}
 	return n
 }
 
@@ -112,28 +108,17 @@ func (s *redisSet) newSentinel(master string) *redisNode {
 		"/var/lib/redis-sentinel", dir, "redis-1 6379", "127.0.0.1 "+master,
 		"CHANGE_ME_SENTINEL_PASSWORD", password("sentinel"), "CHANGE_ME_SHA256_OF_RELOGIN_PASSWORD", hash("relogin"),
 		"CHANGE_ME_SHA256_OF_SENTINEL_PASSWORD", hash("sentinel"), "CHANGE_ME_SHA256_OF_OPERATOR_PASSWORD", hash("operator"))
-	n.args = []string{"redis-server", config, "--sentinel", "--sentinel", "announce-ip", "127.0.0.1"}
+	n.Process = &servers.Process{TB: t, Name: "sentinel", Args: []string{"redis-server", config, "--sentinel", "--sentinel", "announce-ip", "127.0.0.1"}, Dir: dir}
 	return n
 }
 
-// start runs the process, until it is killed or the test ends. A shell holds it, and
-// kills it when its input ends: so it does not outlive this process.
+// start runs the process, until it is killed or the test ends, and blocks until it answers.
 func (n *redisNode) start() {
 	n.t.Helper()
-	holder := exec.Command("sh", append([]string{"-c", `"$@" >log & cat >/dev/null; kill -9 $!; wait`, "sh"}, n.args...)...)
-	holder.Dir = n.dir
-	input, err := holder.StdinPipe()
-	if err != nil {
-		n.t.Fatal(err)
-	}
-	if err := holder.Start(); err != nil {
-		n.t.Fatal(err)
-	}
-	n.stop = sync.OnceFunc(func() { _ = input.Close(); _ = holder.Wait() })
-	n.t.Cleanup(n.stop)
+	n.Start()
 	client := n.client("operator")
 	defer client.Close()
-	eventually(n.t, filepath.Base(n.args[1])+" to answer", func() bool { return client.Ping(context.Background()).Err() == nil })
+	servers.Eventually(n.t, n.Name+" to answer", func() bool { return client.Ping(context.Background()).Err() == nil })
 }
 
 // client signs in as the user.

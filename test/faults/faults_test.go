@@ -35,6 +35,7 @@ const round = 3 * time.Minute
 // TestFaults injects faults into one deployment after the other, by turns with a single
 // Redis server and with a master, its replicas and sentinels, and checks each at its end.
 func TestFaults(t *testing.T) {
+	servers.SkipIfShort(t, "it injects faults into deployments for a while")
 	servers.NeedRedisServer(t)
 	needMount(t)
 	logging.Disable() // go-redis's own: connections are refused all the time
@@ -89,9 +90,9 @@ func (w *world) play(d *deck, duration time.Duration) {
 	ctx, cancel := context.WithTimeout(w.t.Context(), duration)
 	defer cancel()
 	ready := func() bool {
-		return !slices.ContainsFunc(w.workers, func(p *servers.Process) bool { return !p.Says("worker ready") })
+		return !slices.ContainsFunc(w.workers, func(p *servers.Process) bool { return !p.Logged("worker ready") })
 	}
-	if !servers.Eventually(time.Minute, ready) {
+	if !servers.Poll(time.Minute, ready) {
 		w.keepLogs()
 		w.t.Fatal("the workers do not come up")
 	}
@@ -142,11 +143,11 @@ func (w *world) noHeadOfLine() {
 		w.t.Fatal(err)
 	}
 	submit("free", "free")
-	if !servers.Eventually(confirmTimeout, func() bool { return ended("free") == 1 }) || w.gateway.Account("stuck").Open != 1 {
+	if !servers.Poll(confirmTimeout, func() bool { return ended("free") == 1 }) || w.gateway.Account("stuck").Open != 1 {
 		w.t.Error("BLOCKED: a job waited for another account's person")
 	}
 	w.gateway.Answer("stuck", gatewaytest.Confirm)
-	if !servers.Eventually(time.Minute, func() bool { return ended("stuck") == jobs }) {
+	if !servers.Poll(time.Minute, func() bool { return ended("stuck") == jobs }) {
 		w.t.Error("LOST: jobs that shared one confirmation")
 	}
 	if n := w.gateway.Account("stuck").Prompts; n != 1 {

@@ -66,7 +66,7 @@ func (w *world) restartNATS(some ...*servers.Process) {
 		server.Kill()
 		server.Start()
 	}
-	servers.Eventually(30*second, w.natsSteady)
+	servers.Poll(30*second, w.natsSteady)
 }
 
 // natsSteady tells whether every stream has a leader and two replicas that are current.
@@ -105,7 +105,7 @@ func stepDown(w *world) {
 // limitEvents changes how many events the stream takes.
 func (w *world) limitEvents(limit func(jetstream.StreamInfo) int64) {
 	var err error
-	ok := servers.Eventually(60*second, func() bool {
+	ok := servers.Poll(60*second, func() bool {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*second)
 		defer cancel()
 		stream, failed := w.js.Stream(ctx, strings.ToUpper(namespace)+"_EVENTS")

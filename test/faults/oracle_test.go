@@ -29,7 +29,7 @@ func (w *world) drained() bool {
 		}
 		return s.CachedInfo().State.Msgs, true
 	}
-	return servers.Eventually(3*time.Minute, func() bool {
+	return servers.Poll(3*time.Minute, func() bool {
 		left, ok := count("_JOBS")
 		events, known := count("_EVENTS")
 		jobs := w.load.stored()
@@ -53,7 +53,7 @@ func (e stored) String() string {
 func (w *world) events() (all []stored) {
 	var stream jetstream.Stream
 	var err error
-	ok := servers.Eventually(time.Minute, func() bool {
+	ok := servers.Poll(time.Minute, func() bool {
 		stream, err = w.js.Stream(w.t.Context(), strings.ToUpper(namespace)+"_EVENTS")
 		return err == nil
 	})
@@ -62,7 +62,7 @@ func (w *world) events() (all []stored) {
 	}
 	for n := uint64(1); n <= stream.CachedInfo().State.LastSeq; n++ {
 		var msg *jetstream.RawStreamMsg
-		ok := servers.Eventually(20*time.Second, func() bool { msg, err = stream.GetMsg(w.t.Context(), n); return err == nil })
+		ok := servers.Poll(20*time.Second, func() bool { msg, err = stream.GetMsg(w.t.Context(), n); return err == nil })
 		if !ok {
 			w.t.Fatalf("read event %d: %v", n, err)
 		}

@@ -67,9 +67,8 @@ func (r *redisServers) add(p program, dir string) {
 	}
 	s := &redisServer{&servers.Process{TB: r.t, Name: fmt.Sprint("redis-", len(r.servers)), Args: []string{p.redis, file}}, addr, dir}
 	s.Start()
-	r.t.Cleanup(s.Kill)
 	r.servers = append(r.servers, s)
-	if !servers.Eventually(10*time.Second, s.up) {
+	if !servers.Poll(10*time.Second, s.up) {
 		r.t.Fatalf("redis does not come up:\n%s", s.Log())
 	}
 }
@@ -88,10 +87,9 @@ func (r *redisServers) watch(p program, dir string) {
 		}
 		s := &servers.Process{TB: r.t, Name: fmt.Sprint("sentinel-", i), Args: []string{p.redis, file, "--sentinel"}}
 		s.Start()
-		r.t.Cleanup(s.Kill)
 		r.sentinels, r.watchers = append(r.sentinels, addr), append(r.watchers, s)
 	}
-	if !servers.Eventually(20*time.Second, r.steady) {
+	if !servers.Poll(20*time.Second, r.steady) {
 		r.t.Fatal("the sentinels do not find each other and the replicas")
 	}
 }

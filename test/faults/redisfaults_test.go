@@ -29,7 +29,7 @@ func redisFaults() []fault {
 			return func() {
 				defer w.restarting.Unlock()
 				s.Start()
-				servers.Eventually(20*second, s.up)
+				servers.Poll(20*second, s.up)
 			}
 		})
 	}
@@ -77,7 +77,7 @@ func failoverFaults() []fault {
 		return fault{name: name, inflict: func(w *world) (func(), bool) {
 			w.restarting.Lock()
 			defer w.restarting.Unlock()
-			if !servers.Eventually(60*second, w.redis.steady) {
+			if !servers.Poll(60*second, w.redis.steady) {
 				return nil, false
 			}
 			master := w.redis.master()
@@ -89,11 +89,11 @@ func failoverFaults() []fault {
 			}
 			inflict(w, master, replicas)
 			w.lost()
-			return nil, servers.Eventually(60*second, w.redis.steady) && w.redis.master() != master
+			return nil, servers.Poll(60*second, w.redis.steady) && w.redis.master() != master
 		}}
 	}
 	moved := func(w *world, from *redisServer) {
-		servers.Eventually(30*second, func() bool { now := w.redis.master(); return now != nil && now != from })
+		servers.Poll(30*second, func() bool { now := w.redis.master(); return now != nil && now != from })
 	}
 	return []fault{
 		promoted("Redis: master killed -9, a replica promoted", func(w *world, master *redisServer, _ []*redisServer) {
@@ -128,7 +128,7 @@ func failoverFaults() []fault {
 		}),
 		{"Redis: both replicas SIGSTOP, writes refused", [2]time.Duration{11 * second, 13 * second}, func(w *world) (func(), bool) {
 			w.restarting.Lock()
-			if !servers.Eventually(60*second, w.redis.steady) {
+			if !servers.Poll(60*second, w.redis.steady) {
 				w.restarting.Unlock()
 				return nil, false
 			}

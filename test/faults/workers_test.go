@@ -54,7 +54,7 @@ func workerFaults() []fault {
 		stopped("all workers: SIGSTOP for more than the lease", lease+second/2, lease+2*second, workers),
 		once("workers: rolling restart", func(w *world) {
 			for _, p := range w.workers {
-				running := p.Ended()
+				running := p.Done()
 				p.Signal(syscall.SIGTERM)
 				select {
 				case <-running:
@@ -105,10 +105,10 @@ func armed(w *world, step, how string) *servers.Process {
 	}
 	p := w.workers[i]
 	w.starts.set(i, fmt.Sprintf("RELOGIN_FAILPOINT=%s %d %s", step, passage, how))
-	before := p.Ended()
+	before := p.Done()
 	p.Signal(syscall.SIGKILL)
 	<-before
-	servers.Eventually(5*second, func() bool { return p.Ended() != before && p.Says("worker ready") })
+	servers.Poll(5*second, func() bool { return p.Done() != before && p.Logged("worker ready") })
 	switch step {
 	case "handedBack":
 		time.Sleep(2 * second)
@@ -126,7 +126,7 @@ func killedAt(step string) fault {
 	return fault{name: "worker: kill -9 at " + step, inflict: func(w *world) (func(), bool) {
 		p := armed(w, step, "kill")
 		select {
-		case <-p.Ended():
+		case <-p.Done():
 			return nil, p.EndedBy(syscall.SIGKILL)
 		case <-time.After(10 * second):
 			p.Signal(syscall.SIGKILL)
@@ -138,7 +138,7 @@ func killedAt(step string) fault {
 func stoppedAt(step string) fault {
 	return fault{"worker: SIGSTOP at " + step, [2]time.Duration{moment, lease + 2*second}, func(w *world) (func(), bool) {
 		p := armed(w, step, "stop")
-		happened := servers.Eventually(10*second, p.IsStopped)
+		happened := servers.Poll(10*second, p.IsStopped)
 		return func() { p.Signal(syscall.SIGCONT); p.Signal(syscall.SIGKILL) }, happened
 	}}
 }

@@ -76,7 +76,7 @@ func newWorld(t testing.TB, p program, random *rand.Rand, sentinel bool) *world 
 	t.Cleanup(w.end)
 	for i := range w.workers {
 		if w.shorter(i) { // the others' lease is there first, else they would wait for 15 s
-			servers.Eventually(time.Minute, func() bool { return w.workers[0].Says("worker ready") })
+			servers.Poll(time.Minute, func() bool { return w.workers[0].Logged("worker ready") })
 		}
 		w.run(i)
 	}
@@ -107,12 +107,11 @@ func (w *world) startNATS(p program) {
 		}
 		server := &servers.Process{TB: w.t, Name: fmt.Sprint("nats-", i), Args: []string{p.nats, "-c", file}}
 		server.Start()
-		w.t.Cleanup(server.Kill)
 		w.nats = append(w.nats, server)
 		urls = append(urls, "nats://"+addr)
 	}
 	var err error
-	ok := servers.Eventually(30*time.Second, func() bool {
+	ok := servers.Poll(30*time.Second, func() bool {
 		w.nc, err = nats.Connect(strings.Join(urls, ","), nats.MaxReconnects(-1), nats.ReconnectWait(100*time.Millisecond))
 		return err == nil
 	})
@@ -123,7 +122,7 @@ func (w *world) startNATS(p program) {
 	if w.js, err = jetstream.New(w.nc); err != nil {
 		w.t.Fatal(err)
 	}
-	if !servers.Eventually(30*time.Second, func() bool { _, err = w.js.AccountInfo(w.t.Context()); return err == nil }) {
+	if !servers.Poll(30*time.Second, func() bool { _, err = w.js.AccountInfo(w.t.Context()); return err == nil }) {
 		w.t.Fatalf("JetStream does not come up: %v", err)
 	}
 }
@@ -173,7 +172,7 @@ func (w *world) run(i int) {
 	w.runs.Go(func() {
 		for !w.stop.Load() {
 			p.Start(w.starts.take(i)...)
-			<-p.Ended()
+			<-p.Done()
 			if w.stop.Load() {
 				return
 			}
@@ -185,7 +184,7 @@ func (w *world) run(i int) {
 // end ends the workers.
 func (w *world) end() {
 	w.stop.Store(true)
-	servers.Eventually(10*time.Second, func() bool {
+	servers.Poll(10*time.Second, func() bool {
 		for _, p := range w.workers {
 			p.Signal(syscall.SIGCONT)
 			p.Signal(syscall.SIGKILL)
@@ -197,7 +196,7 @@ func (w *world) end() {
 
 func (w *world) idle() bool {
 	for _, p := range w.workers {
-		done := p.Ended()
+		done := p.Done()
 		if done == nil {
 			return false
 		}

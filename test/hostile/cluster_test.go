@@ -27,7 +27,7 @@ func clusterCases() []hostileCase {
 			name: "cluster-starts", what: "The first pod of a new Redis Cluster starts.", alone: true,
 			setting: setting{cluster: true, cold: true, confirmTimeout: 30 * time.Second, patience: 20 * time.Second},
 			run: func(a *attack) {
-				if !servers.Eventually(5*time.Second, a.world.pods[0].ready) {
+				if !servers.Poll(5*time.Second, a.world.pods[0].ready) {
 					a.fails("the first pod of a new Cluster is not ready after 5 s")
 				}
 				for i := range scaled(300) {
@@ -137,14 +137,14 @@ func (a *attack) addReplica(master int) string {
 	servers.Ask(a.t, replica.Addr, "CLUSTER", "MEET", host, port)
 	id := a.nodeID(master)
 	known := func() bool { return strings.Contains(servers.Ask(a.t, replica.Addr, "CLUSTER", "NODES"), id) }
-	if !servers.Eventually(10*time.Second, known) {
+	if !servers.Poll(10*time.Second, known) {
 		a.t.Fatal("the replica does not get to know its master")
 	}
 	servers.Ask(a.t, replica.Addr, "CLUSTER", "REPLICATE", id)
 	synced := func() bool {
 		return strings.Contains(servers.Ask(a.t, replica.Addr, "INFO", "replication"), "master_link_status:up")
 	}
-	if !servers.Eventually(10*time.Second, synced) {
+	if !servers.Poll(10*time.Second, synced) {
 		a.t.Fatal("the replica does not sync")
 	}
 	return replica.Addr

@@ -44,6 +44,7 @@ func cases() []hostileCase {
 
 // TestHostile plays each case in a deployment of its own, then mixtures of them.
 func TestHostile(t *testing.T) {
+	servers.SkipIfShort(t, "it plays what is hostile to deployments for a while")
 	servers.NeedRedisServer(t)
 	logging.Disable() // go-redis's own
 	settleFlags()

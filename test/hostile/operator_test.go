@@ -31,8 +31,8 @@ func operatorCases() []hostileCase {
 						a.send(a.job(a.account(20*i+k)), succeeds)
 					}
 					pod.Signal(syscall.SIGTERM)
-					<-pod.Ended()
-					if status := pod.Status(); status != 0 {
+					<-pod.Done()
+					if status := pod.ExitCode(); status != 0 {
 						a.fails("a pod that was stopped ended with status %d", status)
 					}
 					pod.up()

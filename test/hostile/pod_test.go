@@ -63,7 +63,7 @@ func (w *world) slots() int {
 // up starts the process, and blocks until it takes jobs.
 func (p *pod) up() {
 	p.Start()
-	if !servers.Eventually(30*time.Second, func() bool { return p.Says("worker ready") }) {
+	if !servers.Poll(30*time.Second, func() bool { return p.Logged("worker ready") }) {
 		p.TB.Errorf("%s does not come up:\n%s", p.Name, p.Log())
 	}
 }
@@ -72,7 +72,7 @@ func (p *pod) up() {
 // have to wait for a lease.
 func (w *world) settle() {
 	for _, pod := range w.pods {
-		if !w.cold && !servers.Eventually(time.Minute, pod.ready) {
+		if !w.cold && !servers.Poll(time.Minute, pod.ready) {
 			w.fails("%s is not ready after a minute", pod.Name)
 		}
 	}
@@ -82,7 +82,7 @@ func (w *world) settle() {
 func (p *pod) end() {
 	close(p.stop)
 	p.done.Wait()
-	if p.Ended() != nil {
+	if p.Done() != nil {
 		p.Signal(syscall.SIGCONT)
 		p.Kill()
 	}

@@ -122,7 +122,7 @@ func (a *attack) evict() {
 	pod := a.world.pods[0]
 	a.quietly(func() { // what is in hand ends first
 		servers.Ask(a.t, a.redis.Addr, "CONFIG", "SET", "maxmemory", "1gb", "maxmemory-policy", "allkeys-lru")
-		if !servers.Eventually(20*time.Second, func() bool { return !pod.ready() }) {
+		if !servers.Poll(20*time.Second, func() bool { return !pod.ready() }) {
 			a.fails("20 s after Redis was told to evict keys the pod is ready all the same")
 		}
 	})
@@ -136,7 +136,7 @@ func (a *attack) evict() {
 		a.fails("%d prompts while Redis may evict the locks", after-before)
 	}
 	servers.Ask(a.t, a.redis.Addr, "CONFIG", "SET", "maxmemory", "0", "maxmemory-policy", "noeviction")
-	if !servers.Eventually(60*time.Second, pod.ready) {
+	if !servers.Poll(60*time.Second, pod.ready) {
 		a.fails("a minute after Redis was told to keep its keys the pod is not ready")
 	}
 }

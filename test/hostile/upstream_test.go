@@ -144,11 +144,11 @@ func (a *attack) relogin(status int, args ...string) (output string) {
 		"RELOGIN_REDIS_URL=" + a.redisURL(), "RELOGIN_GATEWAY_URL=" + a.here.url, "RELOGIN_LOG_FORMAT=text"}}
 	p.Start()
 	select {
-	case <-p.Ended():
+	case <-p.Done():
 	case <-time.After(20 * time.Second):
 		p.Kill()
 	}
-	if got := p.Status(); got != status {
+	if got := p.ExitCode(); got != status {
 		a.fails("relogin %v: status %d, not %d:\n%s", args, got, status, p.Log())
 	}
 	return p.Log()

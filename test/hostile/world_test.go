@@ -143,13 +143,12 @@ func (w *world) startNATS() {
 	w.writeNATS(w.denied)
 	w.nats = &servers.Process{TB: w.t, Name: "nats", Args: []string{w.p.nats, "-c", filepath.Join(w.dir, "nats.conf")}}
 	w.nats.Start()
-	w.t.Cleanup(w.nats.Kill)
 	w.nc = w.connect()
 	var err error
 	if w.js, err = jetstream.New(w.nc, jetstream.WithPublishAsyncMaxPending(512)); err != nil {
 		w.t.Fatal(err)
 	}
-	if !servers.Eventually(20*time.Second, func() bool { _, err = w.js.AccountInfo(w.t.Context()); return err == nil }) {
+	if !servers.Poll(20*time.Second, func() bool { _, err = w.js.AccountInfo(w.t.Context()); return err == nil }) {
 		w.t.Fatalf("JetStream does not come up: %v", err)
 	}
 }
@@ -175,7 +174,7 @@ func (w *world) writeNATS(denied string) {
 func (w *world) connect() *nats.Conn {
 	var nc *nats.Conn
 	var err error
-	ok := servers.Eventually(20*time.Second, func() bool {
+	ok := servers.Poll(20*time.Second, func() bool {
 		nc, err = nats.Connect("nats://other:other@"+w.addr, nats.MaxReconnects(-1), nats.ReconnectWait(100*time.Millisecond))
 		return err == nil
 	})
@@ -237,7 +236,7 @@ func (w *world) patience() time.Duration {
 
 // drain blocks until no more jobs than few are left in the queue, at most for the limit.
 func (w *world) drain(limit time.Duration, few uint64) {
-	servers.Eventually(limit, func() bool {
+	servers.Poll(limit, func() bool {
 		defer time.Sleep(100 * time.Millisecond)
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 		defer cancel()

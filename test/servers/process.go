@@ -1,9 +1,9 @@
-//go:build linux
-
 package servers
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -15,48 +15,79 @@ import (
 	"time"
 )
 
-// Process is a server or a worker, which may be started again and again. It does not
-// outlive the tests.
+// Process is a program that a test runs: a server, or relogin. It may be started again
+// after it has ended. Set the exported fields before the first Start, and leave them then.
+// Its methods may be called from several goroutines.
+//
+// A process is killed when its test ends, and a test that has failed shows the end of what
+// it has printed. On Linux it is killed, too, when the test binary dies without ending
+// its tests.
 type Process struct {
 	TB   testing.TB
-	Name string   // of its log
-	Args []string // the program, and its arguments
-	Env  []string // beside the tests' own
+	Name string   // what failures and logs call it
+	Args []string // the program and its arguments
+	Env  []string // added to the environment of the tests
+	Dir  string   // where it runs; empty: where the tests do
 
 	mu     sync.Mutex
 	cmd    *exec.Cmd
 	done   chan struct{}
-	log    tail
+	log    processLog
 	killed []time.Time
 }
 
-// Start starts the process, with more of an environment.
+// Start starts the process with additions to its environment. A program that can't be
+// started fails the test. The process must not run already.
 func (p *Process) Start(env ...string) {
+	p.TB.Helper()
+	first, err := p.start(env)
+	if first {
+		p.TB.Cleanup(p.end)
+	}
+	if err != nil {
+		p.TB.Errorf("start %s: %v", p.Name, err)
+	}
+}
+
+// end is what the end of the test does.
+func (p *Process) end() {
+	p.Kill()
+	if p.TB.Failed() {
+		text := p.Log()
+		p.TB.Logf("the end of what %s has printed:\n%s", p.Name, text[max(0, len(text)-failureBytes):])
+	}
+}
+
+const failureBytes = 4000 // of the log, which a failed test shows
+
+// start tells whether the process has never run before.
+func (p *Process) start(env []string) (first bool, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	cmd := exec.Command(p.Args[0], p.Args[1:]...)
-	cmd.Env = append(append(os.Environ(), p.Env...), env...)
+	cmd.Env, cmd.Dir = slices.Concat(os.Environ(), p.Env, env), p.Dir
 	cmd.Stdout, cmd.Stderr = &p.log, &p.log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // no process outlives the tests
+	cmd.SysProcAttr = dieWithParent()
+	first = p.cmd == nil
+	p.log.begin(first)
 	if err := cmd.Start(); err != nil {
-		p.TB.Errorf("start %s: %v", p.Name, err)
-		return
+		return false, err
 	}
 	done := make(chan struct{})
 	p.cmd, p.done = cmd, done
-	fmt.Fprintf(&p.log, "%s%s\n", startMark, time.Now().Format("15:04:05.000"))
 	go func() {
 		_ = cmd.Wait()
 		p.mu.Lock()
-		if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signal() == syscall.SIGKILL {
+		if endedBy(cmd, syscall.SIGKILL) {
 			p.killed = append(p.killed, time.Now())
 		}
 		p.mu.Unlock()
 		close(done)
 	}()
+	return first, nil
 }
 
-// Signal sends one to the process, if it runs.
+// Signal sends the signal to the process if it runs.
 func (p *Process) Signal(s syscall.Signal) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -65,34 +96,45 @@ func (p *Process) Signal(s syscall.Signal) {
 	}
 }
 
-// Ended returns a channel that is closed when the process has ended; nil when it was never
-// started.
-func (p *Process) Ended() <-chan struct{} {
+// Kill ends the process as kill -9 does, also a stopped one, and blocks until it has
+// ended. It may be called again.
+func (p *Process) Kill() {
+	p.Signal(syscall.SIGKILL)
+	if done := p.Done(); done != nil {
+		<-done
+	}
+}
+
+// Done returns a channel that is closed when the current run has ended; nil before the
+// first Start.
+func (p *Process) Done() <-chan struct{} {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.done
 }
 
-// Kill ends the process by kill -9, and waits until it is gone.
-func (p *Process) Kill() {
-	p.Signal(syscall.SIGKILL)
-	<-p.Ended()
-}
-
-// EndedBy tells whether the process's last run was ended by the signal.
-func (p *Process) EndedBy(s syscall.Signal) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.cmd.ProcessState == nil {
-		return false // it runs again
+// Wait blocks until the process has ended and returns its exit code, -1 when a signal
+// ended it. The test fails at once when the process still runs after 90 s.
+func (p *Process) Wait() (code int) {
+	p.TB.Helper()
+	select {
+	case <-p.Done():
+	case <-time.After(patience):
+		p.TB.Fatalf("%s did not end within %v:\n%s", p.Name, patience, p.Log())
 	}
-	status, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
-	return ok && status.Signal() == s
+	return p.ExitCode()
 }
 
-// Status returns the exit status of the process's last run, -1 while it runs and when a
+// Terminate sends SIGTERM, and then does what [Process.Wait] does.
+func (p *Process) Terminate() (code int) {
+	p.TB.Helper()
+	p.Signal(syscall.SIGTERM)
+	return p.Wait()
+}
+
+// ExitCode returns the exit code of the last run, -1 while the process runs and when a
 // signal ended it.
-func (p *Process) Status() int {
+func (p *Process) ExitCode() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.cmd.ProcessState == nil {
@@ -101,26 +143,26 @@ func (p *Process) Status() int {
 	return p.cmd.ProcessState.ExitCode()
 }
 
-// IsStopped tells whether a SIGSTOP holds the process.
-func (p *Process) IsStopped() bool {
+// EndedBy tells whether the signal ended the last run. It is false while the process runs.
+func (p *Process) EndedBy(s syscall.Signal) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
-	_, state, _ := strings.Cut(string(stat), ") ")
-	return strings.HasPrefix(state, "T")
+	return p.cmd.ProcessState != nil && endedBy(p.cmd, s)
 }
 
-// Killed returns when the process was ended by a kill -9.
+func endedBy(cmd *exec.Cmd, s syscall.Signal) bool {
+	status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus)
+	return ok && status.Signaled() && status.Signal() == s
+}
+
+// Killed returns when SIGKILL has ended the process, for each run that ended so.
 func (p *Process) Killed() []time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return slices.Clone(p.killed)
 }
 
-// Log returns the end of what the process has printed, in all its runs.
-func (p *Process) Log() string { return p.log.String() }
-
-// PID returns the number of the process, 0 when it was never started.
+// PID returns the id of the process, 0 before the first Start.
 func (p *Process) PID() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -130,45 +172,95 @@ func (p *Process) PID() int {
 	return p.cmd.Process.Pid
 }
 
-const startMark = "=== started at "
+// Log returns what the process has printed in all its runs, of very much the end.
+func (p *Process) Log() string { return p.log.String() }
 
-// Says tells whether the process has printed the text since it was started.
-func (p *Process) Says(text string) bool {
-	all := p.log.String()
-	return strings.Contains(all[max(strings.LastIndex(all, startMark), 0):], text)
+// Logged tells whether the process has printed the text since it was last started.
+func (p *Process) Logged(text string) bool { return p.log.contains(text) }
+
+// WaitForLog blocks until the process has printed the text since it was last started. The
+// test fails at once when the process ends without, and when that takes longer than 90 s.
+func (p *Process) WaitForLog(text string) {
+	p.TB.Helper()
+	done, ended := p.Done(), false
+	found := Poll(patience, func() bool {
+		select {
+		case <-done:
+			ended = true // all that it has printed is in the log
+		default:
+		}
+		return p.Logged(text) || ended
+	})
+	switch {
+	case !found:
+		p.TB.Fatalf("%s did not print %q within %v:\n%s", p.Name, text, patience, p.Log())
+	case !p.Logged(text):
+		p.TB.Fatalf("%s ended without printing %q:\n%s", p.Name, text, p.Log())
+	}
 }
 
-// tail keeps the end of what is written to it.
-type tail struct {
-	mu   sync.Mutex
-	text []byte
+// Run runs a program to its end, and returns its exit code and what it has printed. env is
+// added to the environment of the tests. A program that can't be started, or has not ended
+// after two minutes, fails the test at once.
+func Run(tb testing.TB, env []string, stdin string, args ...string) (code int, stdout, stderr string) {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(tb.Context(), runTimeout)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	var out, errOut bytes.Buffer
+	cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = append(os.Environ(), env...), strings.NewReader(stdin), &out, &errOut
+	err := cmd.Run()
+	var exit *exec.ExitError
+	switch {
+	case ctx.Err() != nil:
+		tb.Fatalf("%v did not end within %v:\n%s%s", args, runTimeout, &out, &errOut)
+	case err != nil && !errors.As(err, &exit):
+		tb.Fatalf("run %v: %v", args, err)
+	}
+	return cmd.ProcessState.ExitCode(), out.String(), errOut.String()
 }
 
-const tailBytes = 256 << 10
+const runTimeout = 2 * time.Minute
 
-func (l *tail) Write(text []byte) (int, error) {
+// processLog keeps what a process prints, of more than twice logBytes the end.
+type processLog struct {
+	mu    sync.Mutex
+	text  []byte
+	begun int // where the text of the last run begins
+}
+
+const logBytes = 4 << 20
+
+// begin marks where another run begins.
+func (l *processLog) begin(first bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !first {
+		l.text = fmt.Appendf(l.text, "=== started again at %s\n", time.Now().Format("15:04:05.000"))
+	}
+	l.begun = len(l.text)
+}
+
+// Write implements [io.Writer]. It never fails.
+func (l *processLog) Write(text []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.text = append(l.text, text...)
-	if len(l.text) > 2*tailBytes {
-		l.text = bytes.Clone(l.text[len(l.text)-tailBytes:])
+	if excess := len(l.text) - logBytes; excess > logBytes {
+		l.text = bytes.Clone(l.text[excess:])
+		l.begun = max(0, l.begun-excess)
 	}
 	return len(text), nil
 }
 
-func (l *tail) String() string {
+func (l *processLog) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return string(l.text)
 }
 
-// Eventually blocks until the condition is fulfilled, at most for the limit, and returns
-// whether it is. It asks every 20 ms.
-func Eventually(limit time.Duration, condition func() bool) bool {
-	for until := time.Now().Add(limit); !condition(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(until) {
-			return false
-		}
-	}
-	return true
+func (l *processLog) contains(text string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return bytes.Contains(l.text[l.begun:], []byte(text))
 }

@@ -25,7 +25,7 @@ type RedisServer struct {
 func StartRedis(tb testing.TB, args ...string) *RedisServer {
 	tb.Helper()
 	s := &RedisServer{tb: tb}
-	dir, port := tb.TempDir(), freePort(tb)
+	dir, port := tb.TempDir(), FreePort(tb)
 	s.start = func() (*redisProcess, error) {
 		return runRedis(dir, port, args)
 	}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -15,7 +14,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -39,7 +37,7 @@ func runRedis(dir string, port int, args []string) (p *redisProcess, err error) 
 		return nil, err
 	}
 	if port == 0 {
-		if port, err = pickPort(); err != nil {
+		if port, err = freePort(); err != nil {
 			return nil, err
 		}
 	}
@@ -58,7 +56,7 @@ func runRedis(dir string, port int, args []string) (p *redisProcess, err error) 
 	if err := holder.Start(); err != nil {
 		return nil, err
 	}
-	p = &redisProcess{addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port))}
+	p = &redisProcess{addr: loopback(port)}
 	p.stop = sync.OnceFunc(func() { _ = input.Close(); _ = holder.Wait() })
 	if err := awaitRedis(p.addr); err != nil {
 		p.stop()
@@ -69,6 +67,9 @@ func runRedis(dir string, port int, args []string) (p *redisProcess, err error) 
 
 // runRedisContainer starts a container; port 0 is any.
 func runRedisContainer(port int, args []string) (*redisProcess, error) {
+	if testing.Short() {
+		return nil, errors.New("go test -short starts no container")
+	}
 	if err := pingDocker(); err != nil {
 		return nil, err
 	}
@@ -136,40 +137,6 @@ func pingRedis(addr string) error {
 		err = errors.New(strings.TrimSpace(line))
 	}
 	return err
-}
-
-// FreeAddr returns an address of loopback that nobody listens on.
-func FreeAddr(tb testing.TB) string {
-	tb.Helper()
-	return net.JoinHostPort("127.0.0.1", strconv.Itoa(freePort(tb)))
-}
-
-func freePort(tb testing.TB) int {
-	tb.Helper()
-	port, err := pickPort()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return port
-}
-
-// pickPort returns a port that is free, with the one 10000 above it, which a Cluster's
-// nodes use. Both are below those that systems give to outgoing connections, of which the
-// tests beside this one have thousands: one of these could take the port before its server
-// starts.
-func pickPort() (int, error) {
-	const first, count = 12000, 10000
-	for {
-		port := first + rand.IntN(count)
-		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-		if errors.Is(err, syscall.EADDRINUSE) {
-			continue
-		}
-		if err != nil {
-			return 0, err
-		}
-		return port, l.Close()
-	}
 }
 
 // skip skips the test; with CI=true it fails instead.

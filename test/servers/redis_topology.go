@@ -16,6 +16,7 @@ import (
 // returns their addresses. The options are redis-server's. It needs a redis-server on the PATH, and skips the test without.
 func StartRedisCluster(tb testing.TB, args ...string) []string {
 	tb.Helper()
+	SkipIfShort(tb, "it starts a cluster")
 	NeedRedisServer(tb)
 	var addrs []string
 	for i := range 3 {
@@ -47,6 +48,7 @@ func StartRedisCluster(tb testing.TB, args ...string) []string {
 // its replicas. It needs a redis-server on the PATH, and skips the test without.
 func StartRedisSentinel(tb testing.TB, master *RedisServer) *RedisServer {
 	tb.Helper()
+	SkipIfShort(tb, "it starts a sentinel")
 	NeedRedisServer(tb)
 	host, port, _ := net.SplitHostPort(master.Addr)
 	config := tb.TempDir() + "/sentinel.conf"

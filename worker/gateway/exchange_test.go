@@ -30,7 +30,7 @@ func TestIdleConnectionEnds(t *testing.T) {
 				})
 				for i := range 50 {
 					expect(t.Context(), t, c, nil, 1, always)
-					awaitStale(c)
+					awaitStale(t, c)
 					if n := connections.Load(); n != int64(i+1) {
 						t.Fatalf("%d calls were on %d connections", i+1, n)
 					}

@@ -15,8 +15,8 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
+	"github.com/relogin/relogin/test/servers"
 	"github.com/relogin/relogin/worker"
 )
 
@@ -89,15 +89,8 @@ func hold(t testing.TB, c *Client, n int) (wait func()) {
 			}
 		})
 	}
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
-		waiting, _ := goroutines()
-		if waiting == n {
-			return calls.Wait
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%d calls wait, want %d", waiting, n)
-		}
-	}
+	servers.Eventually(t, fmt.Sprintf("%d calls that wait", n), func() bool { waiting, _ := goroutines(); return waiting == n })
+	return calls.Wait
 }
 
 // oneCall has a small stack, as its callers should have.

@@ -3,31 +3,27 @@ package gateway
 import (
 	"context"
 	"errors"
-	"net"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/relogin/relogin/test/servers"
 	"github.com/relogin/relogin/worker"
 	"github.com/relogin/relogin/worker/gateway/gatewaytest"
 )
 
 func TestNotStarted(t *testing.T) {
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	closed.Close()
+	closed := "http://" + servers.FreeAddr(t)
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
 	tests := map[string]struct {
 		ctx context.Context
 		url string
 	}{
-		"refused":        {t.Context(), "http://" + closed.Addr().String()},
+		"refused":        {t.Context(), closed},
 		"no such host":   {t.Context(), "http://gateway.invalid"},
 		"foreign host":   {t.Context(), "http://网关.invalid"},
-		"ctx ended":      {gone, "http://" + closed.Addr().String()},
+		"ctx ended":      {gone, closed},
 		"wrong protocol": {t.Context(), strings.Replace(newGateway(t, gatewaytest.Options{}).URL, "http", "https", 1)},
 	}
 	for name, tt := range tests {

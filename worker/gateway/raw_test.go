@@ -13,6 +13,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/relogin/relogin/test/servers"
 	"github.com/relogin/relogin/worker"
 )
 
@@ -127,9 +128,10 @@ func idle(c *Client) *conn {
 }
 
 // awaitStale blocks until it shows that no idle connection is as it was left.
-func awaitStale(c *Client) {
-	for kept := idle(c); kept != nil && kept.quiet(); {
-	}
+func awaitStale(t *testing.T, c *Client) {
+	t.Helper()
+	kept := idle(c)
+	servers.Eventually(t, "an idle connection to change", func() bool { return kept == nil || !kept.quiet() })
 }
 
 // expect makes a call that must end in an error of that class, in which the causes are,

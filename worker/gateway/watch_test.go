@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/relogin/relogin/test/servers"
 )
 
 // changes waits for changes of a running client's settings.
@@ -34,14 +36,13 @@ func run(t *testing.T, c *Client) *changes {
 // await blocks until the tenant's credential is the wanted one.
 func (ch *changes) await(tenant, want string) {
 	ch.t.Helper()
-	deadline := time.Now().Add(rereadEvery / 2) // less than the safety net: the watch must see it
-	for time.Now().Before(deadline) {
-		if got, err := ch.c.tenant(tenant); err == nil && got.authorization == want {
-			return
-		}
-		time.Sleep(time.Millisecond)
+	seen := servers.Poll(rereadEvery/2, func() bool { // less than the safety net: the watch must see it
+		got, err := ch.c.tenant(tenant)
+		return err == nil && got.authorization == want
+	})
+	if !seen {
+		ch.t.Fatalf("the credential of %s did not become %q", tenant, want)
 	}
-	ch.t.Fatalf("the credential of %s did not become %q", tenant, want)
 }
 
 func TestWatchRewrittenFile(t *testing.T) {

@@ -1,0 +1,47 @@
+package servers
+
+import (
+	"errors"
+	"math/rand/v2"
+	"net"
+	"strconv"
+	"syscall"
+	"testing"
+)
+
+// FreeAddr returns an address of loopback, host:port, that nobody listens on.
+func FreeAddr(tb testing.TB) string {
+	tb.Helper()
+	return loopback(FreePort(tb))
+}
+
+// FreePort returns a port of loopback that nobody listens on. It is not reserved; but
+// systems give none from its range to outgoing connections.
+func FreePort(tb testing.TB) int {
+	tb.Helper()
+	port, err := freePort()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return port
+}
+
+// freePort returns a port below those that systems give to outgoing connections, and so is
+// the one 10000 above it, which the nodes of a Redis Cluster use. The tests beside this one
+// have thousands of such connections, and one could take the port before its server starts.
+func freePort() (int, error) {
+	const first, count = 12000, 10000
+	for {
+		port := first + rand.IntN(count)
+		l, err := net.Listen("tcp", loopback(port))
+		if errors.Is(err, syscall.EADDRINUSE) {
+			continue
+		}
+		if err != nil {
+			return 0, err
+		}
+		return port, l.Close()
+	}
+}
+
+func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
