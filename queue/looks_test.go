@@ -86,12 +86,13 @@ func many(n int, call func(i int)) {
 	all.Wait()
 }
 
-func store(t *testing.T, q *Queue, wcID, id string) time.Time {
+// store publishes the event of a job of account a, and returns when it was stored.
+func store(t *testing.T, q *Queue, id string) time.Time {
 	t.Helper()
-	if err := q.Publish(t.Context(), event(wcID, id, worker.Failed)); err != nil {
+	if err := q.Publish(t.Context(), event("a", id, worker.Failed)); err != nil {
 		t.Fatal(err)
 	}
-	msg, err := q.events.GetLastMsgForSubject(t.Context(), q.names.accountEvents(wcID))
+	msg, err := q.events.GetLastMsgForSubject(t.Context(), q.names.accountEvents("a"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +129,7 @@ func TestLookUpsAroundAPublish(t *testing.T) {
 	for i := range 50 {
 		id := fmt.Sprint(i)
 		lookUp(t, q, "a", id, start, false)
-		store(t, q, "a", id)
+		store(t, q, id)
 		lookUp(t, q, "a", id, start, true)
 	}
 	lookUp(t, q, "a", "0", start, true)
@@ -141,7 +142,7 @@ func TestLookUpsFromFurtherBack(t *testing.T) {
 	q := open(t, connect(t, url), exact())
 	var times [n]time.Time
 	for i := range n {
-		times[i] = store(t, q, "a", fmt.Sprint(i))
+		times[i] = store(t, q, fmt.Sprint(i))
 	}
 	seen := watchConsumers(t, connect(t, url), q)
 	lookUp(t, q, "a", "none", times[n/2], false)
@@ -165,8 +166,8 @@ func TestLookUpsFromFurtherBack(t *testing.T) {
 func TestLookUpOfAnIDThatWasGivenAgain(t *testing.T) {
 	q := open(t, connect(t, servers.NATS(t)), exact())
 	start := time.Now()
-	store(t, q, "a", "again")
-	second := store(t, q, "a", "other")
+	store(t, q, "again")
+	second := store(t, q, "other")
 	lookUp(t, q, "a", "again", start, true)
 	lookUp(t, q, "a", "again", second, false)
 	lookUp(t, q, "a", "other", second, true)
@@ -195,8 +196,8 @@ func TestLookUpsOfManyAccountsAreBounded(t *testing.T) {
 func TestLookUpEndsWithItsContext(t *testing.T) {
 	q := open(t, connect(t, servers.NATS(t)), config())
 	start := time.Now()
-	store(t, q, "a", "0")
-	store(t, q, "a", "1")
+	store(t, q, "0")
+	store(t, q, "1")
 	for range maxReadings { // others read
 		q.looks.slots <- struct{}{}
 	}
@@ -221,8 +222,8 @@ func TestLookUpAfterOneThatFailed(t *testing.T) {
 	nc := connect(t, s.URL())
 	q := open(t, nc, config())
 	start := time.Now()
-	store(t, q, "a", "0")
-	store(t, q, "a", "1")
+	store(t, q, "0")
+	store(t, q, "1")
 	lookUp(t, q, "a", "0", start, true)
 	s.Stop()
 	if _, err := q.Published(t.Context(), "a", "none", start); err == nil {
@@ -236,7 +237,7 @@ func TestLookUpAfterOneThatFailed(t *testing.T) {
 
 func TestLookUpInAClosedQueue(t *testing.T) {
 	q := open(t, connect(t, servers.NATS(t)), config())
-	store(t, q, "a", "0")
+	store(t, q, "0")
 	q.Close()
 	if found, err := q.Published(t.Context(), "a", "0", time.Now()); found || err == nil {
 		t.Errorf("%v, %v", found, err)
@@ -249,7 +250,7 @@ func TestLookUpInAStreamMadeAnew(t *testing.T) {
 	q := open(t, nc, config())
 	start := time.Now()
 	for i := range 5 {
-		store(t, q, "a", fmt.Sprint(i))
+		store(t, q, fmt.Sprint(i))
 	}
 	lookUp(t, q, "a", "0", start, true)
 	if err := q.js.DeleteStream(t.Context(), "RELOGIN_EVENTS"); err != nil {
@@ -260,7 +261,7 @@ func TestLookUpInAStreamMadeAnew(t *testing.T) {
 	}
 	lookUp(t, q, "a", "0", start, false)
 	for i := range 3 {
-		store(t, q, "a", fmt.Sprint("new", i))
+		store(t, q, fmt.Sprint("new", i))
 		lookUp(t, q, "a", "0", start, false)
 		lookUp(t, q, "a", fmt.Sprint("new", i), start, true)
 	}

@@ -111,7 +111,7 @@ func TestFollowTellsSeldomWhatItPassesOver(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	store(t, q, "a", "1")
+	store(t, q, "1")
 	var j journal
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()

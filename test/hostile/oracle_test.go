@@ -46,7 +46,7 @@ type row struct {
 func (w *world) judge() (r row) {
 	all := w.ledger.snapshot()
 	r.unbounded, r.broken = w.stopsAll, w.broken
-	events := w.events(len(all))
+	events := w.events()
 	letters := w.deadLetters()
 	w.judgeEvents(&r, all, events, letters)
 	w.judgePrompts(&r)
@@ -206,9 +206,8 @@ func percentiles(all []time.Duration) (p50, p99, most time.Duration) {
 	return all[len(all)/2], all[len(all)*99/100], all[len(all)-1]
 }
 
-// events reads the events stream, with nothing of the product's but the decoder. It looks
-// again for a while when there are fewer than jobs: an acknowledged job may be ahead of it.
-func (w *world) events(jobs int) (all []stored) {
+// events reads the events stream, with nothing of the product's but the decoder.
+func (w *world) events() (all []stored) {
 	w.read(eventStream, func(msg jetstream.Msg, meta *jetstream.MsgMetadata) {
 		if w.ledger.forged[meta.Sequence.Stream] {
 			return

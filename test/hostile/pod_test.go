@@ -28,11 +28,7 @@ type pod struct {
 
 // addPod starts one more pod, with more settings than the others, and blocks until it is
 // ready.
-func (w *world) addPod(env ...string) *pod {
-	p := w.newPod(env...)
-	p.up()
-	return p
-}
+func (w *world) addPod(env ...string) { w.newPod(env...).up() }
 
 func (w *world) newPod(env ...string) *pod {
 	name, addr := fmt.Sprint("pod-", len(w.pods)), servers.FreeAddr(w.t)
