@@ -23,6 +23,10 @@ dev: ## everything in one process, with sample jobs
 test: ## the tests
 	$(TEST_ENV) go test ./...
 
+.PHONY: quick
+quick: ## the tests that take seconds: no containers, clusters, faults or exhaustive searches
+	go test -short ./...
+
 .PHONY: race
 race: ## the tests with the race detector
 	$(TEST_ENV) go test -race ./...
