@@ -127,6 +127,7 @@ func TestBatchBytes(t *testing.T) {
 // TestLargeResults has many jobs end at once with results that one pipeline could not carry
 // before the time-out: each try gets some of them on.
 func TestLargeResults(t *testing.T) {
+	servers.SkipIfShort(t, "it sends much over slow connections")
 	t.Parallel()
 	const jobs = 128
 	proxy := newProxy(t, servers.StartRedis(t).Addr)

@@ -16,6 +16,7 @@ import (
 // memory, so that the tables of keys are in it: as large as all of the jobs open at once
 // have made them.
 func TestMemory(t *testing.T) {
+	servers.SkipIfShort(t, "it measures a server with 65,536 jobs")
 	t.Parallel()
 	const jobs = 1 << 16
 	f := open(t, servers.StartRedis(t).URL(), func(o *Options) { o.Namespace = "relogin" })

@@ -158,6 +158,7 @@ func TestTakeNamesWhatIsGone(t *testing.T) {
 }
 
 func TestRefusalIsNamed(t *testing.T) {
+	servers.SkipIfShort(t, "it waits for requests that are not answered")
 	s := servers.StartNATS(t, func(o *server.Options) {
 		o.Users = []*server.User{{Username: "admin", Password: "p"}, {Username: "poor", Password: "p", Permissions: &server.Permissions{
 			Publish: &server.SubjectPermission{Allow: []string{"$JS.API.STREAM.INFO.>", "$JS.API.CONSUMER.INFO.>"}}}}}

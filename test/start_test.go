@@ -34,6 +34,7 @@ func TestStartWaitsForItsServers(t *testing.T) {
 }
 
 func TestStartSaysWhatIsRefused(t *testing.T) {
+	servers.SkipIfShort(t, "it waits for requests that are not answered")
 	guarded := servers.StartNATS(t, func(o *server.Options) { o.Username, o.Password = "user", "right" })
 	redis := servers.StartRedis(t, "--requirepass", "right", "--user", "weak", "on", ">right", "~*", "+ping")
 	refusing := servers.StartNATS(t, func(o *server.Options) {
