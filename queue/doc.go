@@ -1,6 +1,7 @@
 // Package queue is NATS JetStream for relogin: where jobs come from and events go. It
 // implements [worker.Queue], and is the Go API of those around relogin: a [Publisher]
-// for the systems that ask for relogins, [Follow] for those that react to events.
+// for the systems that ask for relogins, [Consume] for those that must react to each event,
+// and [Follow] for those that look on while they run.
 //
 // # Streams
 //
@@ -12,7 +13,8 @@
 //
 //	RELOGIN_JOBS    relogin.jobs.urgent, relogin.jobs.normal      work queue; a job stays until its event is stored
 //	RELOGIN_EVENTS  relogin.events.<outcome>.<account>            one message a job, kept 7 days unless set
-//	RELOGIN_DEAD    relogin.dead.<lane>                           what could not be processed, kept 30 days unless set
+//	RELOGIN_DEAD    relogin.dead.<lane>, relogin.dead.events      jobs that could not be processed, and events that a
+//	                consumer could not handle, kept 30 days unless set
 //	RELOGIN_REDIS   a bucket: what pods must know of each other: from when on the grants of
 //	                each Redis server process count, pods' leases, tenants that are paused
 //
@@ -33,10 +35,11 @@
 //
 // # Headers of a dead letter
 //
-// Its body is the job's, byte for byte, and its headers are too, but for those that would
-// mean something here: Nats-*, KV-*, Relogin-* and Status in any case, and names that NATS
-// does not allow. The job's Nats-Msg-Id became Relogin-Msg-Id. Added are Relogin-Reason,
-// Relogin-Stream, Relogin-Sequence, Relogin-Deliveries and Relogin-Stored-At (RFC 3339).
-// Where all that is too large for the server, the job's headers are left out, then the
+// Its body is that of the job or event, byte for byte, and its headers are too, but for
+// those that would mean something here: Nats-*, KV-*, Relogin-* and Status in any case, and
+// names that NATS does not allow. Its Nats-Msg-Id became Relogin-Msg-Id. Added are
+// Relogin-Reason, Relogin-Stream, Relogin-Sequence, Relogin-Deliveries and Relogin-Stored-At
+// (RFC 3339), and for an event Relogin-Consumer, the name that could not handle it.
+// Where all that is too large for the server, the headers of the job or event are left out, then the
 // reason is shortened, then all but Nats-Msg-Id is left out, then that too.
 package queue

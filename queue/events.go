@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -45,6 +46,12 @@ func (q *Queue) Publish(ctx context.Context, e *worker.Event) error {
 }
 
 func (q *Queue) message(e *worker.Event) (*nats.Msg, error) {
+	if e == nil {
+		return nil, fmt.Errorf("%w: it is nil", worker.ErrUnsendable)
+	}
+	if err := checkOutcome(e.Outcome); err != nil { // its subject would be nobody's
+		return nil, fmt.Errorf("%w: %w", worker.ErrUnsendable, err)
+	}
 	subject := q.names.eventSubject(e.Outcome, e.WcID)
 	if len(subject) > maxSubject {
 		return nil, fmt.Errorf("%w: a subject of %d bytes", worker.ErrUnsendable, len(subject))
@@ -69,6 +76,26 @@ func (q *Queue) message(e *worker.Event) (*nats.Msg, error) {
 		}
 	}
 	return &nats.Msg{Subject: subject, Header: header, Data: data}, nil
+}
+
+// decodeEvent reads a stored event. An outcome that this version does not know is an error:
+// who reacts to outcomes would pass over it without a word.
+func decodeEvent(data []byte, header nats.Header) (*worker.Event, error) {
+	e, err := worker.DecodeEvent(data, header.Get(contentType))
+	if err != nil {
+		return nil, err
+	}
+	if err := checkOutcome(e.Outcome); err != nil {
+		return nil, fmt.Errorf("decode event: %w", err)
+	}
+	return e, nil
+}
+
+func checkOutcome(outcome worker.Outcome) error {
+	if all := worker.Outcomes(); !slices.Contains(all, outcome) {
+		return fmt.Errorf("unknown outcome %q: this version knows %v", outcome, all)
+	}
+	return nil
 }
 
 // headerValue percent-encodes what the CloudEvents HTTP binding, to which the NATS
@@ -110,7 +137,7 @@ func (q *Queue) LastWID(ctx context.Context, wcID string) (string, error) {
 	case err != nil:
 		return "", fmt.Errorf("read last login: %w", err)
 	}
-	e, err := worker.DecodeEvent(msg.Data, msg.Header.Get(contentType))
+	e, err := decodeEvent(msg.Data, msg.Header)
 	if err != nil || e.Login == nil {
 		return "", nil
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -14,17 +15,17 @@ import (
 
 // FollowOptions says which events to follow.
 type FollowOptions struct {
-	Namespace string
+	Namespace string           // relogin unless set
 	Account   string           // its wcId; all accounts unless set
 	Outcomes  []worker.Outcome // all unless set
 	Since     time.Time        // from then on, by the server's clock; from now on unless set
 	Ready     func()           // called once, before the first event: what is published from here on is seen
-	Logger    *slog.Logger     // told, once a minute at most, of events that can't be read, which are passed over
+	Logger    *slog.Logger     // told, once a minute at most, of events that can't be read or have an unknown outcome; they are passed over
 }
 
 // Follow calls handle with each event, in order and once, across lost connections. It
 // blocks until handle returns an error, and returns that, or until ctx ends, and
-// returns its cause.
+// returns its cause. An outcome in the options that there is not is an error.
 func Follow(ctx context.Context, nc *nats.Conn, o FollowOptions, handle func(*worker.Event) error) error {
 	return FollowStored(ctx, nc, o, func(e *worker.Event, _ time.Time) error { return handle(e) })
 }
@@ -36,6 +37,10 @@ func FollowStored(ctx context.Context, nc *nats.Conn, o FollowOptions, handle fu
 	if err != nil {
 		return fmt.Errorf("follow events: %w", err)
 	}
+	filters, err := n.eventFilters(o.Account, o.Outcomes)
+	if err != nil {
+		return fmt.Errorf("follow events: %w", err)
+	}
 	js, err := jetstream.New(nc)
 	if err != nil {
 		return fmt.Errorf("follow events: %w", err)
@@ -44,7 +49,7 @@ func FollowStored(ctx context.Context, nc *nats.Conn, o FollowOptions, handle fu
 	if err != nil {
 		return fmt.Errorf("follow events of stream %s (relogin setup creates it): %w", n.events(), explain(nc, err))
 	}
-	consumer, err := stream.OrderedConsumer(ctx, o.consumer(n, stream.CachedInfo().State.LastSeq))
+	consumer, err := stream.OrderedConsumer(ctx, o.consumer(filters, stream.CachedInfo().State.LastSeq))
 	if err != nil {
 		return fmt.Errorf("follow events: %w", explain(nc, err))
 	}
@@ -66,7 +71,7 @@ func FollowStored(ctx context.Context, nc *nats.Conn, o FollowOptions, handle fu
 		case err != nil:
 			return fmt.Errorf("follow events: %w", explain(nc, err))
 		}
-		e, err := worker.DecodeEvent(msg.Data(), msg.Headers().Get(contentType))
+		e, err := decodeEvent(msg.Data(), msg.Headers())
 		if err != nil {
 			if times, ok := passedOver.write(""); ok && o.Logger != nil {
 				o.Logger.WarnContext(ctx, "passing over an event that can't be read", "subject", msg.Subject(), "error", err, "times", times)
@@ -85,21 +90,32 @@ func FollowStored(ctx context.Context, nc *nats.Conn, o FollowOptions, handle fu
 
 // consumer starts after the last event there is by its number: made again after a lost
 // connection, one that starts with new events would skip what came in between.
-func (o *FollowOptions) consumer(n names, last uint64) jetstream.OrderedConsumerConfig {
-	c := jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: last + 1}
+func (o *FollowOptions) consumer(filters []string, last uint64) jetstream.OrderedConsumerConfig {
+	c := jetstream.OrderedConsumerConfig{
+		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: last + 1, FilterSubjects: filters,
+	}
 	if !o.Since.IsZero() {
 		c.DeliverPolicy, c.OptStartSeq, c.OptStartTime = jetstream.DeliverByStartTimePolicy, 0, &o.Since
 	}
-	account := "*"
-	if o.Account != "" {
-		account = worker.AccountToken(o.Account)
+	return c
+}
+
+// eventFilters returns the subjects of the account's events, or all accounts' where it is
+// empty, of these outcomes, or all outcomes where there is none.
+func (n names) eventFilters(account string, outcomes []worker.Outcome) (filters []string, err error) {
+	token := "*"
+	if account != "" {
+		token = worker.AccountToken(account)
 	}
-	outcomes := o.Outcomes
 	if len(outcomes) == 0 {
-		outcomes = []worker.Outcome{"*"}
+		return []string{string(n) + ".events.*." + token}, nil
 	}
 	for _, outcome := range outcomes {
-		c.FilterSubjects = append(c.FilterSubjects, string(n)+".events."+string(outcome)+"."+account)
+		if err := checkOutcome(outcome); err != nil {
+			return nil, err
+		}
+		filters = append(filters, string(n)+".events."+string(outcome)+"."+token)
 	}
-	return c
+	slices.Sort(filters)
+	return slices.Compact(filters), nil // NATS takes no filter twice
 }

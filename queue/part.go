@@ -127,14 +127,18 @@ func (p *plan) readStream(ctx context.Context, name string) (*streamConfig, erro
 	return &have, nil
 }
 
-func (p *plan) consumer(want consumerConfig) *part[consumerConfig] {
-	stream, name := p.names.jobs(), want.Durable
-	one := &part[consumerConfig]{where: fmt.Sprintf("consumer %s of stream %s", name, stream), rules: laneConsumer, want: want}
-	one.remedy = map[remedy]string{
-		inPlace: p.config.command("setup --update"),
-		remake:  fmt.Sprintf("NATS can't. Stop all workers, and: nats consumer rm %s %s && %s", stream, name, p.config.command("setup")),
-		resume:  fmt.Sprintf("nats consumer resume %s %s", stream, name),
-	}
+func (p *plan) laneConsumer(want consumerConfig) *part[consumerConfig] {
+	one, setup := p.consumer(p.names.jobs(), want, laneRules), p.config.command("setup")
+	one.remedy[inPlace] = p.config.command("setup --update")
+	one.remedy[remake] = fmt.Sprintf("NATS can't. Stop all workers, and: nats consumer rm %s %s && %s", p.names.jobs(), want.Durable, setup)
+	return one
+}
+
+// consumer is a durable consumer of the stream. Its remedies are the caller's, but for one.
+func (p *plan) consumer(stream string, want consumerConfig, rules []rule[consumerConfig]) *part[consumerConfig] {
+	name := want.Durable
+	one := &part[consumerConfig]{where: fmt.Sprintf("consumer %s of stream %s", name, stream), rules: rules, want: want}
+	one.remedy = map[remedy]string{resume: fmt.Sprintf("nats consumer resume %s %s", stream, name)}
 	one.read = func(ctx context.Context) (have *consumerConfig, err error) {
 		err = p.insist(ctx, func(ctx context.Context) error { have, err = p.readConsumer(ctx, stream, name); return err })
 		return have, err

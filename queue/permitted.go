@@ -19,23 +19,30 @@ const permittedAnswer = 5 * time.Second
 func (q *Queue) permitted(ctx context.Context) error {
 	var asks []*nats.Msg
 	for _, lane := range lanes {
-		asks = append(asks, &nats.Msg{Subject: pullSubject(q.names.jobs(), string(lane)), Data: []byte("{")}) // not a request: 400
+		asks = append(asks, refusedPull(q.names.jobs(), string(lane)))
 	}
-	asks = append(asks, &nats.Msg{
-		Subject: q.names.eventSubject(worker.Unknown, ""),
-		Header:  nats.Header{nats.ExpectedStreamHdr: {"none"}}, // error 10060
-	})
-	for _, ask := range asks {
-		if err := q.ask(ctx, ask); errors.Is(err, nats.ErrPermissionViolation) {
-			return fmt.Errorf("try %s: %w", ask.Subject, err)
+	asks = append(asks, refusedPublish(q.names.eventSubject(worker.Unknown, "")))
+	for _, one := range asks {
+		if err := ask(ctx, q.nc, one); errors.Is(err, nats.ErrPermissionViolation) {
+			return fmt.Errorf("try %s: %w", one.Subject, err)
 		}
 	}
 	return nil
 }
 
-func (q *Queue) ask(ctx context.Context, msg *nats.Msg) error {
+// refusedPull is no request for messages: the server answers with status 400.
+func refusedPull(stream, consumer string) *nats.Msg {
+	return &nats.Msg{Subject: pullSubject(stream, consumer), Data: []byte("{")}
+}
+
+// refusedPublish is a message that no stream stores: the server answers with error 10060.
+func refusedPublish(subject string) *nats.Msg {
+	return &nats.Msg{Subject: subject, Header: nats.Header{nats.ExpectedStreamHdr: {"none"}}}
+}
+
+func ask(ctx context.Context, nc *nats.Conn, msg *nats.Msg) error {
 	ctx, cancel := context.WithTimeout(ctx, permittedAnswer)
 	defer cancel()
-	_, err := q.nc.RequestMsgWithContext(ctx, msg)
-	return explain(q.nc, err)
+	_, err := nc.RequestMsgWithContext(ctx, msg)
+	return explain(nc, err)
 }

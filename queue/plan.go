@@ -34,6 +34,7 @@ func newPlan(nc *nats.Conn, c *Config) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.Namespace = string(n)
 	c.Replicas, c.DuplicateWindow = cmp.Or(c.Replicas, 1), cmp.Or(c.DuplicateWindow, 2*time.Minute)
 	p := &plan{nc: nc, js: js, names: n, config: c}
 	for i, want := range c.streams(n) {
@@ -50,7 +51,7 @@ func newPlan(nc *nats.Conn, c *Config) (*plan, error) {
 	bucket.remedy[remake] = fmt.Sprintf("NATS can't. Stop all workers, wait for one lease (--confirm-timeout and a little more), and: nats kv del %s && %s", n.bucket(), c.command("setup"))
 	p.parts = append(p.parts, bucket)
 	for _, lane := range lanes {
-		p.parts = append(p.parts, p.consumer(c.consumer(n, lane)))
+		p.parts = append(p.parts, p.laneConsumer(c.consumer(n, lane)))
 	}
 	return p, nil
 }

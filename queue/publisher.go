@@ -25,11 +25,12 @@ type Publisher struct {
 
 // Stored says where a job is.
 type Stored struct {
+	JobID     string // its own id or, where it has none, the one that the workers give it: <stream>-<sequence>
 	Sequence  uint64 // in the jobs stream
 	Duplicate bool   // the same job, byte for byte, was stored there within the last two minutes
 }
 
-// NewPublisher returns a publisher for the namespace. The connection stays the caller's.
+// NewPublisher returns a publisher for the namespace; an empty one is the default. The connection stays the caller's.
 func NewPublisher(nc *nats.Conn, namespace string) (*Publisher, error) {
 	n, err := newNames(namespace)
 	if err != nil {
@@ -55,7 +56,16 @@ func (p *Publisher) Publish(ctx context.Context, j *worker.Job, lane worker.Lane
 	if err != nil {
 		return Stored{}, fmt.Errorf("publish job: %w", p.explain(err))
 	}
-	return Stored{Sequence: ack.Sequence, Duplicate: ack.Duplicate}, nil
+	return p.stored(j, ack), nil
+}
+
+// stored reads what the server says of the job.
+func (p *Publisher) stored(j *worker.Job, ack *jetstream.PubAck) Stored {
+	s := Stored{JobID: j.ID, Sequence: ack.Sequence, Duplicate: ack.Duplicate}
+	if s.JobID == "" {
+		s.JobID = fmt.Sprintf("%s-%d", p.names.jobs(), ack.Sequence)
+	}
+	return s
 }
 
 // PublishAll stores many jobs in a lane, with many acknowledgements under way at once.
@@ -73,7 +83,7 @@ func (p *Publisher) PublishAll(ctx context.Context, lane worker.Lane, jobs iter.
 		window = window[1:]
 		s, err := Stored{}, first.err
 		if err == nil {
-			s, err = p.await(ctx, first.future)
+			s, err = p.await(ctx, first.job, first.future)
 		}
 		stored(first.job, s, err)
 	}
@@ -96,10 +106,10 @@ func (p *Publisher) PublishAll(ctx context.Context, lane worker.Lane, jobs iter.
 	return context.Cause(ctx)
 }
 
-func (p *Publisher) await(ctx context.Context, future jetstream.PubAckFuture) (Stored, error) {
+func (p *Publisher) await(ctx context.Context, j *worker.Job, future jetstream.PubAckFuture) (Stored, error) {
 	select {
 	case ack := <-future.Ok():
-		return Stored{Sequence: ack.Sequence, Duplicate: ack.Duplicate}, nil
+		return p.stored(j, ack), nil
 	case err := <-future.Err():
 		return Stored{}, fmt.Errorf("publish job: %w", p.explain(err))
 	case <-ctx.Done():
@@ -110,6 +120,9 @@ func (p *Publisher) await(ctx context.Context, future jetstream.PubAckFuture) (S
 func (p *Publisher) message(j *worker.Job, lane worker.Lane) (*nats.Msg, error) {
 	if lane != worker.Urgent && lane != worker.Normal {
 		return nil, fmt.Errorf("unknown lane %q", lane)
+	}
+	if j == nil {
+		return nil, fmt.Errorf("%w: it is nil", worker.ErrInvalidJob)
 	}
 	if err := j.Check(); err != nil {
 		return nil, err

@@ -72,6 +72,16 @@ func pull(ctx context.Context, nc *nats.Conn, stream, consumer string, r request
 	}
 }
 
+// pullUpTo pulls between one and n messages, or none within that time. It asks for a single
+// one when others wait already for what is there.
+func pullUpTo(ctx context.Context, nc *nats.Conn, stream, consumer string, n int, wait time.Duration, message func(*nats.Msg)) error {
+	err := pull(ctx, nc, stream, consumer, request{Batch: n, Expires: wait, NoWait: n > 1}, message)
+	if errors.Is(err, errOthersWait) {
+		err = pull(ctx, nc, stream, consumer, request{Batch: 1, Expires: wait}, message)
+	}
+	return err
+}
+
 // pullSubject is where a consumer's messages are asked for.
 func pullSubject(stream, consumer string) string {
 	return fmt.Sprintf("$JS.API.CONSUMER.MSG.NEXT.%s.%s", stream, consumer)
@@ -120,7 +130,7 @@ func status(msg *nats.Msg) (ended bool, err error) {
 		}
 		return true, nil
 	case "503":
-		return true, fmt.Errorf("%w: is the consumer there? relogin setup creates it", nats.ErrNoResponders)
+		return true, nats.ErrNoResponders
 	default:
 		return true, fmt.Errorf("the server answered %s %s", code, text)
 	}

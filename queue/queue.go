@@ -52,10 +52,13 @@ func Open(ctx context.Context, nc *nats.Conn, c Config) (*Queue, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
+	n, err := newNames(c.Namespace)
+	if err != nil {
+		return nil, fmt.Errorf("open queue: %w", err)
+	}
 	if err := inspect(ctx, nc, c); err != nil {
 		return nil, fmt.Errorf("open queue: %w", err)
 	}
-	n := names(c.Namespace)
 	js, err := jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(maxPendingPublishes), jetstream.WithPublishAsyncTimeout(eventTimeout))
 	if err != nil {
 		return nil, fmt.Errorf("open queue: %w", err)
@@ -90,11 +93,15 @@ func inspect(ctx context.Context, nc *nats.Conn, c Config) error {
 	if err := refuse(found); err != nil {
 		return err
 	}
+	warnOf(ctx, c.Logger, found)
+	return nil
+}
+
+func warnOf(ctx context.Context, logger *slog.Logger, found []Finding) {
 	for _, f := range found {
-		c.Logger.WarnContext(ctx, "the queue is not as the settings say", "where", f.Where, "property", f.Property,
+		logger.WarnContext(ctx, "the queue is not as the settings say", "where", f.Where, "property", f.Property,
 			"has", f.Has, "wanted", f.Wanted, "why", f.Why, "remedy", f.Remedy)
 	}
-	return nil
 }
 
 func (q *Queue) start(ackWait time.Duration) {

@@ -490,3 +490,69 @@ func TestNothingIsBufferedWhileDisconnected(t *testing.T) {
 		t.Errorf("published: %v, %v", got, err)
 	}
 }
+
+func TestPublishRefusesWhatIsNoEvent(t *testing.T) {
+	nc := connect(t, servers.NATS(t))
+	q := open(t, nc, config())
+	for what, e := range map[string]*worker.Event{"nil": nil, "no outcome": event("a", "1", ""), "another outcome": event("a", "1", "improved")} {
+		if err := q.Publish(t.Context(), e); !errors.Is(err, worker.ErrUnsendable) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+// A follower passes over events that it would not know what to do with, and says so.
+func TestFollowPassesOverUnknownOutcomes(t *testing.T) {
+	nc := connect(t, servers.NATS(t))
+	q := open(t, nc, config())
+	var log bytes.Buffer
+	o := FollowOptions{Logger: slog.New(slog.NewTextHandler(&log, nil)), Ready: func() {
+		if _, err := q.js.Publish(t.Context(), "relogin.events.improved.a", []byte(`{"id":"1","outcome":"improved"}`)); err != nil {
+			t.Error(err)
+		}
+		if err := q.Publish(t.Context(), event("a", "2", worker.Failed)); err != nil {
+			t.Error(err)
+		}
+	}}
+	err := Follow(t.Context(), nc, o, func(e *worker.Event) error {
+		if e.ID != "2" {
+			t.Errorf("event %s", e.ID)
+		}
+		return errEnd
+	})
+	if !errors.Is(err, errEnd) || !strings.Contains(log.String(), `unknown outcome`) {
+		t.Errorf("follow: %v, log: %s", err, &log)
+	}
+	err = Follow(t.Context(), nc, FollowOptions{Outcomes: []worker.Outcome{"improved"}}, func(*worker.Event) error { return nil })
+	if err == nil || !strings.Contains(err.Error(), `unknown outcome "improved"`) {
+		t.Errorf("error %v", err)
+	}
+}
+
+// An empty namespace is the default everywhere.
+func TestEmptyNamespace(t *testing.T) {
+	nc := connect(t, servers.NATS(t))
+	c := config()
+	c.Namespace = ""
+	q := open(t, nc, c)
+	if found, err := Check(t.Context(), nc, config()); err != nil || len(found) > 0 {
+		t.Errorf("the default namespace lacks %v: %v", found, err)
+	}
+	if found, err := Check(t.Context(), nc, c); err != nil || len(found) > 0 {
+		t.Errorf("the empty namespace lacks %v: %v", found, err)
+	}
+	if _, err := OpenTrust(t.Context(), nc, "", 1); err != nil {
+		t.Error(err)
+	}
+	publish(t, nc, worker.Normal, worker.Job{WcID: "a"})
+	take(t, q, worker.Normal, 1)[0].Ack()
+	if err := q.Publish(t.Context(), event("a", "1", worker.Failed)); err != nil {
+		t.Fatal(err)
+	}
+	if found, err := q.Published(t.Context(), "a", "1", time.Now().Add(-time.Minute)); !found || err != nil {
+		t.Errorf("published: %v, %v", found, err)
+	}
+	if err := Claim(t.Context(), nc, c, "me"); !errors.Is(err, ErrTaken) {
+		t.Errorf("claim: %v", err)
+	}
+}

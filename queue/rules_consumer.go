@@ -4,8 +4,8 @@ import (
 	"time"
 )
 
-// laneConsumer is about the two consumers of the jobs stream.
-var laneConsumer = []rule[consumerConfig]{
+// laneRules are about the two consumers of the jobs stream.
+var laneRules = []rule[consumerConfig]{
 	{"deliver_subject", Breaks, nil, remake, "workers can't ask it for jobs"},
 	{"filter_subject", Breaks, nil, inPlace, "jobs of the lane are not delivered, or another lane's are"},
 	{"filter_subjects", Breaks, nil, inPlace, "jobs of the lane are not delivered, or another lane's are"},
@@ -28,9 +28,33 @@ var laneConsumer = []rule[consumerConfig]{
 	{"priority_timeout", Breaks, nil, inPlace, "workers, who name no group, get no jobs"},
 	{"max_waiting", Differs, nil, remake, "so many requests for jobs can wait, of all pods together"},
 	{"num_replicas", Differs, nil, inPlace, "its state is kept by so many servers; 0: as many as keep the stream"},
-	{"pause_until", Differs, func(_ *Config, have, _ *consumerConfig) bool {
-		return have.PauseUntil != nil && have.PauseUntil.After(time.Now())
-	}, resume, "it delivers no job until then"},
+	{"pause_until", Differs, paused, resume, "it delivers no job until then"},
+}
+
+// eventRules are about the consumer of [Consume].
+var eventRules = []rule[consumerConfig]{
+	{"deliver_subject", Breaks, nil, remake, "it can't be asked for events"},
+	{"filter_subject", Breaks, nil, remake, "it delivers other events than those that were asked for"},
+	{"filter_subjects", Breaks, nil, remake, "it delivers other events than those that were asked for"},
+	{"ack_policy", Breaks, nil, remake, "an event counts as handled before it is"},
+	{"mem_storage", Breaks, nil, remake, "a restart of the server forgets which events were handled"},
+	{"inactive_threshold", Breaks, nil, inPlace, "it is deleted when nobody consumes for so long, and forgets which events were handled"},
+	{"headers_only", Breaks, nil, inPlace, "events come without their bodies"},
+	{"max_deliver", Breaks, nil, inPlace, "an event that was delivered so often is passed over without a word"},
+	{"backoff", Breaks, nil, inPlace, "it stands in for the ack-wait, and distorts the pauses before an event is handled again"},
+	{"ack_wait", Breaks, func(_ *Config, have, _ *consumerConfig) bool { return have.AckWait < leastAckWait }, inPlace, "events come back while they are handled"},
+	{"ack_wait", Differs, nil, inPlace, "after this the events of an instance that died are delivered to others"},
+	{"max_ack_pending", Differs, nil, inPlace, "so many events may be in handlers or wait to be handled again, of all instances together"},
+	{"max_batch", Breaks, nil, inPlace, "an instance that asks for more events gets none"},
+	{"max_expires", Breaks, nil, inPlace, "an instance that waits longer for an event gets none"},
+	{"max_bytes", Breaks, nil, inPlace, "an instance that asks for more bytes gets none"},
+	{"priority_policy", Breaks, nil, inPlace, "instances, which name no group, get no events"},
+	{"priority_groups", Breaks, nil, inPlace, "instances, which name no group, get no events"},
+	{"pause_until", Differs, paused, resume, "it delivers no event until then"},
+}
+
+func paused(_ *Config, have, _ *consumerConfig) bool {
+	return have.PauseUntil != nil && have.PauseUntil.After(time.Now())
 }
 
 const leastAckWait = time.Second

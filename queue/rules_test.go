@@ -190,7 +190,7 @@ func TestConsumerRules(t *testing.T) {
 			hit[fmt.Sprint(one.property, one.severity, f.Why)] = true
 		})
 	}
-	for _, r := range laneConsumer {
+	for _, r := range laneRules {
 		if !hit[fmt.Sprint(r.property, r.severity, r.why)] {
 			t.Errorf("nothing that is wrong with a consumer is found by: %s, %s, %s", r.property, r.severity, r.why)
 		}

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,7 +18,7 @@ import (
 
 // Config is what streams and consumers are made of, and how events are written.
 type Config struct {
-	Namespace       string
+	Namespace       string          // relogin unless set
 	Replicas        int             // of what is created; 1 unless set
 	AckWait         time.Duration   // after this a dead pod's jobs come back
 	EventMaxAge     time.Duration   // how long events are kept
@@ -32,6 +33,9 @@ type Config struct {
 }
 
 var lanes = []worker.Lane{worker.Urgent, worker.Normal}
+
+// DefaultNamespace is the namespace that an empty one stands for.
+const DefaultNamespace = "relogin"
 
 // NamespacePattern is what a namespace may be.
 var NamespacePattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,32}$`)
@@ -52,6 +56,7 @@ func (n names) twin(namespace string) bool {
 
 func (n names) jobSubject(lane worker.Lane) string  { return string(n) + ".jobs." + string(lane) }
 func (n names) deadSubject(lane worker.Lane) string { return string(n) + ".dead." + string(lane) }
+func (n names) deadEvents() string                  { return string(n) + ".dead.events" }
 func (n names) eventSubject(outcome worker.Outcome, wcID string) string {
 	return string(n) + ".events." + string(outcome) + "." + worker.AccountToken(wcID)
 }
@@ -66,8 +71,10 @@ func (n names) freed(token string) string { return string(n) + ".account.freed."
 // accountEvents matches the account's events of every outcome.
 func (n names) accountEvents(wcID string) string { return n.eventSubject("*", wcID) }
 
-// newNames checks the namespace: letters, digits, "_" and "-", at most 32.
+// newNames checks the namespace: letters, digits, "_" and "-", at most 32. An empty one is
+// the default.
 func newNames(namespace string) (names, error) {
+	namespace = cmp.Or(namespace, DefaultNamespace)
 	if !NamespacePattern.MatchString(namespace) {
 		return "", fmt.Errorf("namespace %q: want 1 to 32 of A-Z a-z 0-9 _ -", namespace)
 	}

@@ -15,20 +15,17 @@ import (
 
 // Take implements [worker.Queue]. What was on its way when ctx ended is returned too.
 func (q *Queue) Take(ctx context.Context, lane worker.Lane, n int, wait time.Duration) (taken []*worker.Delivery, backlog int, err error) {
-	take := func(r request) error {
-		return pull(ctx, q.nc, q.names.jobs(), string(lane), r, func(msg *nats.Msg) {
-			d, pending := q.delivery(lane, msg)
-			if d != nil {
-				taken, backlog = append(taken, d), pending
-			}
-		})
-	}
-	err = take(request{Batch: n, Expires: wait, NoWait: n > 1})
-	if errors.Is(err, errOthersWait) {
-		err = take(request{Batch: 1, Expires: wait})
-	}
+	err = pullUpTo(ctx, q.nc, q.names.jobs(), string(lane), n, wait, func(msg *nats.Msg) {
+		d, pending := q.delivery(lane, msg)
+		if d != nil {
+			taken, backlog = append(taken, d), pending
+		}
+	})
 	if err == nil || len(taken) > 0 || ctx.Err() != nil { // the next call finds the error
 		return taken, backlog, nil
+	}
+	if errors.Is(err, nats.ErrNoResponders) {
+		err = fmt.Errorf("%w: is the consumer there? relogin setup creates it", err)
 	}
 	return nil, 0, fmt.Errorf("take jobs: %w", explain(q.nc, err))
 }

@@ -32,17 +32,21 @@ type Trust struct {
 }
 
 // OpenTrust returns the namespace's bucket, and creates it with that many replicas
-// where it is missing.
+// where it is missing. An empty namespace is the default.
 func OpenTrust(ctx context.Context, nc *nats.Conn, namespace string, replicas int) (*Trust, error) {
 	return openTrust(ctx, nc, namespace, replicas, "")
 }
 
 func openTrust(ctx context.Context, nc *nats.Conn, namespace string, replicas int, owner string) (*Trust, error) {
+	n, err := newNames(namespace)
+	if err != nil {
+		return nil, fmt.Errorf("open trust: %w", err)
+	}
 	js, err := jetstream.New(nc)
 	if err != nil {
 		return nil, fmt.Errorf("open trust: %w", err)
 	}
-	name := strings.ToUpper(namespace) + "_REDIS"
+	name := n.bucket()
 	bucket, err := js.KeyValue(ctx, name)
 	if errors.Is(err, jetstream.ErrBucketNotFound) {
 		bucket, err = js.CreateKeyValue(ctx, jetstream.KeyValueConfig{

@@ -1,7 +1,9 @@
 package deploy
 
 import (
+	"context"
 	"crypto/tls"
+	"errors"
 	"io"
 	"log"
 	"net/http/httptest"
@@ -13,7 +15,9 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/relogin/relogin/queue"
 	"github.com/relogin/relogin/test/servers"
+	"github.com/relogin/relogin/worker"
 	"github.com/relogin/relogin/worker/gateway/gatewaytest"
 )
 
@@ -164,6 +168,45 @@ func (d *deployment) testConsumers(t *testing.T) {
 	}
 	if err := msg.DoubleAck(t.Context()); err != nil {
 		t.Error(err)
+	}
+	for name, outcomes := range map[string][]worker.Outcome{"all": nil, "some": {worker.Succeeded, worker.Failed}} {
+		d.consumeOne(t, queue.ConsumeOptions{Name: name, Outcomes: outcomes, MaxDeliveries: 1})
+	}
+}
+
+// consumeOne has the consumer's user make a durable consumer, fail with the first event that
+// comes, which ends in the dead stream, and handle the next.
+func (d *deployment) consumeOne(t *testing.T, o queue.ConsumeOptions) {
+	t.Helper()
+	ctx, enough := context.WithCancel(t.Context())
+	defer enough()
+	failed := false
+	o.MaxInFlight = 1
+	err := queue.Consume(ctx, d.nats.connect(t, "CONSUMER"), o, func(context.Context, *worker.Event) error {
+		if !failed {
+			failed = true
+			return errors.New("the handler failed")
+		}
+		enough()
+		return nil
+	})
+	if !errors.Is(err, context.Canceled) {
+		t.Fatalf("consume as %s: %v", o.Name, err)
+	}
+	operator, err := jetstream.New(d.nats.connect(t, "OPERATOR"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead, err := operator.Stream(t.Context(), "RELOGIN_DEAD")
+	if err != nil {
+		t.Fatal(err)
+	}
+	letter, err := dead.GetLastMsgForSubject(t.Context(), "relogin.dead.events")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if letter.Header.Get("Relogin-Consumer") != o.Name || !strings.Contains(letter.Header.Get("Relogin-Reason"), "the handler failed") {
+		t.Errorf("the dead letter of %s has %v", o.Name, letter.Header)
 	}
 }
 

@@ -18,7 +18,7 @@ import (
 var mayNot = map[string]struct{ publish, subscribe []string }{
 	"UPSTREAM": {
 		publish: []string{
-			"relogin.events.succeeded.a", "relogin.dead.urgent", "relogin.account.freed.a", "relogin.jobs.other", "other.jobs.urgent",
+			"relogin.events.succeeded.a", "relogin.dead.urgent", "relogin.dead.events", "relogin.account.freed.a", "relogin.jobs.other", "other.jobs.urgent",
 			"$JS.API.STREAM.INFO.RELOGIN_EVENTS", "$JS.API.CONSUMER.CREATE.RELOGIN_EVENTS.x.relogin.events.*.*",
 			"$JS.API.CONSUMER.MSG.NEXT.RELOGIN_JOBS.urgent", "$JS.API.STREAM.MSG.GET.RELOGIN_JOBS",
 			"$JS.API.DIRECT.GET.RELOGIN_JOBS", "$JS.API.DIRECT.GET.RELOGIN_EVENTS", "$JS.API.STREAM.PURGE.RELOGIN_JOBS",
@@ -28,7 +28,7 @@ var mayNot = map[string]struct{ publish, subscribe []string }{
 	},
 	"WAITING_UPSTREAM": {
 		publish: []string{
-			"relogin.events.succeeded.a", "relogin.dead.urgent", "$JS.API.STREAM.INFO.RELOGIN_JOBS",
+			"relogin.events.succeeded.a", "relogin.dead.urgent", "relogin.dead.events", "$JS.API.STREAM.INFO.RELOGIN_JOBS",
 			"$JS.API.CONSUMER.CREATE.RELOGIN_JOBS.x.relogin.jobs.urgent", "$JS.API.CONSUMER.MSG.NEXT.RELOGIN_JOBS.urgent",
 			"$JS.API.STREAM.PURGE.RELOGIN_EVENTS", "$JS.API.DIRECT.GET.RELOGIN_JOBS",
 		},
@@ -36,7 +36,7 @@ var mayNot = map[string]struct{ publish, subscribe []string }{
 	},
 	"WORKER": {
 		publish: []string{
-			"relogin.jobs.urgent", "relogin.jobs.normal", "relogin.dead.other", "other.events.succeeded.a",
+			"relogin.jobs.urgent", "relogin.jobs.normal", "relogin.dead.other", "relogin.dead.events", "other.events.succeeded.a",
 			"$JS.API.STREAM.CREATE.OTHER", "$JS.API.STREAM.CREATE.RELOGIN_EVENTS",
 			"$JS.API.STREAM.DELETE.RELOGIN_JOBS", "$JS.API.STREAM.DELETE.RELOGIN_EVENTS", "$JS.API.STREAM.DELETE.KV_RELOGIN_REDIS",
 			"$JS.API.STREAM.PURGE.RELOGIN_JOBS", "$JS.API.STREAM.PURGE.RELOGIN_EVENTS", "$JS.API.STREAM.PURGE.KV_RELOGIN_REDIS",
@@ -53,10 +53,10 @@ var mayNot = map[string]struct{ publish, subscribe []string }{
 	},
 	"CONSUMER": {
 		publish: []string{
-			"relogin.events.succeeded.a", "relogin.jobs.urgent", "relogin.jobs.normal", "relogin.dead.urgent", "relogin.account.freed.a",
+			"relogin.events.succeeded.a", "relogin.jobs.urgent", "relogin.jobs.normal", "relogin.dead.urgent", "relogin.dead.normal", "relogin.dead.other", "relogin.account.freed.a",
 			"$JS.API.STREAM.DELETE.RELOGIN_EVENTS", "$JS.API.STREAM.PURGE.RELOGIN_EVENTS", "$JS.API.STREAM.MSG.DELETE.RELOGIN_EVENTS",
 			"$JS.API.STREAM.INFO.RELOGIN_JOBS", "$JS.API.CONSUMER.CREATE.RELOGIN_JOBS.x.relogin.jobs.urgent",
-			"$JS.API.CONSUMER.CREATE.RELOGIN_DEAD.x.relogin.dead.*", "$JS.API.CONSUMER.MSG.NEXT.RELOGIN_JOBS.urgent",
+			"$JS.API.CONSUMER.CREATE.RELOGIN_DEAD.x.relogin.dead.*", "$JS.API.STREAM.MSG.GET.RELOGIN_DEAD", "$JS.API.DIRECT.GET.RELOGIN_DEAD", "$JS.API.CONSUMER.MSG.NEXT.RELOGIN_JOBS.urgent",
 			"$JS.API.DIRECT.GET.RELOGIN_JOBS", "$JS.ACK.RELOGIN_JOBS.urgent.1.1.1.1.0", "$KV.RELOGIN_REDIS.process.first",
 		},
 		subscribe: []string{">", "relogin.jobs.urgent", "relogin.dead.*", "_INBOX.>", "_INBOX_worker.>", "_INBOX_operator.>"},
