@@ -20,7 +20,10 @@ type FollowOptions struct {
 	Outcomes  []worker.Outcome // all unless set
 	Since     time.Time        // from then on, by the server's clock; from now on unless set
 	Ready     func()           // called once, before the first event: what is published from here on is seen
-	Logger    *slog.Logger     // told, once a minute at most, of events that can't be read or have an unknown outcome; they are passed over
+
+	lookBack time.Duration // begin so long ago by the server's clock; Since is not used then
+
+	Logger *slog.Logger // told, once a minute at most, of events that can't be read or have an unknown outcome; they are passed over
 }
 
 // Follow calls handle with each event, in order and once, across lost connections. It
@@ -49,7 +52,7 @@ func FollowStored(ctx context.Context, nc *nats.Conn, o FollowOptions, handle fu
 	if err != nil {
 		return fmt.Errorf("follow events of stream %s (relogin setup creates it): %w", n.events(), explain(nc, err))
 	}
-	consumer, err := stream.OrderedConsumer(ctx, o.consumer(filters, stream.CachedInfo().State.LastSeq))
+	consumer, err := stream.OrderedConsumer(ctx, o.consumer(filters, stream.CachedInfo()))
 	if err != nil {
 		return fmt.Errorf("follow events: %w", explain(nc, err))
 	}
@@ -90,12 +93,16 @@ func FollowStored(ctx context.Context, nc *nats.Conn, o FollowOptions, handle fu
 
 // consumer starts after the last event there is by its number: made again after a lost
 // connection, one that starts with new events would skip what came in between.
-func (o *FollowOptions) consumer(filters []string, last uint64) jetstream.OrderedConsumerConfig {
+func (o *FollowOptions) consumer(filters []string, stream *jetstream.StreamInfo) jetstream.OrderedConsumerConfig {
 	c := jetstream.OrderedConsumerConfig{
-		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: last + 1, FilterSubjects: filters,
+		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: stream.State.LastSeq + 1, FilterSubjects: filters,
 	}
-	if !o.Since.IsZero() {
-		c.DeliverPolicy, c.OptStartSeq, c.OptStartTime = jetstream.DeliverByStartTimePolicy, 0, &o.Since
+	since := o.Since
+	if o.lookBack > 0 {
+		since = stream.TimeStamp.Add(-o.lookBack)
+	}
+	if !since.IsZero() {
+		c.DeliverPolicy, c.OptStartSeq, c.OptStartTime = jetstream.DeliverByStartTimePolicy, 0, &since
 	}
 	return c
 }

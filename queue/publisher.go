@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/nats-io/nats.go"
@@ -18,6 +19,11 @@ const publishWindow = 1024
 
 // Publisher asks for relogins. It is safe for concurrent use.
 type Publisher struct {
+	// JobMemory is how long the workers remember the id of a job that has ended: their
+	// --job-memory, an hour unless set. [Publisher.PublishAndWait] needs it. It is set before
+	// the first use.
+	JobMemory time.Duration
+
 	names names
 	nc    *nats.Conn
 	js    jetstream.JetStream

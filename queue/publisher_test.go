@@ -1,9 +1,11 @@
 package queue
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -101,5 +103,149 @@ func TestPublishRefusesWhatIsNoJob(t *testing.T) {
 	}
 	if n := stored(t, q); n != 1 {
 		t.Errorf("%d jobs are stored", n)
+	}
+}
+
+// answering is a worker that answers each job with the outcome, in a queue of its own.
+func answering(t *testing.T, q *Queue, outcome worker.Outcome) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for ctx.Err() == nil {
+			taken, _, err := q.Take(ctx, worker.Urgent, 1, 10*time.Second)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			for _, d := range taken {
+				j, err := d.Job()
+				if err != nil {
+					t.Error(err)
+				}
+				e := &worker.Event{ID: j.EventID(), JobID: j.ID, WcID: j.WcID, Result: worker.Result{Outcome: outcome, FinishedAt: time.Now()}}
+				if outcome == worker.Invalid {
+					e.ID = j.InvalidEventID(d.Data)
+				}
+				if err := q.Publish(context.WithoutCancel(ctx), e); err != nil {
+					t.Error(err)
+				}
+				d.Ack()
+			}
+		}
+	}()
+	t.Cleanup(func() { cancel(); <-ended })
+}
+
+func TestPublishAndWait(t *testing.T) {
+	nc := connect(t, servers.NATS(t))
+	q := open(t, nc, config())
+	p, err := NewPublisher(nc, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	putEvents(t, q, "somebody's") // of the same account
+	answering(t, q, worker.Failed)
+	for range 20 { // however quick the worker is
+		j := &worker.Job{WcID: "a"}
+		e, err := p.PublishAndWait(t.Context(), j, worker.Urgent)
+		if err != nil || e.Outcome != worker.Failed || e.JobID == "" || j.ID != "" {
+			t.Fatalf("event %+v, job %+v: %v", e, j, err)
+		}
+	}
+	// The same job again has no second event; the one that it had is found.
+	j := &worker.Job{WcID: "a", ID: "mine"}
+	first, err := p.PublishAndWait(t.Context(), j, worker.Urgent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := p.PublishAndWait(t.Context(), j, worker.Urgent)
+	if err != nil || again.ID != first.ID {
+		t.Errorf("again: %+v, %v", again, err)
+	}
+	if _, err := p.PublishAndWait(t.Context(), nil, worker.Urgent); !errors.Is(err, worker.ErrInvalidJob) {
+		t.Errorf("nil: %v", err)
+	}
+	if n := nc.NumSubscriptions(); n > 8 {
+		t.Errorf("%d subscriptions are left", n)
+	}
+}
+
+// An event that says that the job is invalid has another id, and is the job's all the same.
+func TestPublishAndWaitForAnInvalidJob(t *testing.T) {
+	nc := connect(t, servers.NATS(t))
+	q := open(t, nc, config())
+	p, err := NewPublisher(nc, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	answering(t, q, worker.Invalid)
+	for _, tenant := range []string{"unknown", "mended"} { // the second one's event is not the first one's
+		j := &worker.Job{WcID: "a", ID: "1", Tenant: tenant}
+		e, err := p.PublishAndWait(t.Context(), j, worker.Urgent)
+		if err != nil || e.Outcome != worker.Invalid {
+			t.Fatalf("event %+v: %v", e, err)
+		}
+		msg, err := p.message(j, worker.Urgent)
+		if err != nil || e.ID != j.InvalidEventID(msg.Data) {
+			t.Errorf("event %s of tenant %s: %v", e.ID, tenant, err)
+		}
+	}
+}
+
+// Nobody waits longer than his context; the job goes on, and its event is found later.
+func TestPublishAndWaitEndsWithItsContext(t *testing.T) {
+	nc := connect(t, servers.NATS(t))
+	q := open(t, nc, config())
+	p, err := NewPublisher(nc, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	impatient := errors.New("impatient")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	var ended error
+	done := make(chan struct{})
+	j := &worker.Job{WcID: "a", ID: "1"}
+	go func() {
+		defer close(done)
+		_, ended = p.PublishAndWait(ctx, j, worker.Urgent)
+	}()
+	eventually(t, "the job to be stored", func() bool { return stored(t, q) == 1 })
+	cancel(impatient)
+	<-done
+	if !errors.Is(ended, impatient) || !strings.Contains(ended.Error(), "job 1") {
+		t.Errorf("error %v", ended)
+	}
+	answering(t, q, worker.Succeeded)
+	eventually(t, "the job to end", func() bool { return stored(t, q) == 0 })
+	if e, err := p.PublishAndWait(t.Context(), j, worker.Urgent); err != nil || e.Outcome != worker.Succeeded {
+		t.Errorf("event %+v: %v", e, err)
+	}
+}
+
+func TestPublishAndWaitAcrossARestart(t *testing.T) {
+	s := servers.StartNATS(t, nil)
+	nc := connect(t, s.URL())
+	q := open(t, nc, config())
+	p, err := NewPublisher(nc, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var e *worker.Event
+	done := make(chan struct{})
+	j := &worker.Job{WcID: "a", ID: "1"}
+	go func() {
+		defer close(done)
+		e, err = p.PublishAndWait(t.Context(), j, worker.Urgent)
+	}()
+	eventually(t, "the job to be stored", func() bool { return stored(t, q) == 1 })
+	s.Stop()
+	s.Start()
+	answer := &worker.Event{ID: j.EventID(), JobID: j.ID, WcID: j.WcID, Result: worker.Result{Outcome: worker.Expired, FinishedAt: time.Now()}}
+	eventually(t, "the event to be stored", func() bool { return q.Publish(t.Context(), answer) == nil })
+	<-done
+	if err != nil || e.Outcome != worker.Expired {
+		t.Errorf("event %+v: %v", e, err)
 	}
 }

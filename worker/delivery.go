@@ -1,8 +1,6 @@
 package worker
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"strconv"
 	"strings"
@@ -42,12 +40,6 @@ const recordMark = "\x00"
 func jobID(record string) string {
 	id, _, _ := strings.Cut(record, recordMark)
 	return id
-}
-
-// digest names the message's content.
-func (d *Delivery) digest() string {
-	sum := sha256.Sum256(d.Data)
-	return hex.EncodeToString(sum[:16])
 }
 
 // shorten leaves out of the event what makes it large, what matters least first, and tells

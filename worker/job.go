@@ -1,7 +1,9 @@
 package worker
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strconv"
@@ -113,6 +115,20 @@ func checkLabels(labels map[string]string) error {
 // job's id alone, so that it is the same however often, and from whichever pod, the
 // event is sent; two accounts' jobs of the same id have different events.
 func (j *Job) EventID() string { return eventID(j.WcID, j.ID) }
+
+// InvalidEventID returns the id of the event that says that the job is invalid as it stands
+// in this body. A job that is mended keeps its own id, and its event has that of [Job.EventID].
+func (j *Job) InvalidEventID(body []byte) string { return invalidEventID(j.WcID, j.ID, body) }
+
+func invalidEventID(wcID, record string, body []byte) string {
+	return eventID(wcID, record+recordMark+digest(body))
+}
+
+// digest names the content of a job's message.
+func digest(body []byte) string {
+	sum := sha256.Sum256(body)
+	return hex.EncodeToString(sum[:16])
+}
 
 func eventID(wcID, record string) string {
 	name := append(append(append(strconv.AppendInt(nil, int64(len(wcID)), 10), ':'), wcID...), record...)

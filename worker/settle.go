@@ -136,7 +136,7 @@ func (t *task) event(r Result) *Event {
 // the message and its copies: the job has another one once it is mended and sent again.
 func (t *task) eventID(o Outcome) string {
 	if o == Invalid {
-		return eventID(t.job.WcID, t.record+recordMark+t.d.digest())
+		return invalidEventID(t.job.WcID, t.record, t.d.Data)
 	}
 	return eventID(t.job.WcID, t.record)
 }

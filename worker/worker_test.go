@@ -428,6 +428,10 @@ func TestUnknownTenant(t *testing.T) {
 	if !strings.Contains(s.events[0].Message, "nobody") {
 		t.Errorf("message %q", s.events[0].Message)
 	}
+	j := &Job{WcID: s.events[0].WcID, ID: s.events[0].JobID}
+	if got, want := s.events[0].ID, j.InvalidEventID([]byte(plain)); got != want {
+		t.Errorf("event id %s, want %s", got, want)
+	}
 }
 
 func TestDefectHandsTheJobBack(t *testing.T) {

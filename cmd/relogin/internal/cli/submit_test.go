@@ -65,6 +65,9 @@ func end(ctx context.Context, q *queue.Queue, d *worker.Delivery) {
 	e.Result = worker.Result{Outcome: worker.Succeeded, Login: &worker.Login{WcID: j.WcID, Token: "SECRET"}, FinishedAt: time.Now()}
 	if o := worker.Outcome(j.WcID); slices.Contains(worker.Outcomes(), o) {
 		e.Result = worker.Result{Outcome: o, Message: "no", FinishedAt: time.Now()}
+		if o == worker.Invalid {
+			e.ID = j.InvalidEventID(d.Data)
+		}
 	}
 	if q.Publish(ctx, e) == nil {
 		d.Ack()
@@ -92,6 +95,7 @@ func TestSubmit(t *testing.T) {
 		"wait json":         {"", []string{"a", "--wait", "-o", "json", "--urgent", "--label", "k=v"}, exitDone, `"labels":{"k":"v"}`, 1},
 		"urgent":            {"", []string{"a", "--wait", "-o", "json", "--urgent"}, exitDone, `"worker":"urgent"`, 1},
 		"declined":          {"", []string{"a", "failed", "--wait"}, exitFailed, "failed", 2},
+		"invalid":           {"", []string{"a", "invalid", "--wait"}, exitFailed, "invalid", 2},
 		"file":              {"wcId,id\na,7\nthrottled,8\n", []string{"--file", "-", "--wait"}, exitFailed, "throttled", 2},
 		"many":              {many.String(), []string{"--file", "-"}, exitDone, "10000 of 10000 jobs published", 1},
 		"many wait":         {many.String() + "failed\n", []string{"--file", "-", "--wait"}, exitFailed, "10001 jobs: 10000 succeeded, 1 failed", 2},

@@ -2,6 +2,7 @@
 package submit
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -42,8 +43,9 @@ type submission struct {
 	stderr    io.Writer
 
 	mu        sync.Mutex
-	pending   map[string]bool // ids of the events to come
-	published bool            // all jobs are
+	pending   map[string]bool   // ids of the events to come
+	invalid   map[string]string // by the id of the event that says that a job is invalid, the id of its event otherwise
+	published bool              // all jobs are
 	outcomes  map[worker.Outcome]int
 
 	stored  int
@@ -70,20 +72,29 @@ func newSubmission(o Options, jobs []*worker.Job, ownIDs bool) *submission {
 	one := &submission{
 		s: s, namespace: o.Namespace, lane: worker.Normal, nc: o.Conn, jobs: jobs, ownIDs: ownIDs,
 		printer: o.Printer, progress: progressbar.DefaultSilent(int64(len(jobs))), stderr: o.Stderr,
-		pending: map[string]bool{}, outcomes: map[worker.Outcome]int{},
+		pending: map[string]bool{}, invalid: map[string]string{}, outcomes: map[worker.Outcome]int{},
 	}
 	if s.Urgent {
 		one.lane = worker.Urgent
 	}
 	if s.Wait {
 		for _, j := range jobs {
-			one.pending[j.EventID()] = true
+			one.expect(j)
 		}
 	}
 	if len(jobs) > fewJobs {
 		one.progress = terminal.Progress(o.Stderr, len(jobs), "")
 	}
 	return one
+}
+
+// expect notes that the job's event will come.
+func (s *submission) expect(j *worker.Job) {
+	id := j.EventID()
+	s.pending[id] = true
+	if body, err := j.Encode(worker.EncodingMsgpack); err == nil { // as it is published; a job that can't be is never stored
+		s.invalid[j.InvalidEventID(body)] = id
+	}
 }
 
 // run blocks until all jobs are published and, if so wished, have their events.
@@ -139,10 +150,11 @@ func (s *submission) follow(ctx context.Context, ready func()) error {
 func (s *submission) ended(e *worker.Event) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.pending[e.ID] {
+	id := cmp.Or(s.invalid[e.ID], e.ID)
+	if !s.pending[id] {
 		return nil
 	}
-	delete(s.pending, e.ID)
+	delete(s.pending, id)
 	s.outcomes[e.Outcome]++
 	if s.s.Output == output.JSON || len(s.jobs) <= fewJobs || e.Outcome != worker.Succeeded {
 		_ = s.progress.Clear()

@@ -1,0 +1,82 @@
+package queue
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/nats-io/nats.go"
+
+	"github.com/relogin/relogin/worker"
+)
+
+const defaultJobMemory = time.Hour
+
+// errFound ends following events.
+var errFound = errors.New("found")
+
+// PublishAndWait stores the job in a lane, as [Publisher.Publish] does, and blocks until the
+// job has ended. It returns its event, whatever the outcome: an outcome is no error. A job
+// without an id gets a random one; the caller's job is not changed.
+//
+// Events are followed before the job is stored, so that none is missed, and across lost
+// connections. It returns an error, and no event, when ctx ends, wrapping its cause. The job
+// goes on then: its phone may still ask, and its event will be stored. Another call with the
+// same job, under the same id, asks nobody again: it returns the event once there is one, also
+// one that was stored since, or up to JobMemory before. The same holds for an error of
+// publishing, after which the job may be stored.
+//
+// The user needs the permissions of both a publisher and a follower of events.
+func (p *Publisher) PublishAndWait(ctx context.Context, j *worker.Job, lane worker.Lane) (*worker.Event, error) {
+	j, msg, err := p.identified(j, lane)
+	if err != nil {
+		return nil, fmt.Errorf("publish job: %w", err)
+	}
+	following, stop := context.WithCancel(ctx)
+	defer stop()
+	ready, followed := make(chan struct{}), make(chan error, 1)
+	var found *worker.Event // once followed has errFound
+	id, invalidID := j.EventID(), j.InvalidEventID(msg.Data)
+	go func() {
+		o := FollowOptions{Namespace: string(p.names), Account: j.WcID, Ready: func() { close(ready) }, lookBack: cmp.Or(p.JobMemory, defaultJobMemory)}
+		followed <- Follow(following, p.nc, o, func(e *worker.Event) error {
+			if e.ID != id && e.ID != invalidID {
+				return nil
+			}
+			found = e
+			return errFound
+		})
+	}()
+	select {
+	case <-ready:
+	case err := <-followed: // it can't be errFound before it was ready
+		return nil, fmt.Errorf("publish job: it was not stored, since its event could not be waited for: %w", err)
+	}
+	if _, err := p.js.PublishMsg(ctx, msg); err != nil {
+		stop()
+		<-followed
+		return nil, fmt.Errorf("publish job: %w", p.explain(err))
+	}
+	if err := <-followed; !errors.Is(err, errFound) {
+		return nil, fmt.Errorf("wait for the event of job %s, which is stored and goes on: %w", j.ID, err)
+	}
+	return found, nil
+}
+
+// identified returns a copy of the job that has an id, and its message.
+func (p *Publisher) identified(j *worker.Job, lane worker.Lane) (*worker.Job, *nats.Msg, error) {
+	if j != nil && j.ID == "" {
+		id, err := uuid.NewV7()
+		if err != nil {
+			return nil, nil, fmt.Errorf("make job id: %w", err)
+		}
+		named := *j
+		named.ID = id.String()
+		j = &named
+	}
+	msg, err := p.message(j, lane)
+	return j, msg, err
+}
