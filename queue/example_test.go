@@ -58,15 +58,15 @@ func ExamplePublisher_Publish() {
 			if err != nil {
 				return err
 			}
-			fmt.Println(stored.Sequence, stored.Duplicate)
+			fmt.Println(stored.JobID, stored.Sequence, stored.Duplicate)
 		}
 		_, err = publisher.Publish(ctx, &worker.Job{}, worker.Urgent)
 		fmt.Println(errors.Is(err, worker.ErrInvalidJob))
 		return nil
 	})
 	// Output:
-	// 1 false
-	// 1 true
+	// order-7 1 false
+	// order-7 1 true
 	// true
 }
 
@@ -124,4 +124,106 @@ func ExampleFollow() {
 		return err
 	})
 	// Output: order-7 succeeded
+}
+
+func ExamplePublisher_PublishAndWait() {
+	connected(func(ctx context.Context, nc *nats.Conn) error {
+		stop, err := startWorker(ctx, nc)
+		if err != nil {
+			return err
+		}
+		defer stop()
+		publisher, err := queue.NewPublisher(nc, "relogin")
+		if err != nil {
+			return err
+		}
+		waiting, cancel := context.WithTimeout(ctx, 10*time.Second)
+		defer cancel()
+		job := &worker.Job{WcID: "wxid_1", ID: "order-7"}
+		event, err := publisher.PublishAndWait(waiting, job, worker.Urgent)
+		if err != nil {
+			return err // after a time-out the job goes on: the same call waits for it again
+		}
+		fmt.Println(event.JobID, event.Outcome)
+		return nil
+	})
+	// Output: order-7 succeeded
+}
+
+// startWorker answers jobs, as relogin worker does, until stop is called.
+func startWorker(ctx context.Context, nc *nats.Conn) (stop func(), err error) {
+	q, err := queue.Open(ctx, nc, queue.Config{Namespace: "relogin"})
+	if err != nil {
+		return nil, err
+	}
+	taking, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for taking.Err() == nil {
+			taken, _, err := q.Take(taking, worker.Urgent, 1, 10*time.Second)
+			if err != nil {
+				log.Fatal(err)
+			}
+			for _, delivery := range taken {
+				job, err := delivery.Job()
+				if err != nil {
+					log.Fatal(err)
+				}
+				if err := q.Publish(ctx, &worker.Event{ID: job.EventID(), JobID: job.ID, WcID: job.WcID,
+					Result: worker.Result{Outcome: worker.Succeeded, Prompted: true, FinishedAt: time.Now()}}); err != nil {
+					log.Fatal(err)
+				}
+				delivery.Ack()
+			}
+		}
+	}()
+	return func() { cancel(); <-ended; q.Close() }, nil
+}
+
+// What a handler fails with comes again. A program that is started again under the same
+// name goes on with the events that are not done yet.
+func ExampleConsume() {
+	connected(func(ctx context.Context, nc *nats.Conn) error {
+		q, err := queue.Open(ctx, nc, queue.Config{Namespace: "relogin"})
+		if err != nil {
+			return err
+		}
+		defer q.Close()
+		publish := func(id string, outcome worker.Outcome) error { // what a worker does
+			return q.Publish(ctx, &worker.Event{ID: id, JobID: "job-of-" + id, WcID: "wxid_1",
+				Result: worker.Result{Outcome: outcome, FinishedAt: time.Now()}})
+		}
+		consume := func(enough string) error {
+			ctx, stop := context.WithCancel(ctx)
+			defer stop()
+			options := queue.ConsumeOptions{Name: "billing", MaxInFlight: 1, RetryPause: 10 * time.Millisecond}
+			failed := false
+			err := queue.Consume(ctx, nc, options, func(_ context.Context, e *worker.Event) error {
+				if e.Outcome == worker.Failed && !failed {
+					failed = true
+					fmt.Println("no database:", e.ID)
+					return errors.New("the database can't be reached")
+				}
+				fmt.Println("done:", e.ID, e.Outcome)
+				if e.ID == enough {
+					stop()
+				}
+				return nil
+			})
+			if errors.Is(err, context.Canceled) {
+				return nil
+			}
+			return err
+		}
+		return errors.Join(
+			publish("e1", worker.Succeeded), publish("e2", worker.Failed), consume("e2"),
+			publish("e3", worker.Expired), consume("e3"),
+		)
+	})
+	// Output:
+	// done: e1 succeeded
+	// no database: e2
+	// done: e2 failed
+	// done: e3 expired
 }
