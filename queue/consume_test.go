@@ -82,14 +82,17 @@ func putEvents(t *testing.T, q *Queue, ids ...string) {
 	}
 }
 
-// consumerInfo returns what the server says of the durable consumer.
-func consumerInfo(t *testing.T, q *Queue, name string) *jetstream.ConsumerInfo {
+// consumerInfo returns what the server says of the durable consumer, once it is there.
+func consumerInfo(t *testing.T, q *Queue, name string) (info *jetstream.ConsumerInfo) {
 	t.Helper()
-	consumer, err := q.js.Consumer(t.Context(), "RELOGIN_EVENTS", name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return consumer.CachedInfo()
+	eventually(t, "consumer "+name, func() bool {
+		consumer, err := q.js.Consumer(t.Context(), "RELOGIN_EVENTS", name)
+		if err == nil {
+			info = consumer.CachedInfo()
+		}
+		return err == nil
+	})
+	return info
 }
 
 // allDone waits until the consumer has delivered everything and nothing is unacknowledged.

@@ -58,7 +58,10 @@ func (p *Publisher) PublishAndWait(ctx context.Context, j *worker.Job, lane work
 	if _, err := p.js.PublishMsg(ctx, msg); err != nil {
 		stop()
 		<-followed
-		return nil, fmt.Errorf("publish job: %w", p.explain(err))
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		return nil, fmt.Errorf("publish job %s, which may be stored: %w", j.ID, p.explain(err))
 	}
 	if err := <-followed; !errors.Is(err, errFound) {
 		return nil, fmt.Errorf("wait for the event of job %s, which is stored and goes on: %w", j.ID, err)
