@@ -78,14 +78,14 @@ func putEvents(t *testing.T, q *Queue, ids ...string) {
 	t.Helper()
 	for _, id := range ids {
 		e := event("a", id, worker.Failed)
-		eventually(t, "event "+id+" to be stored", func() bool { return q.Publish(t.Context(), e) == nil })
+		servers.Eventually(t, "event "+id+" to be stored", func() bool { return q.Publish(t.Context(), e) == nil })
 	}
 }
 
 // consumerInfo returns what the server says of the durable consumer, once it is there.
 func consumerInfo(t *testing.T, q *Queue, name string) (info *jetstream.ConsumerInfo) {
 	t.Helper()
-	eventually(t, "consumer "+name, func() bool {
+	servers.Eventually(t, "consumer "+name, func() bool {
 		consumer, err := q.js.Consumer(t.Context(), "RELOGIN_EVENTS", name)
 		if err == nil {
 			info = consumer.CachedInfo()
@@ -98,7 +98,7 @@ func consumerInfo(t *testing.T, q *Queue, name string) (info *jetstream.Consumer
 // allDone waits until the consumer has delivered everything and nothing is unacknowledged.
 func allDone(t *testing.T, q *Queue) {
 	t.Helper()
-	eventually(t, "all events to be done", func() bool {
+	servers.Eventually(t, "all events to be done", func() bool {
 		info := consumerInfo(t, q, "billing")
 		return info.NumPending == 0 && info.NumAckPending == 0
 	})
@@ -111,7 +111,7 @@ func deadEvents(t *testing.T, q *Queue, n int) (letters []*jetstream.RawStreamMs
 	if err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, fmt.Sprint(n, " dead letters"), func() bool {
+	servers.Eventually(t, fmt.Sprint(n, " dead letters"), func() bool {
 		info, err := stream.Info(t.Context())
 		return err == nil && info.State.Msgs == uint64(n)
 	})
@@ -132,7 +132,7 @@ func TestConsumeResumes(t *testing.T) {
 	for _, want := range []string{"1 2 3", "4 5"} {
 		var got tally
 		c := consume(t, nc, ConsumeOptions{}, func(_ context.Context, e *worker.Event) error { got.add(e); return nil })
-		eventually(t, "events "+want, func() bool { return len(got.all()) >= len(strings.Fields(want)) })
+		servers.Eventually(t, "events "+want, func() bool { return len(got.all()) >= len(strings.Fields(want)) })
 		c.stop(t)
 		allDone(t, q)
 		if ids := strings.Join(got.all(), " "); ids != want {
@@ -174,8 +174,8 @@ func TestConsumeFiltersAndBegins(t *testing.T) {
 		test.o.Name = name
 		var got tally
 		c := consume(t, nc, test.o, func(_ context.Context, e *worker.Event) error { got.add(e); return nil })
-		eventually(t, name, func() bool { return len(got.all()) >= len(strings.Fields(test.want)) })
-		eventually(t, name+" to be done", func() bool {
+		servers.Eventually(t, name, func() bool { return len(got.all()) >= len(strings.Fields(test.want)) })
+		servers.Eventually(t, name+" to be done", func() bool {
 			info := consumerInfo(t, q, name)
 			return info.NumPending == 0 && info.NumAckPending == 0
 		})
@@ -348,7 +348,7 @@ func TestConsumeKeepsWhatCannotBeBuried(t *testing.T) {
 	}
 	putEvents(t, q, "1")
 	c := consume(t, nc, ConsumeOptions{MaxDeliveries: 1}, func(context.Context, *worker.Event) error { return errors.New("no") })
-	eventually(t, "the event to come back", func() bool {
+	servers.Eventually(t, "the event to come back", func() bool {
 		consumer, err := q.js.Consumer(t.Context(), "RELOGIN_EVENTS", "billing")
 		return err == nil && consumer.CachedInfo().Delivered.Consumer > 3
 	})
@@ -382,7 +382,7 @@ func TestConsumeLongerThanAckWait(t *testing.T) {
 	}
 	one := consume(t, nc, ConsumeOptions{AckWait: time.Second}, handle)
 	other := consume(t, nc, ConsumeOptions{AckWait: time.Second}, handle)
-	eventually(t, "the event to be taken", func() bool { return calls.Load() > 0 })
+	servers.Eventually(t, "the event to be taken", func() bool { return calls.Load() > 0 })
 	allDone(t, q)
 	one.stop(t)
 	other.stop(t)
@@ -404,10 +404,10 @@ func TestConsumeAcrossARestart(t *testing.T) {
 	})
 	ids := []string{"0", "1", "2", "3", "4", "5", "6", "7"}
 	putEvents(t, q, ids...)
-	eventually(t, "the handlers to be busy", func() bool { return consumerInfo(t, q, "billing").NumAckPending == 4 })
+	servers.Eventually(t, "the handlers to be busy", func() bool { return consumerInfo(t, q, "billing").NumAckPending == 4 })
 	s.Stop()
 	close(release) // what is done now can't be acknowledged
-	eventually(t, "the handlers to return", func() bool { return len(got.all()) == 4 })
+	servers.Eventually(t, "the handlers to return", func() bool { return len(got.all()) == 4 })
 	s.Start()
 	putEvents(t, q, "8")
 	allDone(t, q)

@@ -211,14 +211,14 @@ func TestPublishAndWaitEndsWithItsContext(t *testing.T) {
 		defer close(done)
 		_, ended = p.PublishAndWait(ctx, j, worker.Urgent)
 	}()
-	eventually(t, "the job to be stored", func() bool { return stored(t, q) == 1 })
+	servers.Eventually(t, "the job to be stored", func() bool { return stored(t, q) == 1 })
 	cancel(impatient)
 	<-done
 	if !errors.Is(ended, impatient) || !strings.Contains(ended.Error(), "job 1") {
 		t.Errorf("error %v", ended)
 	}
 	answering(t, q, worker.Succeeded)
-	eventually(t, "the job to end", func() bool { return stored(t, q) == 0 })
+	servers.Eventually(t, "the job to end", func() bool { return stored(t, q) == 0 })
 	if e, err := p.PublishAndWait(t.Context(), j, worker.Urgent); err != nil || e.Outcome != worker.Succeeded {
 		t.Errorf("event %+v: %v", e, err)
 	}
@@ -239,11 +239,11 @@ func TestPublishAndWaitAcrossARestart(t *testing.T) {
 		defer close(done)
 		e, err = p.PublishAndWait(t.Context(), j, worker.Urgent)
 	}()
-	eventually(t, "the job to be stored", func() bool { return stored(t, q) == 1 })
+	servers.Eventually(t, "the job to be stored", func() bool { return stored(t, q) == 1 })
 	s.Stop()
 	s.Start()
 	answer := &worker.Event{ID: j.EventID(), JobID: j.ID, WcID: j.WcID, Result: worker.Result{Outcome: worker.Expired, FinishedAt: time.Now()}}
-	eventually(t, "the event to be stored", func() bool { return q.Publish(t.Context(), answer) == nil })
+	servers.Eventually(t, "the event to be stored", func() bool { return q.Publish(t.Context(), answer) == nil })
 	<-done
 	if err != nil || e.Outcome != worker.Expired {
 		t.Errorf("event %+v: %v", e, err)
