@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -161,7 +162,11 @@ func (l *lab) prepare(ctx context.Context, name string, flags ...string) (*conte
 	if err := l.empty(ctx); err != nil {
 		return nil, err
 	}
-	out, err := exec.CommandContext(ctx, l.binary, "setup", "--nats-url", l.natsURL, "--namespace", c.namespace).CombinedOutput()
+	args := []string{"setup", "--nats-url", l.natsURL, "--namespace", c.namespace}
+	if i := slices.Index(flags, "--job-memory"); i >= 0 {
+		args = append(args, flags[i:i+2]...) // the streams remember ids for no longer
+	}
+	out, err := exec.CommandContext(ctx, l.binary, args...).CombinedOutput()
 	if err != nil {
 		return nil, fmt.Errorf("set up: %w\n%s", err, out)
 	}
