@@ -191,6 +191,8 @@ func (w *world) contradiction(e stored, byJob map[string][]stored) string {
 		return fmt.Sprintf("shared with another's: %v", with[0])
 	case w.lostWithin(e.FinishedAt.Add(-lease), with[0].at):
 		return "" // the other's result was lost, and it ended once more
+	case w.lostWithin(with[0].at, e.FinishedAt):
+		return "" // the other's record was lost with its event stored: a copy of its message prompted once more
 	case with[0].Outcome != e.Outcome || !with[0].Prompted:
 		return fmt.Sprintf("shared what the other has not: %v", with[0])
 	}
