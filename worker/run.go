@@ -25,13 +25,13 @@ const (
 	lendAfter  = 300 * time.Millisecond // a call to the store that takes longer is waited for without a slot
 	leaseSlack = 250 * time.Millisecond // spreads those who wait for a lease's end
 
-	reconcileTimeout = 10 * time.Second // for one look at the online list
-	settleTimeout    = 5 * time.Second  // for letting go of an account
-	tellTimeout      = 10 * time.Second // for telling others what has happened, once the calls are cut off
+	reconcileTimeout = 10 * time.Second // how long one look at the online list may take
+	settleTimeout    = 5 * time.Second  // how long letting go of an account may take
+	tellTimeout      = 10 * time.Second // how long others are told what has happened, once the calls are cut off
 
 	reviewEvery  = time.Second     // how often it is seen whether refused credentials have changed
 	shareEvery   = 2 * time.Second // how often what is known of them is shared with other pods
-	shareTimeout = 5 * time.Second // for doing so once
+	shareTimeout = 5 * time.Second // how long it may take to share that once
 
 	takeEvery    = time.Second          // how often a job is taken while something fails for all
 	takeWait     = 30 * time.Second     // how long a request for one job waits at the server

@@ -75,7 +75,7 @@ func (t *task) bury(ctx context.Context, n *next) *next {
 
 // retry repeats do, with growing pauses, until it succeeds or no try will. Meanwhile the
 // job has no slot that a new confirmation could use, as long as there is room to wait. When
-// there is none, a job that may leave does, unless the outage holds up all jobs: then its
+// there is none, a job that may leave does, unless something holds up all jobs: then its
 // slot keeps the pod from taking more. It returns ctx's cause when that ends.
 func (t *task) retry(ctx context.Context, o *outage, mayLeave bool, do func() error) error {
 	for wait := newBackOff(firstRetry, longRetry); ; {
@@ -89,7 +89,7 @@ func (t *task) retry(ctx context.Context, o *outage, mayLeave bool, do func() er
 		}
 		o.failed(err)
 		t.log(ctx, slog.LevelDebug, "telling how the job ended failed: trying again", "error", err)
-		if !t.park() && mayLeave && !o.total() {
+		if !t.park() && mayLeave && !t.w.outages.total() {
 			return errNoRoom
 		}
 		if !sleep(ctx, wait.NextBackOff()) {
@@ -98,8 +98,7 @@ func (t *task) retry(ctx context.Context, o *outage, mayLeave bool, do func() er
 	}
 }
 
-// errNoRoom is returned when a job must wait for what does not hold up all jobs, and no more
-// of them may wait in this pod.
+// errNoRoom says that the job must wait, and that as many as may do so wait in this pod already.
 var errNoRoom = errors.New("there is no room for the job to wait")
 
 // untold returns how a job goes back whose end could not be told for that reason.
