@@ -56,13 +56,13 @@ func (t *task) answered(reply Reply) *next {
 	return &next{end: end}
 }
 
-// refused notes that the gateway refused the credential for this job, which tries again
+// refuse notes that the gateway refused the credential for this job, which tries again
 // after pauses that grow, or when the credential has changed.
 func (t *task) refuse(ctx context.Context, err error) *next {
 	t.refused, t.trial = true, false
 	t.w.refusals.add(t.job.Tenant, t.job.WcID, t.access.Fingerprint, err)
 	t.log(ctx, slog.LevelDebug, "the gateway refused the credential for this job: trying again later", "tenant", t.job.Tenant, "error", err)
-	p := t.pause(min(t.refusalRetries.NextBackOff(), max(t.left(), 0)))
+	p := t.pause(t.refusalRetries.NextBackOff())
 	p.woken = t.w.refusals.changed(t.job.Tenant)
 	return again(p)
 }

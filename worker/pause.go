@@ -25,7 +25,7 @@ type pause struct {
 const forever time.Duration = math.MaxInt64
 
 // noPause has the job ask again at once.
-var noPause = &pause{keepsSlot: true}
+var noPause = &pause{}
 
 // pause is the usual one, of that length.
 func (t *task) pause(d time.Duration) *pause {
@@ -93,23 +93,14 @@ func (t *task) wait(run lifetime, p *pause) *next {
 	case <-p.woken:
 	case <-p.trial:
 		t.trial = true
-	case <-run.stopping:
+	case <-run.taking.Done():
 		return back(0)
 	}
 	return nil
 }
 
 func (t *task) waitForSlot(run lifetime) *next {
-	ctx, cancel := context.WithCancel(run.calls)
-	defer cancel()
-	go func() {
-		select {
-		case <-run.stopping:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
-	if err := t.w.slots.acquireFor(ctx, t.d.Lane, t.job.Tenant); err != nil {
+	if err := t.w.slots.acquireFor(run.taking, t.d.Lane, t.job.Tenant); err != nil {
 		return back(0)
 	}
 	t.seat.slot, t.seat.counted = true, true

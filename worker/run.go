@@ -84,7 +84,6 @@ type Worker struct {
 	idle     atomic.Int64   // how many goroutines wait there
 	run      string         // begins the names of this worker's attempts, and of no other's
 	attempts atomic.Uint64  // how many attempts it has made
-	stopping chan struct{}  // is closed when Run's context has ended
 	jobs     sync.WaitGroup
 }
 
@@ -106,7 +105,7 @@ func New(q Queue, l Locker, g Gateway, o Options) (*Worker, error) {
 		slots:   newSlots(o.Concurrency, func() bool { return g.Tenants() > 1 }),
 		waiters: newWaiters(q), room: newRoom(o.MaxParked),
 		breakers: newBreakers(o.Logger, o.Metrics), refusals: newRefusals(&o), outages: newOutages(o.Logger),
-		metrics: o.Metrics, stopping: make(chan struct{}),
+		metrics: o.Metrics,
 	}, nil
 }
 
@@ -139,9 +138,9 @@ func (w *Worker) Run(ctx context.Context) error {
 	defer end()
 	defer context.AfterFunc(calls, func() { time.AfterFunc(tellTimeout, end) })()
 	var loops sync.WaitGroup
-	run := lifetime{stopping: w.stopping, calls: calls, telling: after}
+	run := lifetime{taking: ctx, calls: calls, telling: after}
 	for _, lane := range []Lane{Urgent, Normal} {
-		loops.Go(func() { w.pull(ctx, run, lane) })
+		loops.Go(func() { w.pull(run, lane) })
 	}
 	loops.Go(func() {
 		for sleep(ctx, reviewEvery) {
@@ -151,7 +150,6 @@ func (w *Worker) Run(ctx context.Context) error {
 	loops.Go(func() { w.share(ctx) })
 
 	<-ctx.Done()
-	close(w.stopping)
 	w.Logger.Info("stopping: open confirmations may finish, everything else goes back", "grace", w.ShutdownGrace)
 	grace := time.AfterFunc(w.ShutdownGrace, func() { cut(errGrace) })
 	defer grace.Stop()
@@ -162,7 +160,8 @@ func (w *Worker) Run(ctx context.Context) error {
 
 // pull takes a slot first, then asks for a job: what the pod can't work on stays in
 // the queue, where other pods get it.
-func (w *Worker) pull(ctx context.Context, run lifetime, lane Lane) {
+func (w *Worker) pull(run lifetime, lane Lane) {
+	ctx := run.taking
 	want := 1
 	trouble := newBackOff(firstRetry, longRetry)
 	for {
@@ -211,14 +210,14 @@ func (w *Worker) start(run lifetime, d *Delivery) {
 	default:
 	}
 	w.jobs.Go(func() {
-		for more := true; more; d, more = w.another() {
+		for more := true; more; d, more = w.another(run) {
 			w.process(run, d)
 		}
 	})
 }
 
 // another waits for one more delivery, in a goroutine that has ended one, unless many wait.
-func (w *Worker) another() (d *Delivery, ok bool) {
+func (w *Worker) another(run lifetime) (d *Delivery, ok bool) {
 	defer w.idle.Add(-1)
 	if w.idle.Add(1) > maxIdle {
 		return nil, false
@@ -226,7 +225,7 @@ func (w *Worker) another() (d *Delivery, ok bool) {
 	select {
 	case d = <-w.next:
 		return d, true
-	case <-w.stopping:
+	case <-run.taking.Done():
 		return nil, false
 	}
 }

@@ -12,18 +12,9 @@ import (
 
 // lifetime says for how long the parts of a job's work may go on.
 type lifetime struct {
-	stopping <-chan struct{} // closed when the worker is to stop: a job that only waits returns to the queue
-	calls    context.Context // ends when the grace for open confirmations is over: they are cut off
-	telling  context.Context // ends some time later: until then it is told what has happened
-}
-
-func (l lifetime) stops() bool {
-	select {
-	case <-l.stopping:
-		return true
-	default:
-		return false
-	}
+	taking  context.Context // ends when the worker is to stop: no job is taken any more, and one that only waits returns to the queue
+	calls   context.Context // ends when the grace for open confirmations is over: they are cut off
+	telling context.Context // ends some time later: until then it is told what has happened
 }
 
 // task is one delivery of a job on its way through the pipeline.
@@ -153,17 +144,13 @@ func (t *task) told() {
 	}
 	evidence.maybePublished = evidence.maybePublished || answer.ConcludedBefore
 	answer.By = jobID(answer.By)
-	switch answer.State {
-	case Granted:
+	if answer.State == Granted {
 		evidence.soleWhenGranted = t.storeTime.Before(evidence.soleUntil)
-	case Suspended:
-	case Shared:
-		if answer.Result == nil {
-			answer.Result = t.shared.result
-		}
-		fallthrough
-	default:
+	} else if answer.State != Suspended {
 		t.claim.token = ""
+	}
+	if answer.State == Shared && answer.Result == nil {
+		answer.Result = t.shared.result
 	}
 	if t.seat.waiter != nil {
 		t.seat.waiter.told(answer.State, sharedResult{answer.Token, answer.Result})

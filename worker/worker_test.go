@@ -598,7 +598,7 @@ func TestBreakerStopsTaking(t *testing.T) {
 }
 
 // during is the life of a worker that is not told to stop.
-func during(ctx context.Context) lifetime { return lifetime{calls: ctx, telling: ctx} }
+func during(ctx context.Context) lifetime { return lifetime{taking: ctx, calls: ctx, telling: ctx} }
 
 func TestOptionsAreChecked(t *testing.T) {
 	s := newStage()
