@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"bytes"
 	"context"
 	"log/slog"
 	"os"
@@ -101,31 +100,11 @@ func TestWatchFileInNewDirectory(t *testing.T) {
 	ch.await("a", "three")
 }
 
-// syncedBuffer is a buffer that may be taken from while others write to it.
-type syncedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *syncedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-// take returns what was written since the last call.
-func (b *syncedBuffer) take() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	defer b.buf.Reset()
-	return b.buf.String()
-}
-
 // TestReread needs no watch: it pins what the safety net does, and what it logs.
 func TestReread(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		file := write(t, filepath.Join(t.TempDir(), "tenants.yaml"), "a: {authorization: one}\nb: {authorization: same}")
-		var log syncedBuffer
+		var log servers.Buffer
 		c, err := New(Options{URL: "http://a", TenantsFile: file, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 		if err != nil {
 			t.Fatal(err)
@@ -137,10 +116,10 @@ func TestReread(t *testing.T) {
 		time.Sleep(time.Second) // from now on nothing happens at the moment of a tick
 		next := func(text string) (logged string) {
 			write(t, file, text)
-			log.take()
+			log.Take()
 			time.Sleep(2 * rereadEvery)
 			synctest.Wait()
-			return log.take()
+			return log.Take()
 		}
 		before, _ := c.tenant("b")
 		before.noList.Store(true)
