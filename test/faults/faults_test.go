@@ -109,6 +109,7 @@ func (w *world) play(d *deck, duration time.Duration) {
 
 // noHeadOfLine has one account's jobs wait, and sees others pass them.
 func (w *world) noHeadOfLine() {
+	w.workers[workers-1].Terminate() // the one whose prompts live for less than this takes
 	w.gateway.Set("stuck", gatewaytest.Behaviour{Manual: true})
 	submit := func(id, account string) {
 		job := worker.Job{ID: id, WcID: account, AID: id}
@@ -116,7 +117,7 @@ func (w *world) noHeadOfLine() {
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		if _, err := w.js.Publish(w.t.Context(), namespace+".jobs.normal", data); err != nil {
+		if _, err := w.js.PublishAsync(namespace+".jobs.normal", data); err != nil {
 			w.t.Fatal(err)
 		}
 	}
