@@ -62,7 +62,7 @@ func (t *task) refuse(ctx context.Context, err error) *next {
 	t.refused, t.trial = true, false
 	t.w.refusals.add(t.job.Tenant, t.job.WcID, t.access.Fingerprint, err)
 	t.log(ctx, slog.LevelDebug, "the gateway refused the credential for this job: trying again later", "tenant", t.job.Tenant, "error", err)
-	p := t.pause(t.refusalRetries.NextBackOff())
+	p := t.pauseInTime(t.refusalRetries.NextBackOff())
 	p.woken = t.w.refusals.changed(t.job.Tenant)
 	return again(p)
 }
@@ -96,7 +96,10 @@ func (t *task) await(ctx context.Context) *next {
 		return again(noPause) // the confirmation may have ended before the subscription stood
 	}
 	t.log(ctx, slog.LevelDebug, "waiting for the account", "behind", t.answer.By, "of", t.answer.Pod, "until", t.answer.Now.Add(t.answer.Wait))
-	p := t.pause(atMost)
+	p := t.pauseInTime(atMost)
+	if t.answer.Own {
+		p = t.pause(atMost)
+	}
 	p.woken, p.observe = t.seat.waiter.woke, t.w.metrics.lockWait
 	return again(p)
 }

@@ -255,3 +255,44 @@ func TestNoLookWhereTheStoreProvesThatItIsTheFirst(t *testing.T) {
 		s.begin = answers(shared)
 	}, plain, "begin:shared finish:succeeded published? publish:succeeded ack shrink")
 }
+
+// The deadline of a job passes while its own prompt may be open: it looks what became of that
+// as often as before, and does not go round and round.
+func TestDeadlinePassesInDoubt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage()
+		var asks int
+		s.begin = func(Ask) (Answer, error) {
+			asks++
+			if asks == 100 {
+				return Answer{State: Done, Now: time.Now(), Result: &Result{Outcome: Unknown, FinishedAt: noon}}, nil
+			}
+			return Answer{State: Held, Own: true, Token: "T", Wait: time.Minute, Now: time.Now()}, nil
+		}
+		s.online = func() (*Login, error) { return nil, errors.New("time-out") }
+		d := s.job(`{"wcId":"a","id":"j","deadline":"2000-01-01T00:00:01Z"}`)
+		d.Attempts = 2
+		s.slots.tryAcquire(Normal, 1)
+		began := time.Now()
+		s.process(during(t.Context()), d)
+		if took := time.Since(began); took < time.Minute {
+			t.Errorf("it asked %d times within %v", asks, took)
+		}
+	})
+}
+
+// Another delivery has shared a result, and its event is not stored yet: it gets a while.
+func TestDeliveryThatConcludedGetsTimeToPublish(t *testing.T) {
+	concluded := func(s *stage, _ *Delivery) { s.begin = answers(Answer{State: Granted, ConcludedBefore: true}) }
+	s := play(t, func(s *stage, d *Delivery) {
+		concluded(s, d)
+		time.AfterFunc(10*time.Second, func() { s.published = true })
+	}, plain)
+	if got := s.happened(); strings.Contains(got, "login") || !strings.HasSuffix(got, "release ack") {
+		t.Errorf("happened: %s", got)
+	}
+	s = play(t, concluded, plain)
+	if got := s.happened(); strings.Count(got, "login") != 1 || !strings.HasSuffix(got, "ack shrink") {
+		t.Errorf("happened: %s", got)
+	}
+}

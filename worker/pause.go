@@ -29,9 +29,11 @@ var noPause = &pause{}
 
 // pause is the usual one, of that length.
 func (t *task) pause(d time.Duration) *pause {
-	d = min(d, t.left())
 	return &pause{atMost: d, comesBack: t.comeBack(d)}
 }
+
+// pauseInTime ends at the deadline, too: the job ends then, unless its own prompt may be open.
+func (t *task) pauseInTime(d time.Duration) *pause { return t.pause(min(d, t.left())) }
 
 // standBy is for what may hold up all jobs. While it does, and there is no room, the job
 // keeps its slot, so that the pod takes no more of them. When it holds up some, the job goes

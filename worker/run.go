@@ -18,6 +18,8 @@ const (
 	firstRetry = 200 * time.Millisecond // the first pause after a failure that may pass
 	longRetry  = 15 * time.Second       // the longest such pause
 
+	publishGrace = 2 * longRetry // how long a delivery that has concluded a job gets to publish its event, before another one makes the phone ask
+
 	noRoomPause   = time.Minute      // about how long a job stays in the queue whose tenant is paused, when there is no room for it; spread, so that they do not all come back at once
 	awayPause     = time.Minute      // about how long one does when a part of the store is away; longer the more often it came
 	unburiedPause = 10 * time.Minute // how long a job does whose dead letter is refused

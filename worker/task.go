@@ -78,6 +78,16 @@ type evidence struct {
 	soleUntil       time.Time // by the store's clock: until then no other delivery can have ended the job; zero: not known
 	soleWhenGranted bool      // no other delivery could have ended the job when the account was granted
 	first           bool      // the store proves that no other delivery has ended the job before this one
+	concludedSeen   time.Time // when it was first seen that another one has concluded the job, and no event
+}
+
+// mayStillPublish tells whether a delivery that has concluded the job may be about to publish
+// its event: it repeats that as long as it lives. One that died never will.
+func (e *evidence) mayStillPublish() bool {
+	if e.concludedSeen.IsZero() {
+		e.concludedSeen = time.Now()
+	}
+	return time.Since(e.concludedSeen) < publishGrace
 }
 
 func (w *Worker) newTask(d *Delivery) *task {

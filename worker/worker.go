@@ -42,7 +42,7 @@ func again(p *pause) *next           { return &next{again: p} }
 func back(after time.Duration) *next { return &next{back: &handBack{after: after}} }
 
 // tryAgain has the job ask again after a failure that may pass.
-func (t *task) tryAgain() *next { return again(t.pause(t.retries.NextBackOff())) }
+func (t *task) tryAgain() *next { return again(t.pauseInTime(t.retries.NextBackOff())) }
 
 // decode reads the job. One that is wrong in itself ends at once.
 func (t *task) decode(run lifetime) *next {
@@ -158,6 +158,8 @@ func (t *task) obstacle(ctx context.Context) *next {
 			return t.tryAgain()
 		case published:
 			return &next{}
+		case t.answer.ConcludedBefore && t.evidence.mayStillPublish():
+			return t.tryAgain()
 		}
 		t.evidence.soleWhenGranted = true
 	}

@@ -171,8 +171,18 @@ func (s *stage) job(body string) *Delivery {
 	return &Delivery{Lane: Normal, Data: []byte(body), Stream: "JOBS", Sequence: 1, StoredAt: time.Now(), Attempts: 1, Settler: s}
 }
 
-// run takes one delivery through its life in a bubble of fake time.
+// run takes one delivery through its life, and holds what happens.
 func run(t *testing.T, set func(*stage, *Delivery), body, want string) *stage {
+	t.Helper()
+	s := play(t, set, body)
+	if got := s.happened(); got != want {
+		t.Errorf("happened:\n%s\nwant:\n%s", got, want)
+	}
+	return s
+}
+
+// play takes one delivery through its life in a bubble of fake time.
+func play(t *testing.T, set func(*stage, *Delivery), body string) *stage {
 	t.Helper()
 	s := newStage()
 	synctest.Test(t, func(t *testing.T) {
@@ -183,9 +193,6 @@ func run(t *testing.T, set func(*stage, *Delivery), body, want string) *stage {
 		}
 		s.slots.tryAcquire(Normal, 1)
 		s.process(during(t.Context()), d)
-		if got := s.happened(); got != want {
-			t.Errorf("happened:\n%s\nwant:\n%s", got, want)
-		}
 		if s.slots.used[Normal] != 0 || s.room.used != 0 || len(s.room.tenants) != 0 || len(s.room.accounts) != 0 || len(s.waiters.accounts) != 0 {
 			t.Errorf("left behind: %d slots, %d parked, %d accounts", s.slots.used[Normal], s.room.used, len(s.waiters.accounts))
 		}
