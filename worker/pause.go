@@ -95,14 +95,14 @@ func (t *task) wait(run lifetime, p *pause) *next {
 	case <-p.woken:
 	case <-p.trial:
 		t.trial = true
-	case <-run.taking.Done():
+	case <-run.waiting.Done():
 		return back(0)
 	}
 	return nil
 }
 
 func (t *task) waitForSlot(run lifetime) *next {
-	if err := t.w.slots.acquireFor(run.taking, t.d.Lane, t.job.Tenant); err != nil {
+	if err := t.w.slots.acquireFor(run.waiting, t.d.Lane, t.job.Tenant); err != nil {
 		return back(0)
 	}
 	t.seat.slot, t.seat.counted = true, true

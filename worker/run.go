@@ -139,10 +139,12 @@ func (w *Worker) Run(ctx context.Context) error {
 	after, end := context.WithCancel(context.WithoutCancel(ctx)) // what has happened must be told
 	defer end()
 	defer context.AfterFunc(calls, func() { time.AfterFunc(tellTimeout, end) })()
-	var loops sync.WaitGroup
-	run := lifetime{taking: ctx, calls: calls, telling: after}
+	waiting, handBack := context.WithCancel(context.WithoutCancel(ctx))
+	defer handBack()
+	run := lifetime{waiting: waiting, calls: calls, telling: after}
+	var pulls, loops sync.WaitGroup
 	for _, lane := range []Lane{Urgent, Normal} {
-		loops.Go(func() { w.pull(run, lane) })
+		pulls.Go(func() { w.pull(ctx, run, lane) })
 	}
 	loops.Go(func() {
 		for sleep(ctx, reviewEvery) {
@@ -155,6 +157,8 @@ func (w *Worker) Run(ctx context.Context) error {
 	w.Logger.Info("stopping: open confirmations may finish, everything else goes back", "grace", w.ShutdownGrace)
 	grace := time.AfterFunc(w.ShutdownGrace, func() { cut(errGrace) })
 	defer grace.Stop()
+	pulls.Wait() // a job that is handed back would come to this pod again
+	handBack()
 	loops.Wait()
 	w.jobs.Wait()
 	return nil
@@ -162,8 +166,7 @@ func (w *Worker) Run(ctx context.Context) error {
 
 // pull takes a slot first, then asks for a job: what the pod can't work on stays in
 // the queue, where other pods get it.
-func (w *Worker) pull(run lifetime, lane Lane) {
-	ctx := run.taking
+func (w *Worker) pull(ctx context.Context, run lifetime, lane Lane) {
 	want := 1
 	trouble := newBackOff(firstRetry, longRetry)
 	for {
@@ -227,7 +230,7 @@ func (w *Worker) another(run lifetime) (d *Delivery, ok bool) {
 	select {
 	case d = <-w.next:
 		return d, true
-	case <-run.taking.Done():
+	case <-run.waiting.Done():
 		return nil, false
 	}
 }

@@ -12,7 +12,7 @@ import (
 
 // lifetime says for how long the parts of a job's work may go on.
 type lifetime struct {
-	taking  context.Context // ends when the worker is to stop: no job is taken any more, and one that only waits returns to the queue
+	waiting context.Context // ends when the worker stops and takes no more jobs: one that only waits returns to the queue, where another pod gets it
 	calls   context.Context // ends when the grace for open confirmations is over: they are cut off
 	telling context.Context // ends some time later: until then it is told what has happened
 }

@@ -60,7 +60,7 @@ func (t *task) decode(run lifetime) *next {
 
 // attempt asks for the account, and makes its phone ask when it may.
 func (t *task) attempt(run lifetime) *next {
-	if run.taking.Err() != nil {
+	if run.waiting.Err() != nil {
 		return back(0)
 	}
 	if err := t.begin(run.calls); err != nil {

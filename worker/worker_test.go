@@ -38,7 +38,8 @@ type stage struct {
 	bury       error
 	snoozed    int
 	tenants    int
-	changed    atomic.Bool // the credential
+	takeEnds   time.Duration // how long Take goes on when its context has ended
+	changed    atomic.Bool   // the credential
 	access     error
 	conclusion Conclusion
 }
@@ -117,6 +118,10 @@ func (s *stage) Take(ctx context.Context, lane Lane, n int, wait time.Duration) 
 		return []*Delivery{d}, len(jobs), nil
 	case <-time.After(wait):
 	case <-ctx.Done():
+		if s.takeEnds > 0 {
+			time.Sleep(s.takeEnds)
+			s.note("taken")
+		}
 	}
 	return nil, 0, nil
 }
@@ -605,7 +610,7 @@ func TestBreakerStopsTaking(t *testing.T) {
 }
 
 // during is the life of a worker that is not told to stop.
-func during(ctx context.Context) lifetime { return lifetime{taking: ctx, calls: ctx, telling: ctx} }
+func during(ctx context.Context) lifetime { return lifetime{waiting: ctx, calls: ctx, telling: ctx} }
 
 func TestOptionsAreChecked(t *testing.T) {
 	s := newStage()
@@ -620,4 +625,20 @@ func TestOptionsAreChecked(t *testing.T) {
 	if w, err := New(s, s, s, o); err != nil || w.Logger == nil || w.Metrics == nil {
 		t.Errorf("without a logger and metrics: %v", err)
 	}
+}
+
+// While a request for jobs stands, a job that is handed back would come to this pod again.
+func TestStopTakesNoMoreBeforeItHandsBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage()
+		s.begin = answers(Answer{State: Held, Wait: time.Hour})
+		s.takeEnds = time.Second
+		stop := s.start(t)
+		s.send("a")
+		time.Sleep(takeMoreWait * 3 / 2) // both lanes' requests stand
+		stop()
+		if got := s.happened(); !strings.HasSuffix(got, "taken taken snooze back unwatch") {
+			t.Errorf("happened: %s", got)
+		}
+	})
 }
