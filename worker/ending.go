@@ -69,7 +69,7 @@ func (t *task) refuse(ctx context.Context, err error) *next {
 
 // tooLate ends a job whose deadline has passed, or is too near.
 func (t *task) tooLate() *next {
-	if paused, _ := t.w.refusals.of(t.job.Tenant); paused != nil || t.refused {
+	if t.refused || t.w.refusals.isPaused(t.job.Tenant) {
 		return t.ends(Result{Outcome: Unauthorized, Message: ErrRefused.Error()})
 	}
 	return t.ends(Result{Outcome: Expired, Message: "too little time was left before the deadline"})

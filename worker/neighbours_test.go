@@ -286,7 +286,11 @@ func TestDeliveryThatConcludedGetsTimeToPublish(t *testing.T) {
 	concluded := func(s *stage, _ *Delivery) { s.begin = answers(Answer{State: Granted, ConcludedBefore: true}) }
 	s := play(t, func(s *stage, d *Delivery) {
 		concluded(s, d)
-		time.AfterFunc(10*time.Second, func() { s.published = true })
+		time.AfterFunc(10*time.Second, func() {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.published = true
+		})
 	}, plain)
 	if got := s.happened(); strings.Contains(got, "login") || !strings.HasSuffix(got, "release ack") {
 		t.Errorf("happened: %s", got)

@@ -14,7 +14,7 @@ import (
 type pause struct {
 	atMost    time.Duration
 	woken     <-chan struct{}     // ends the pause when it is ready; nil: nothing does
-	trial     <-chan struct{}     // does so, and permits the job to try its tenant's credential
+	turn      *turn               // does so when it permits the job to try its tenant's credential, or that works again; nil: it is not waited for
 	forSlot   bool                // the pause lasts until the job has a slot
 	keepsSlot bool                // the job has a slot and keeps it
 	forAll    bool                // what the job waits for may hold up all jobs
@@ -57,8 +57,8 @@ func (t *task) awaitSlot() *pause {
 
 // awaitCredential lasts until the tenant's credential has changed or works again, or this
 // job may try it, or the deadline has passed.
-func (t *task) awaitCredential(changed, trial <-chan struct{}) *pause {
-	return &pause{atMost: max(t.left(), 0), woken: changed, trial: trial, comesBack: noRoomPause/2 + jitter(noRoomPause)}
+func (t *task) awaitCredential(turn *turn) *pause {
+	return &pause{atMost: max(t.left(), 0), turn: turn, woken: turn.lifted, comesBack: noRoomPause/2 + jitter(noRoomPause)}
 }
 
 // comeBack is how long a job stays in the queue that found no room to wait here, at most
@@ -88,12 +88,18 @@ func (t *task) wait(run lifetime, p *pause) *next {
 	if p.forSlot {
 		return t.waitForSlot(run)
 	}
+	var permit chan struct{}
+	if p.turn != nil {
+		p.turn.join()
+		defer p.turn.leave()
+		permit = p.turn.permit
+	}
 	timer := time.NewTimer(p.atMost)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 	case <-p.woken:
-	case <-p.trial:
+	case <-permit:
 		t.trial = true
 	case <-run.waiting.Done():
 		return back(0)
@@ -139,7 +145,7 @@ func (t *task) awaitTurn(ctx context.Context) *next {
 func (t *task) returnTrial() {
 	if t.trial {
 		t.trial = false
-		t.w.refusals.grant([]string{t.job.Tenant})
+		t.w.refusals.grant(t.job.Tenant, 1)
 	}
 }
 

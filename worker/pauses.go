@@ -13,8 +13,9 @@ import (
 // answered; an error changes nothing, and the pod goes by what it knows.
 func (r *refusals) share(ctx context.Context, access func(tenant string) (Access, error)) error {
 	if r.pauses == nil {
-		_, tried := r.merged(nil)
-		r.grant(tried)
+		next, trials := r.merged(nil)
+		r.published(next)
+		r.grantAll(trials)
 		return nil
 	}
 	stored, revision, err := r.pauses.LoadPauses(ctx)
@@ -22,7 +23,7 @@ func (r *refusals) share(ctx context.Context, access func(tenant string) (Access
 		return fmt.Errorf("load paused tenants: %w", err)
 	}
 	r.adopt(stored, access)
-	next, tried := r.merged(stored)
+	next, trials := r.merged(stored)
 	if maps.Equal(next, stored) { // nothing is new
 		return nil
 	}
@@ -34,7 +35,7 @@ func (r *refusals) share(ctx context.Context, access func(tenant string) (Access
 		return fmt.Errorf("store paused tenants: %w", err)
 	}
 	r.published(next)
-	r.grant(tried)
+	r.grantAll(trials)
 	return nil
 }
 
@@ -60,10 +61,15 @@ func (r *refusals) adopt(stored map[Credential]uint64, access func(tenant string
 			r.pause(c.Tenant, e)
 			r.log.Warn("another pod found that the gateway refuses the tenant's credential: its jobs wait; replace the credential", "tenant", c.Tenant)
 		}
-		e.shared = true
-		if e.trials != trials {
-			e.trials, e.tried = trials, time.Now()
-		}
+		e.tell(trials)
+	}
+}
+
+// tell has it know how many trials there were.
+func (e *refusal) tell(trials uint64) {
+	e.shared = true
+	if e.trials != trials {
+		e.trials, e.tried = trials, time.Now()
 	}
 }
 
@@ -72,9 +78,9 @@ func (e *refusal) credential(tenant string) Credential { return Credential{tenan
 // errElsewhere stands for what the gateway said to another pod.
 var errElsewhere = errors.New("the gateway refused it in another pod")
 
-// merged returns what is to be stored in place of what was, and the tenants for which
-// that takes a trial.
-func (r *refusals) merged(stored map[Credential]uint64) (next map[Credential]uint64, tried []string) {
+// merged returns what is to be stored in place of what was, and the trials that it counts: of
+// which tenants so many jobs may try.
+func (r *refusals) merged(stored map[Credential]uint64) (next map[Credential]uint64, trials map[string]int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	next = map[Credential]uint64{}
@@ -88,11 +94,11 @@ func (r *refusals) merged(stored map[Credential]uint64) (next map[Credential]uin
 			next[e.credential(tenant)] = e.trials
 		}
 	}
-	tried = r.due()
-	for _, tenant := range tried {
+	trials = r.due()
+	for tenant := range trials {
 		next[r.tenants[tenant].credential(tenant)]++
 	}
-	return next, tried
+	return next, trials
 }
 
 // published notes that other pods know now.
@@ -105,32 +111,53 @@ func (r *refusals) published(next map[Credential]uint64) {
 	})
 	for tenant, e := range r.tenants {
 		if trials, there := next[e.credential(tenant)]; there {
-			e.shared, e.trials = true, trials
+			e.tell(trials)
 		}
 	}
 }
 
-// due returns the paused tenants of which a job may try, and wants to. r.mu is held.
-func (r *refusals) due() (tenants []string) {
+// due returns of which paused tenants so many jobs may try, and wait. r.mu is held.
+func (r *refusals) due() map[string]int {
+	trials := map[string]int{}
 	for tenant, e := range r.tenants {
-		if e.paused && time.Since(e.tried) >= trialEvery && time.Since(e.wanted) < trialWanted {
-			tenants = append(tenants, tenant)
+		after, jobs := firstTrial, refusedInARow
+		if e.trials >= largeTrials {
+			after, jobs = min(firstTrial<<min(e.trials-largeTrials+1, 16), trialEvery), 1
 		}
+		if len(e.fresh) == 0 {
+			after += 2 * shareEvery // a pod that has a job whose account was not refused goes first
+		}
+		if !e.paused || time.Since(e.tried) < after || len(e.fresh)+len(e.others) == 0 {
+			continue
+		}
+		trials[tenant] = jobs
 	}
-	return tenants
+	return trials
 }
 
-// grant gives out a permit for one job of each tenant.
-func (r *refusals) grant(tenants []string) {
+// grantAll gives out permits for trials that have been counted.
+func (r *refusals) grantAll(trials map[string]int) {
+	for tenant, n := range trials {
+		r.grant(tenant, n)
+	}
+}
+
+// grant gives permits to so many of the tenant's jobs that wait.
+func (r *refusals) grant(tenant string, n int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, tenant := range tenants {
-		if e := r.tenants[tenant]; e != nil && e.paused {
-			e.tried = time.Now()
-			select {
-			case e.trial <- struct{}{}:
-			default: // nobody has used the last one
+	e := r.tenants[tenant]
+	if e == nil || !e.paused {
+		return
+	}
+	for _, jobs := range []waiting{e.fresh, e.others} {
+		for permit := range jobs { // in no order
+			if n == 0 {
+				return
 			}
+			n--
+			delete(jobs, permit)
+			permit <- struct{}{}
 		}
 	}
 }

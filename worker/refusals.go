@@ -12,10 +12,12 @@ import (
 )
 
 const (
-	refusedInARow = 3               // different accounts whose refusals say that it is the credential
-	trialEvery    = time.Minute     // over all pods, while a tenant is paused
-	trialWanted   = 2 * time.Minute // a pod whose jobs asked for one so lately may take one
-	firstRefusal  = 5 * time.Second // before a job that was refused tries again; then more
+	refusedInARow = 3                      // accounts that were not refused before, whose refusals say that it is the credential
+	maxRefused    = 10_000                 // of a tenant's refused accounts so many are remembered
+	largeTrials   = 3                      // so often as many jobs try as were refused in a row, then one
+	firstTrial    = 500 * time.Millisecond // after a tenant was paused, over all pods; after the large trials twice as long each time
+	trialEvery    = time.Minute            // until it is this long
+	firstRefusal  = 5 * time.Second        // before a job that was refused tries again; then more
 	longRefusal   = 5 * time.Minute
 )
 
@@ -40,9 +42,11 @@ type Pauses interface {
 var ErrConflict = errors.New("another pod was faster")
 
 // refusals remembers whose credential the gateway refused. One refusal says something of
-// one job alone. Of several different accounts in a row, with no success in between, they
-// say that it is the credential: then the tenant is paused in all pods, and one job a
-// minute tries, until one is accepted or the credential has changed.
+// one account alone. Of several accounts in a row that were not refused before, with no
+// success in between, they say that it is the credential: then the tenant is paused in all
+// pods. A few jobs try soon after, then one now and then, in the end once a minute, until one
+// is accepted or the credential has changed. Which jobs try is left to chance among those
+// whose account was not refused yet, if there are any.
 type refusals struct {
 	log     *slog.Logger
 	metrics *Metrics
@@ -59,18 +63,23 @@ type refusals struct {
 type refusal struct {
 	fingerprint string
 	err         error               // what the gateway said last
-	accounts    map[string]struct{} // refused in a row
+	accounts    map[string]struct{} // were refused last
+	inARow      int                 // how many of them are new since the last success
 	changed     chan struct{}       // closed when the credential has changed, or was accepted after a pause
 	logged      time.Time
 
 	paused bool
 	since  time.Time
-	shared bool          // other pods know
-	trials uint64        // as it was last seen
-	tried  time.Time     // when that was new
-	wanted time.Time     // when a job last asked for a trial
-	trial  chan struct{} // holds a permit for one job to try
+	shared bool      // other pods know
+	trials uint64    // as it was last seen
+	tried  time.Time // when that was new
+	fresh  waiting   // jobs whose account was not refused yet
+	others waiting
 }
+
+// waiting are the jobs that wait while their tenant is paused. A permit to try is sent on the
+// channel of one.
+type waiting map[chan struct{}]struct{}
 
 // PausedTenant is a tenant whose jobs wait because its credential is refused.
 type PausedTenant struct {
@@ -92,12 +101,12 @@ func (r *refusals) add(tenant, wcID, fingerprint string, err error) {
 	defer r.mu.Unlock()
 	e := r.entry(tenant, fingerprint)
 	e.err = err
-	e.accounts[wcID] = struct{}{}
+	e.refused(wcID)
 	switch {
 	case e.paused:
-	case len(e.accounts) >= refusedInARow:
+	case e.inARow >= refusedInARow:
 		r.pause(tenant, e)
-		r.log.Error("the gateway refuses the tenant's credential: its jobs wait, and one a minute tries; replace the credential",
+		r.log.Error("the gateway refuses the tenant's credential: its jobs wait, and one tries now and then; replace the credential",
 			"tenant", tenant, "accounts", refusedInARow, "error", err)
 	case time.Since(e.logged) > tellAgain:
 		e.logged = time.Now()
@@ -105,16 +114,30 @@ func (r *refusals) add(tenant, wcID, fingerprint string, err error) {
 	}
 }
 
+func (e *refusal) refused(wcID string) {
+	if _, before := e.accounts[wcID]; before {
+		return
+	}
+	e.inARow++
+	for any := range e.accounts {
+		if len(e.accounts) < maxRefused {
+			break
+		}
+		delete(e.accounts, any)
+	}
+	e.accounts[wcID] = struct{}{}
+}
+
 // entry returns what is known of the tenant's credential of that fingerprint. r.mu is held.
 func (r *refusals) entry(tenant, fingerprint string) *refusal {
 	e := r.tenants[tenant]
 	if e == nil || e.fingerprint != fingerprint {
 		if e != nil {
-			r.lift(tenant, e)
+			r.forget(tenant, e)
 		}
 		e = &refusal{
 			fingerprint: fingerprint, accounts: map[string]struct{}{},
-			changed: make(chan struct{}), trial: make(chan struct{}, 1),
+			changed: make(chan struct{}), fresh: waiting{}, others: waiting{},
 		}
 		r.tenants[tenant] = e
 		r.any.Store(true)
@@ -124,27 +147,34 @@ func (r *refusals) entry(tenant, fingerprint string) *refusal {
 
 // pause is called with r.mu held.
 func (r *refusals) pause(tenant string, e *refusal) {
-	e.paused, e.since, e.tried = true, time.Now(), time.Now()
+	e.paused, e.since, e.trials, e.tried = true, time.Now(), 0, time.Now()
 	delete(r.lifted, Credential{tenant, e.fingerprint})
 	r.metrics.refused.Inc()
 	r.metrics.tenantRefused.WithLabelValues(tenant).Set(1)
 }
 
-// lift forgets the tenant's refusals, and lets all go on that wait for its credential.
-// r.mu is held.
+// lift lets all go on that wait for the tenant's credential. r.mu is held.
 func (r *refusals) lift(tenant string, e *refusal) {
-	delete(r.tenants, tenant)
-	r.any.Store(len(r.tenants) > 0)
 	close(e.changed)
+	e.changed = make(chan struct{})
+	e.inARow = 0
 	if e.paused {
+		e.paused, e.shared = false, false
 		r.lifted[Credential{tenant, e.fingerprint}] = true
 		r.metrics.refused.Dec()
 		r.metrics.tenantRefused.DeleteLabelValues(tenant)
 	}
 }
 
-// accept notes that the gateway took the tenant's credential.
-func (r *refusals) accept(tenant, fingerprint string) {
+// forget lifts the tenant's pause, and forgets who was refused. r.mu is held.
+func (r *refusals) forget(tenant string, e *refusal) {
+	r.lift(tenant, e)
+	delete(r.tenants, tenant)
+	r.any.Store(len(r.tenants) > 0)
+}
+
+// accept notes that the gateway took the tenant's credential in a call for the account.
+func (r *refusals) accept(tenant, wcID, fingerprint string) {
 	if !r.any.Load() {
 		return
 	}
@@ -152,14 +182,15 @@ func (r *refusals) accept(tenant, fingerprint string) {
 	defer r.mu.Unlock()
 	r.accepted = time.Now()
 	e := r.tenants[tenant]
-	switch {
-	case e == nil || e.fingerprint != fingerprint:
-	case e.paused:
+	if e == nil || e.fingerprint != fingerprint {
+		return
+	}
+	delete(e.accounts, wcID)
+	e.inARow = 0
+	if e.paused {
 		r.lift(tenant, e)
 		r.log.Info("the gateway accepts the tenant's credential again: its jobs go on", "tenant", tenant,
 			"after", time.Since(e.since).Round(time.Second))
-	default:
-		clear(e.accounts)
 	}
 }
 
@@ -174,19 +205,60 @@ func (r *refusals) changed(tenant string) <-chan struct{} {
 	return nil
 }
 
-// of returns how to wait while the tenant is paused, nil when it is not: until changed is
-// closed, or a permit to try can be had from trial.
-func (r *refusals) of(tenant string) (changed <-chan struct{}, trial chan struct{}) {
+// wait returns how a job of the account is to wait while the tenant is paused, nil when it is
+// not.
+func (r *refusals) wait(tenant, wcID string) *turn {
 	if !r.any.Load() {
-		return nil, nil
+		return nil
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if e := r.tenants[tenant]; e != nil && e.paused {
-		e.wanted = time.Now()
-		return e.changed, e.trial
+	e := r.tenants[tenant]
+	if e == nil || !e.paused {
+		return nil
 	}
-	return nil, nil
+	t := &turn{refusals: r, tenant: tenant, among: e.fresh, lifted: e.changed, permit: make(chan struct{}, 1)}
+	if _, refused := e.accounts[wcID]; refused {
+		t.among = e.others
+	}
+	return t
+}
+
+// turn is how a job waits for its tenant's credential: until lifted is closed, or permit
+// allows it to try.
+type turn struct {
+	refusals *refusals
+	tenant   string
+	among    waiting
+	lifted   <-chan struct{}
+	permit   chan struct{}
+}
+
+// join has the job wait.
+func (t *turn) join() {
+	t.refusals.mu.Lock()
+	defer t.refusals.mu.Unlock()
+	t.among[t.permit] = struct{}{}
+}
+
+// leave has it wait no longer. A permit that it has not used goes to another job.
+func (t *turn) leave() {
+	t.refusals.mu.Lock()
+	delete(t.among, t.permit)
+	t.refusals.mu.Unlock()
+	select {
+	case <-t.permit:
+		t.refusals.grant(t.tenant, 1)
+	default:
+	}
+}
+
+// isPaused reports whether the tenant is paused.
+func (r *refusals) isPaused(tenant string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e := r.tenants[tenant]
+	return e != nil && e.paused
 }
 
 // paused returns the tenants that are paused, by name, and whether the gateway has
@@ -211,7 +283,7 @@ func (r *refusals) review(access func(tenant string) (Access, error)) {
 		if a, err := access(tenant); err == nil && a.Fingerprint == e.fingerprint {
 			continue
 		}
-		r.lift(tenant, e)
+		r.forget(tenant, e)
 		r.log.Info("the tenant's credential has changed: its jobs go on", "tenant", tenant)
 	}
 }

@@ -124,6 +124,38 @@ func TestOneRefusedAccountDoesNotPauseItsTenant(t *testing.T) {
 	})
 }
 
+// Ten accounts are refused for reasons of their own: the others of their tenant wait for a
+// moment at the most, and not again once it is known that it is not the credential.
+func TestTenRefusedAccountsHardlyDelayTheirNeighbours(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := refusing(func(wcID string) bool { return strings.HasPrefix(wcID, "bad") })
+		s.room = newRoom(100_000)
+		stop := s.start(t)
+		var longest time.Duration
+		for i := range 120 {
+			for n := range 10 {
+				s.send(fmt.Sprintf("bad-%d", n))
+			}
+			time.Sleep(100 * time.Millisecond)
+			began := time.Now()
+			s.send(fmt.Sprintf("good-%d", i))
+			for len(s.ended(Succeeded)) < i+1 && time.Since(began) < 5*time.Minute {
+				time.Sleep(10 * time.Millisecond)
+			}
+			took := time.Since(began)
+			longest = max(longest, took)
+			if i > 5 && took > 10*time.Millisecond {
+				t.Errorf("job %d took %v though it was known which accounts are refused", i, took)
+			}
+			time.Sleep(900 * time.Millisecond)
+		}
+		if longest > 3*time.Second {
+			t.Errorf("a job took %v", longest)
+		}
+		stop()
+	})
+}
+
 func TestRefusedAccountsInARowPauseTheTenant(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var revoked atomic.Bool
@@ -140,8 +172,8 @@ func TestRefusedAccountsInARowPauseTheTenant(t *testing.T) {
 		if len(paused) != 1 || paused[0].Tenant != "default" || !errors.Is(paused[0].Err, ErrRefused) || otherwise {
 			t.Fatalf("paused: %+v, otherwise %v", paused, otherwise)
 		}
-		if n := calls(asked); n < 3+8 || n > 3+11 {
-			t.Errorf("%d calls in ten minutes, want 3 and one a minute", n)
+		if n := calls(asked); n < 3+9+12 || n > 3+9+16 {
+			t.Errorf("%d calls in ten minutes, want 3, 9 soon after, then single ones and in the end one a minute", n)
 		}
 		if n := testutil.ToFloat64(s.metrics.tenantRefused.WithLabelValues("default")); n != 1 {
 			t.Errorf("the metric says %v", n)
@@ -226,8 +258,8 @@ func TestPodsSharePauses(t *testing.T) {
 		for _, asked := range counts {
 			total += calls(asked)
 		}
-		if total < 3+8 || total > 3+11 {
-			t.Errorf("%d calls of three pods in ten minutes, want 3 and one a minute", total)
+		if total < 3+6+9 || total > 3+9+16 {
+			t.Errorf("%d calls of three pods in ten minutes, want as many as of one", total)
 		}
 		revoked.Store(false)
 		time.Sleep(70 * time.Second)

@@ -32,7 +32,7 @@ const (
 	tellTimeout      = 10 * time.Second // how long others are told what has happened, once the calls are cut off
 
 	reviewEvery  = time.Second     // how often it is seen whether refused credentials have changed
-	shareEvery   = 2 * time.Second // how often what is known of them is shared with other pods
+	shareEvery   = time.Second     // how often what is known of them is shared with other pods
 	shareTimeout = 5 * time.Second // how long it may take to share that once
 
 	takeEvery    = time.Second          // how often a job is taken while something fails for all

@@ -140,8 +140,8 @@ func (t *task) obstacle(ctx context.Context) *next {
 		return t.reject(unknown)
 	}
 	t.access = access
-	if changed, trial := t.w.refusals.of(t.job.Tenant); changed != nil && !t.trial {
-		return again(t.awaitCredential(changed, trial))
+	if turn := t.w.refusals.wait(t.job.Tenant, t.job.WcID); turn != nil && !t.trial {
+		return again(t.awaitCredential(turn))
 	}
 	if t.ambiguity != nil {
 		return t.unknown("", 0)
@@ -218,7 +218,7 @@ func (t *task) replied(ctx context.Context, reply Reply, err error) *next {
 	case err == nil:
 		t.claim.spend()
 		t.trial = false
-		t.w.refusals.accept(t.job.Tenant, t.access.Fingerprint)
+		t.w.refusals.accept(t.job.Tenant, t.job.WcID, t.access.Fingerprint)
 		return t.answered(reply)
 	case errors.Is(err, errSlow):
 		t.w.outages.sending.failed(err)

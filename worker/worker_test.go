@@ -139,6 +139,8 @@ func (s *stage) Publish(_ context.Context, e *Event) error {
 
 func (s *stage) Published(context.Context, string, string, time.Time) (bool, error) {
 	s.note("published?")
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	return s.published, nil
 }
 func (s *stage) LastWID(context.Context, string) (string, error) { return "w0", nil }
