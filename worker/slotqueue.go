@@ -3,6 +3,7 @@ package worker
 import (
 	"cmp"
 	"container/list"
+	"time"
 )
 
 // slotQueue holds those who wait for a slot in a lane: jobs, or requests for jobs.
@@ -12,6 +13,9 @@ type slotQueue struct {
 	tenants map[string]*slotTenant
 	waiting slotHeap
 	served  uint64 // the number of the last grant to this queue
+
+	most   *slotTenant // the tenant with most confirmations open
+	others peak        // how many the others had open
 }
 
 // slotTenant is a tenant in a lane. Requests for jobs are no tenant's: theirs has nothing
@@ -41,8 +45,37 @@ func (q *slotQueue) tenant(name string) *slotTenant {
 
 // forget drops a tenant that has nothing here any more.
 func (q *slotQueue) forget(t *slotTenant) {
-	if t.open == 0 && t.waiting.Len() == 0 {
-		delete(q.tenants, t.name)
+	if t.open > 0 || t.waiting.Len() > 0 {
+		return
+	}
+	delete(q.tenants, t.name)
+	if q.most == t {
+		q.most = nil
+	}
+}
+
+// peak is the highest of the numbers noted lately.
+type peak struct {
+	since        time.Time
+	now, earlier int // the highest since then, and in as long a time before
+}
+
+func (p *peak) note(n int) {
+	p.turn()
+	p.now = max(p.now, n)
+}
+
+func (p *peak) lately() int {
+	p.turn()
+	return max(p.now, p.earlier)
+}
+
+func (p *peak) turn() {
+	switch past := time.Since(p.since); {
+	case past > 2*lately:
+		p.since, p.now, p.earlier = time.Now(), 0, 0
+	case past > lately:
+		p.since, p.now, p.earlier = time.Now(), 0, p.now
 	}
 }
 

@@ -9,9 +9,11 @@ import (
 )
 
 // slots bounds how many confirmations the pod holds open. An eighth is kept for each
-// lane, so that neither fills the pod alone. Where there is more than one tenant, each leaves a
-// lane's slots to the others, an eighth of them or, while others have jobs, as many as it has
-// open: people or a gateway that never answer hold up their own tenant's jobs.
+// lane, so that neither fills the pod alone. Where there is more than one tenant, each leaves as
+// many of a lane's slots free as it has open. The one that has most may have more, as long as
+// it leaves an eighth of them, twice as many as the others have lately had open at once, and
+// enough to take new jobs with: people or a gateway that never answer hold up their own
+// tenant's jobs.
 //
 // Those who wait for a slot stand in four queues: of each lane those that want to take
 // jobs, and jobs that have waited for something else. The queues are served in turn, so
@@ -27,17 +29,13 @@ type slots struct {
 	open     slotCount   // those of them that are counted for tenants
 	queues   []*slotQueue
 	grants   uint64
-	last     string    // the tenant of the last confirmation
-	changed  time.Time // when it was another one's than before
 }
 
-// How many times as many slots as it leaves free a tenant may have open.
 const (
-	shareAlone  = 7 // while no other tenant has had jobs for a while
-	shareBeside = 1
+	largestShare = 7               // times as many slots as it leaves free the tenant with most may have open
+	intake       = 24              // slots are enough to look at a flood of jobs that can't go on
+	lately       = 5 * time.Minute // to twice as long counts how many the others had open
 )
-
-const aloneAfter = 10 * time.Minute // without a job of another tenant
 
 type slotCount map[Lane]int
 
@@ -170,12 +168,6 @@ func (s *slots) abandon(q *slotQueue, tenant string, w *slotWait, place *list.El
 func (s *slots) count(lane Lane, tenant string) bool {
 	q := s.queue(lane, true)
 	t := q.tenant(tenant)
-	if tenant != s.last {
-		if s.last != "" {
-			s.changed = time.Now()
-		}
-		s.last = tenant
-	}
 	if !s.may(q, t) {
 		q.forget(t)
 		return false
@@ -196,6 +188,10 @@ func (s *slots) discount(lane Lane, tenant string) {
 func (s *slots) counted(q *slotQueue, t *slotTenant, more int) {
 	s.open[q.lane] += more
 	t.open += more
+	if q.most == nil || t.open > q.most.open {
+		q.most = t
+	}
+	q.others.note(s.open[q.lane] - q.most.open)
 	if t.waiting.Len() > 0 {
 		heap.Fix(&q.waiting, t.place)
 	}
@@ -217,14 +213,12 @@ func (s *slots) free(lane Lane, taken slotCount) int {
 // may returns whether the tenant's share allows for one more. Slots that are held for jobs
 // which are still to be taken count as free: nobody knows yet whose they are.
 func (s *slots) may(q *slotQueue, t *slotTenant) bool {
-	if !s.shared() {
+	free := s.free(q.lane, s.open)
+	if t.open < free || !s.shared() {
 		return true
 	}
-	share := shareBeside
-	if s.changed.IsZero() || time.Since(s.changed) > aloneAfter {
-		share = shareAlone
-	}
-	return t.open < share*s.free(q.lane, s.open)
+	others := s.open[q.lane] - t.open
+	return t == q.most && free > intake && t.open < largestShare*free && free+others > 2*q.others.lately()
 }
 
 // serve gives free slots to those who wait; a lane that is at its bound does not hold up

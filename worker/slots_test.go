@@ -141,11 +141,11 @@ func TestServingTenantsIsLinear(t *testing.T) {
 	}
 }
 
-// A tenant that is alone for a while leaves an eighth of a lane's slots to others, and one that
-// is not leaves as many as it has. What waits beyond that holds up no other tenant.
+// The tenant that has most leaves others an eighth of a lane's slots, and twice as many as they
+// had; another one leaves as many as it has. What waits beyond that holds up no other tenant.
 func TestTenantLeavesSlots(t *testing.T) {
-	s := newSlots(64, others) // 56 for each lane alone
-	taken := s.tryAcquire(Normal, 100)
+	s := newSlots(512, others) // 448 for each lane alone
+	taken := s.tryAcquire(Normal, 1000)
 	open := func(lane Lane, tenant string) (n int) {
 		for s.tryAcquireFor(lane, tenant) {
 			n++
@@ -157,29 +157,33 @@ func TestTenantLeavesSlots(t *testing.T) {
 		assigned++
 	}
 	s.release(Normal, taken-assigned)
-	if taken != 56 || assigned != 49 {
-		t.Errorf("of %d slots the tenant got %d, want 49 of 56", taken, assigned)
+	if taken != 448 || assigned != 392 {
+		t.Errorf("of %d slots the tenant got %d, want 392 of 448", taken, assigned)
 	}
 	waits := &slotWait{want: 1, granted: make(chan int, 1)}
 	s.enqueue(s.queue(Normal, true), "greedy", waits)
-	if second, third, urgent := open(Normal, "second"), open(Normal, "third"), open(Urgent, "greedy"); second != 4 || third != 2 || urgent != 5 {
-		t.Errorf("the next tenants got %d and %d, urgent jobs %d, want 4, 2 and 5", second, third, urgent)
+	if second, third, urgent := open(Normal, "second"), open(Normal, "third"), open(Urgent, "greedy"); second != 28 || third != 14 || urgent != 54 {
+		t.Errorf("the next tenants got %d and %d, urgent jobs %d, want 28, 14 and 54", second, third, urgent)
 	}
 	if len(waits.granted) > 0 {
 		t.Error("the first tenant got more than it leaves free")
 	}
-	for range 4 {
+	for range 28 {
 		s.releaseFor(Normal, "second")
 	}
-	for range 2 {
+	for range 14 {
 		s.releaseFor(Normal, "third")
 	}
-	for range 5 {
+	for range 54 {
 		s.releaseFor(Urgent, "greedy")
 	}
-	for range 22 { // 27 are left, of 56
+	for range 28 { // 84 are free: twice the 42 that others had open
 		s.releaseFor(Normal, "greedy")
 	}
+	if len(waits.granted) != 0 {
+		t.Error("the first tenant left fewer free than the others had open, twice")
+	}
+	s.releaseFor(Normal, "greedy")
 	if len(waits.granted) != 1 {
 		t.Error("of a free slot within the tenant's share its waiting job got nothing")
 	}

@@ -21,7 +21,7 @@ var (
 	long   = flag.Bool("long", false, "every case in its full size, and no more than 3 s of delay however slow the machine is")
 	size   = flag.Float64("size", 0, "share of the full sizes; 0: 1 with -long, else 0.1")
 	least  = flag.Duration("for", 0, "how long each case goes on at the least; 0: 15s with -long, else 2s")
-	only   = flag.String("only", "", "names of cases, or parts of them, comma-separated; empty: all with -long, else the short ones")
+	only   = flag.String("only", "", "names of cases, or parts of them, comma-separated, and mixtures as names with + between them; empty: all with -long, else the short ones")
 	seed   = flag.Uint64("seed", 0, "of the cases' order and of the mixtures; 0: any")
 	report = flag.String("report", "", "Markdown file whose text between <!-- hostile --> and <!-- /hostile --> becomes the table")
 )
@@ -108,8 +108,23 @@ func choose(all []hostileCase, random *rand.Rand) (chosen [][]hostileCase) {
 			chosen = append(chosen, []hostileCase{c})
 		}
 	}
+	for _, part := range strings.Split(*only, ",") {
+		if names := strings.Split(part, "+"); len(names) > 1 {
+			chosen = append(chosen, named(all, names))
+		}
+	}
 	random.Shuffle(len(chosen), func(i, j int) { chosen[i], chosen[j] = chosen[j], chosen[i] })
 	return chosen
+}
+
+// named returns the cases of these names.
+func named(all []hostileCase, names []string) (group []hostileCase) {
+	for _, c := range all {
+		if slices.Contains(names, c.name) {
+			group = append(group, c)
+		}
+	}
+	return group
 }
 
 func wanted(name string) bool {
