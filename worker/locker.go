@@ -67,8 +67,8 @@ type Conclusion struct {
 type Finished struct {
 	Result          Result    // the one that counts: an earlier delivery's where there is one
 	ConcludedBefore bool      // the job was concluded before, by this delivery or another: its event may be stored
-	Since           time.Time // with Known for an invalid job: when the message was stored that it is a copy of
-	First           bool      // the job's record proves that no other delivery has ended the job before, unless an [Answer] was Known
+	Since           time.Time // with ConcludedBefore for an invalid job: when the message was stored that it is a copy of
+	First           bool      // the job's record proves that no other delivery has ended the job before, unless an [Answer] said ConcludedBefore
 }
 
 // Locker is the lock of each account and the record of each job. Package cache

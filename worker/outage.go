@@ -72,14 +72,14 @@ func (o *outage) total() bool {
 
 // outages are those that a pod tells of.
 type outages struct {
-	store, trust, events, letters, jobs, sending outage
+	store, quarantine, events, letters, jobs, sending outage
 }
 
 func newOutages(log *slog.Logger) *outages {
 	return &outages{
 		store: outage{log: log, fails: "asking Redis fails: jobs wait and try again, and nothing is lost; see that Redis works",
 			works: "Redis answers again: jobs go on"},
-		trust: outage{log: log, fails: "Redis may have lost locks: no confirmation starts until the locks that it may have forgotten have ended",
+		quarantine: outage{log: log, fails: "Redis may have lost locks: no confirmation starts until the locks that it may have forgotten have ended",
 			works: "Redis is trusted again: confirmations start"},
 		events: outage{log: log, fails: "storing events fails: jobs that have ended wait and try again, and nothing is lost; see that NATS and its events stream work",
 			works: "events are stored again"},
@@ -93,4 +93,4 @@ func newOutages(log *slog.Logger) *outages {
 }
 
 // total tells whether something fails for all jobs, so that taking many of them is wrong.
-func (o *outages) total() bool { return o.store.total() || o.trust.total() || o.events.total() }
+func (o *outages) total() bool { return o.store.total() || o.quarantine.total() || o.events.total() }

@@ -19,6 +19,8 @@ const (
 	trialEvery    = time.Minute            // until it is this long
 	firstRefusal  = 5 * time.Second        // before a job that was refused tries again; then more
 	longRefusal   = 5 * time.Minute
+	heldOpen      = time.Second // a call that is open for so long, and for
+	heldTimes     = 4           // so many times as long as any refusal took, was not refused
 )
 
 // Credential names a tenant's credential, and tells nothing of it.
@@ -65,6 +67,7 @@ type refusal struct {
 	err         error               // what the gateway said last
 	accounts    map[string]struct{} // were refused last
 	inARow      int                 // how many of them are new since the last success
+	longest     time.Duration       // that a refusal took
 	changed     chan struct{}       // closed when the credential has changed, or was accepted after a pause
 	logged      time.Time
 
@@ -95,12 +98,12 @@ func newRefusals(o *Options) *refusals {
 	}
 }
 
-// add notes that the gateway refused a call for the account.
-func (r *refusals) add(tenant, wcID, fingerprint string, err error) {
+// add notes that the gateway refused a call for the account, after that time.
+func (r *refusals) add(tenant, wcID, fingerprint string, took time.Duration, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	e := r.entry(tenant, fingerprint)
-	e.err = err
+	e.err, e.longest = err, max(e.longest, took)
 	e.refused(wcID)
 	switch {
 	case e.paused:
@@ -119,11 +122,11 @@ func (e *refusal) refused(wcID string) {
 		return
 	}
 	e.inARow++
-	for any := range e.accounts {
+	for other := range e.accounts {
 		if len(e.accounts) < maxRefused {
 			break
 		}
-		delete(e.accounts, any)
+		delete(e.accounts, other)
 	}
 	e.accounts[wcID] = struct{}{}
 }
@@ -192,6 +195,20 @@ func (r *refusals) accept(tenant, wcID, fingerprint string) {
 		r.log.Info("the gateway accepts the tenant's credential again: its jobs go on", "tenant", tenant,
 			"after", time.Since(e.since).Round(time.Second))
 	}
+}
+
+// acceptedAfter returns how long a call for the tenant must be open to count as accepted, 0
+// where nothing was refused: people take their time, and a refusal comes at once.
+func (r *refusals) acceptedAfter(tenant string) time.Duration {
+	if !r.any.Load() {
+		return 0
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if e := r.tenants[tenant]; e != nil {
+		return max(heldOpen, heldTimes*e.longest)
+	}
+	return 0
 }
 
 // changed returns a channel that is closed when the tenant's credential changes, nil when

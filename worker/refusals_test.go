@@ -156,6 +156,64 @@ func TestTenRefusedAccountsHardlyDelayTheirNeighbours(t *testing.T) {
 	})
 }
 
+// A refusal comes at once, and a person takes a minute: a call that is still open shows that the
+// credential is accepted, and the tenant's other jobs don't wait for that person.
+func TestOpenCallShowsThatTheCredentialIsAccepted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, asked := refusing(func(wcID string) bool { return strings.HasPrefix(wcID, "bad") })
+		ok := s.login
+		s.login = func(ctx context.Context, j *Job, beforeSend func() error) (Reply, error) {
+			reply, err := ok(ctx, j, beforeSend)
+			if err == nil {
+				time.Sleep(time.Minute)
+			}
+			return reply, err
+		}
+		stop := s.start(t)
+		s.send("bad-1", "bad-2", "bad-3")
+		time.Sleep(10 * time.Millisecond)
+		if paused, _ := s.Paused(); len(paused) != 1 {
+			t.Fatalf("paused: %v", paused)
+		}
+		for i := range 20 {
+			s.send(fmt.Sprintf("good-%d", i))
+		}
+		time.Sleep(3 * time.Second)
+		for i := range 20 {
+			if _, ok := asked.Load(fmt.Sprintf("good-%d", i)); !ok {
+				t.Errorf("account %d was not asked within 3 s", i)
+			}
+		}
+		stop()
+	})
+}
+
+// A gateway that takes long to refuse a credential is not taken for one that accepts it.
+func TestSlowRefusalsPauseTheTenant(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, asked := refusing(func(string) bool { return true })
+		refuse := s.login
+		s.login = func(ctx context.Context, j *Job, beforeSend func() error) (Reply, error) {
+			if err := beforeSend(); err != nil {
+				return Reply{}, err
+			}
+			time.Sleep(5 * time.Second)
+			return refuse(ctx, j, beforeSend)
+		}
+		stop := s.start(t)
+		s.send("a", "b", "c")
+		time.Sleep(10 * time.Second)
+		for i := range 50 {
+			s.send(fmt.Sprint(i))
+		}
+		time.Sleep(time.Minute)
+		if n := calls(asked); n > 3+9+6 {
+			t.Errorf("%d calls within a minute of a paused tenant", n)
+		}
+		stop()
+	})
+}
+
 func TestRefusedAccountsInARowPauseTheTenant(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var revoked atomic.Bool

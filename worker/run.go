@@ -24,7 +24,7 @@ const (
 	awayPause     = time.Minute      // about how long one does when a part of the store is away; longer the more often it came
 	unburiedPause = 10 * time.Minute // how long a job does whose dead letter is refused
 
-	lendAfter  = 300 * time.Millisecond // a call to the store that takes longer is waited for without a slot
+	lendAfter  = 100 * time.Millisecond // a call to the store that takes longer is waited for without a slot
 	leaseSlack = 250 * time.Millisecond // spreads those who wait for a lease's end
 
 	reconcileTimeout = 10 * time.Second // how long one look at the online list may take

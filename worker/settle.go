@@ -172,8 +172,9 @@ func (t *task) report(ctx context.Context, e *Event) {
 }
 
 // recoverPanic keeps a defect that one job runs into from ending every other's confirmation.
-// The job comes back, and goes to the dead stream when that does not help. A prompt may be
-// open: its account stays locked.
+// The job comes back every minute, and is given up like any other once it was delivered too
+// often, if it gets as far as to ask for its account. A prompt may be open: its account stays
+// locked.
 func (t *task) recoverPanic(run lifetime) {
 	if defect := recover(); defect != nil {
 		t.claim.spend()

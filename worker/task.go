@@ -36,6 +36,7 @@ type task struct {
 	access      Access        // where and as whom the gateway is called
 	calls       int           // to the gateway so far
 	refused     bool          // the gateway has refused the credential for this job
+	accepts     *time.Timer   // has the open call count as accepted; nil: it does not
 	trial       bool          // the job may try although its tenant is paused
 	ambiguity   error         // why the answer to this job's own prompt is not known
 	ambiguousAt time.Time     // when that came up: the prompt was made before
@@ -145,8 +146,8 @@ func (t *task) ask() Ask {
 	}
 }
 
-// told takes over what the store answered to the last ask.
-func (t *task) told() {
+// noteAnswer takes over what the store answered to the last ask.
+func (t *task) noteAnswer() {
 	answer, evidence := &t.answer, &t.evidence
 	t.storeTime = answer.Now
 	if evidence.soleUntil.IsZero() && t.d.Attempts == 1 && answer.State != Suspended {
@@ -163,7 +164,7 @@ func (t *task) told() {
 		answer.Result = t.shared.result
 	}
 	if t.seat.waiter != nil {
-		t.seat.waiter.told(answer.State, sharedResult{answer.Token, answer.Result})
+		t.seat.waiter.noteAnswer(answer.State, sharedResult{answer.Token, answer.Result})
 	}
 }
 

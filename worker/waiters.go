@@ -39,20 +39,20 @@ type tenantWaiters struct {
 	shared  sharedResult // the last result that one of them was told
 }
 
-// sharedResult is the result of a confirmation, which all of a crowd share.
+// sharedResult is the result of a confirmation, which the account's waiting jobs of a tenant share.
 type sharedResult struct {
 	token  string // of the confirmation; empty: there is none
 	result *Result
 }
 
-// waiter is a job's place in the lot.
+// waiter is a job's place among those that wait.
 type waiter struct {
-	lot      *waiters
+	all      *waiters
 	wcID     string
 	tenant   string
 	at       *watchedAccount
 	group    *tenantWaiters
-	asleepAt *list.Element // in the crowd's asleep; nil: it was woken
+	asleepAt *list.Element // in its tenantWaiters' asleep; nil: it was woken
 	woke     chan struct{} // buffered: holds a wake-up that came while nobody waited
 }
 
@@ -60,12 +60,12 @@ func newWaiters(n Notifier) *waiters {
 	return &waiters{watch: n.Watch, accounts: map[string]*watchedAccount{}}
 }
 
-// tryAdd returns a place if the account is watched already, else nil. Taken before the
-// account is asked for, no wake-up can be missed.
-func (l *waiters) tryAdd(wcID, tenant string) *waiter {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	at, ok := l.accounts[wcID]
+// tryAdd returns a place if the account is watched already, else nil. A job that has its place
+// before it asks for the account misses no wake-up.
+func (ws *waiters) tryAdd(wcID, tenant string) *waiter {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	at, ok := ws.accounts[wcID]
 	if !ok {
 		return nil
 	}
@@ -77,27 +77,27 @@ func (l *waiters) tryAdd(wcID, tenant string) *waiter {
 	if at.err != nil {
 		return nil
 	}
-	return l.place(wcID, tenant, at)
+	return ws.place(wcID, tenant, at)
 }
 
 // add returns a place once the account is watched. It blocks while the
 // subscription is made.
-func (l *waiters) add(ctx context.Context, wcID, tenant string) (*waiter, error) {
-	l.mu.Lock()
-	at, ok := l.accounts[wcID]
+func (ws *waiters) add(ctx context.Context, wcID, tenant string) (*waiter, error) {
+	ws.mu.Lock()
+	at, ok := ws.accounts[wcID]
 	if !ok {
 		at = &watchedAccount{ready: make(chan struct{}), tenants: map[string]*tenantWaiters{}}
-		l.accounts[wcID] = at
+		ws.accounts[wcID] = at
 	}
-	w := l.place(wcID, tenant, at)
-	l.mu.Unlock()
+	w := ws.place(wcID, tenant, at)
+	ws.mu.Unlock()
 
 	if !ok {
-		stop, err := l.watch(ctx, wcID, func() { l.ended(wcID) }, func() { l.freed(wcID) })
-		l.mu.Lock()
+		stop, err := ws.watch(ctx, wcID, func() { ws.ended(wcID) }, func() { ws.freed(wcID) })
+		ws.mu.Lock()
 		at.stop, at.err = stop, err
 		close(at.ready)
-		l.mu.Unlock()
+		ws.mu.Unlock()
 	}
 	select {
 	case <-at.ready:
@@ -112,14 +112,14 @@ func (l *waiters) add(ctx context.Context, wcID, tenant string) (*waiter, error)
 	return w, nil
 }
 
-// place is called with l.mu held.
-func (l *waiters) place(wcID, tenant string, at *watchedAccount) *waiter {
+// place is called with the lock of waiters held.
+func (ws *waiters) place(wcID, tenant string, at *watchedAccount) *waiter {
 	c := at.tenants[tenant]
 	if c == nil {
 		c = &tenantWaiters{}
 		at.tenants[tenant] = c
 	}
-	w := &waiter{lot: l, wcID: wcID, tenant: tenant, at: at, group: c, woke: make(chan struct{}, 1)}
+	w := &waiter{all: ws, wcID: wcID, tenant: tenant, at: at, group: c, woke: make(chan struct{}, 1)}
 	w.asleepAt = c.asleep.PushBack(w)
 	at.waiters++
 	c.waiters++
@@ -128,24 +128,24 @@ func (l *waiters) place(wcID, tenant string, at *watchedAccount) *waiter {
 
 // ended wakes one of the account's jobs of each tenant: a confirmation has ended, and
 // they learn for the others how.
-func (l *waiters) ended(wcID string) {
-	l.wake(wcID, func(at *watchedAccount) { at.lead(len(at.tenants)) })
+func (ws *waiters) ended(wcID string) {
+	ws.wake(wcID, func(at *watchedAccount) { at.lead(len(at.tenants)) })
 }
 
 // freed wakes one of the account's jobs in this pod: its lock was let go of, and only
 // one of them can get it.
-func (l *waiters) freed(wcID string) { l.wake(wcID, func(at *watchedAccount) { at.lead(1) }) }
+func (ws *waiters) freed(wcID string) { ws.wake(wcID, func(at *watchedAccount) { at.lead(1) }) }
 
-func (l *waiters) wake(wcID string, wake func(*watchedAccount)) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if at := l.accounts[wcID]; at != nil {
+func (ws *waiters) wake(wcID string, wake func(*watchedAccount)) {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	if at := ws.accounts[wcID]; at != nil {
 		wake(at)
 	}
 }
 
-// lead sees to it that one job of up to that many tenants asks from now on. The lot's
-// lock is held.
+// lead sees to it that one job of each of up to that many tenants asks from now on. The
+// lock of waiters is held.
 func (at *watchedAccount) lead(tenants int) {
 	for _, c := range at.tenants {
 		switch {
@@ -162,7 +162,7 @@ func (at *watchedAccount) lead(tenants int) {
 	}
 }
 
-// wakeOne wakes the one that has waited longest. The lot's lock is held.
+// wakeOne wakes the job that has waited longest. The lock of waiters is held.
 func (c *tenantWaiters) wakeOne() *waiter {
 	w := c.asleep.Remove(c.asleep.Front()).(*waiter)
 	w.asleepAt = nil
@@ -171,11 +171,11 @@ func (c *tenantWaiters) wakeOne() *waiter {
 }
 
 // ask says that the job asks for its account now, so that every wake-up until then is
-// obsolete, and each later one is kept for it. It returns the result that its crowd
-// was told last.
+// obsolete, and each later one is kept for it. It returns the result that its tenant's jobs
+// were told last.
 func (w *waiter) ask() sharedResult {
-	w.lot.mu.Lock()
-	defer w.lot.mu.Unlock()
+	w.all.mu.Lock()
+	defer w.all.mu.Unlock()
 	if w.asleepAt == nil {
 		select {
 		case <-w.woke:
@@ -186,11 +186,11 @@ func (w *waiter) ask() sharedResult {
 	return w.group.shared
 }
 
-// told says what the job was answered. Who leads wakes the others unless the account is
+// noteAnswer notes what the job was answered. Who leads wakes the others unless the account is
 // held, by a confirmation that they wait for as well as this one.
-func (w *waiter) told(state State, s sharedResult) {
-	w.lot.mu.Lock()
-	defer w.lot.mu.Unlock()
+func (w *waiter) noteAnswer(state State, s sharedResult) {
+	w.all.mu.Lock()
+	defer w.all.mu.Unlock()
 	c := w.group
 	if state == Shared {
 		c.shared = s
@@ -219,21 +219,21 @@ func (w *waiter) told(state State, s sharedResult) {
 // leave gives the place back; the last one ends the subscription. Who leads, and leaves
 // before it was answered, is followed by another one.
 func (w *waiter) leave() {
-	l := w.lot
-	l.mu.Lock()
+	ws := w.all
+	ws.mu.Lock()
 	w.vacate()
 	last := w.at.waiters == 0
-	if last && l.accounts[w.wcID] == w.at {
-		delete(l.accounts, w.wcID)
+	if last && ws.accounts[w.wcID] == w.at {
+		delete(ws.accounts, w.wcID)
 	}
 	stop := w.at.stop
-	l.mu.Unlock()
+	ws.mu.Unlock()
 	if last && stop != nil {
 		stop()
 	}
 }
 
-// vacate is called with the lot's lock held.
+// vacate is called with the lock of waiters held.
 func (w *waiter) vacate() {
 	c := w.group
 	w.awake()
@@ -247,7 +247,7 @@ func (w *waiter) vacate() {
 	}
 }
 
-// awake takes the job off those that can be woken. The lot's lock is held.
+// awake takes the job off those that can be woken. The lock of waiters is held.
 func (w *waiter) awake() {
 	if w.asleepAt != nil {
 		w.group.asleep.Remove(w.asleepAt)

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// watching returns a lot whose subscriptions stand at once.
+// watching returns waiters whose subscriptions stand at once.
 func watching() *waiters {
 	return &waiters{
 		watch:    func(context.Context, string, func(), func()) (func(), error) { return func() {}, nil },
@@ -14,9 +14,9 @@ func watching() *waiters {
 	}
 }
 
-func (l *waiters) mustEnter(tb testing.TB, tenant string) *waiter {
+func (ws *waiters) mustEnter(tb testing.TB, tenant string) *waiter {
 	tb.Helper()
-	w, err := l.add(tb.Context(), "a", tenant)
+	w, err := ws.add(tb.Context(), "a", tenant)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -39,27 +39,27 @@ func awake(waiters ...*waiter) (numbers string) {
 // however many they are. Where it does not this test does not end: with a cost that grew
 // with their number, 131,072 of them took 72 s.
 func TestLeavingTheLotIsLinear(t *testing.T) {
-	l := watching()
+	ws := watching()
 	all := make([]*waiter, 1<<19)
 	for i := range all {
-		all[i] = l.mustEnter(t, "t")
+		all[i] = ws.mustEnter(t, "t")
 	}
-	l.ended("a")
+	ws.ended("a")
 	all[0].ask()
-	all[0].told(Shared, sharedResult{"T", &Result{}})
+	all[0].noteAnswer(Shared, sharedResult{"T", &Result{}})
 	for _, w := range all {
 		w.leave()
 	}
-	if len(l.accounts) != 0 {
+	if len(ws.accounts) != 0 {
 		t.Error("the account is watched still")
 	}
 }
 
 func TestOneAsksBeforeTheOthers(t *testing.T) {
-	l := watching()
-	first, second, third, other := l.mustEnter(t, "t"), l.mustEnter(t, "t"), l.mustEnter(t, "t"), l.mustEnter(t, "other")
-	l.ended("a")
-	l.ended("a") // again, or forged
+	ws := watching()
+	first, second, third, other := ws.mustEnter(t, "t"), ws.mustEnter(t, "t"), ws.mustEnter(t, "t"), ws.mustEnter(t, "other")
+	ws.ended("a")
+	ws.ended("a") // again, or forged
 	if got := awake(first, second, third, other); got != "03" {
 		t.Fatalf("woken: %s, want one of each tenant", got)
 	}
@@ -67,7 +67,7 @@ func TestOneAsksBeforeTheOthers(t *testing.T) {
 		t.Errorf("it knows %+v", s)
 	}
 	result := &Result{Outcome: Succeeded}
-	first.told(Shared, sharedResult{"T", result})
+	first.noteAnswer(Shared, sharedResult{"T", result})
 	if got := awake(first, second, third, other); got != "12" {
 		t.Errorf("woken: %s, want the others of the tenant", got)
 	}
@@ -80,24 +80,24 @@ func TestOneAsksBeforeTheOthers(t *testing.T) {
 }
 
 func TestWhatHappensWhileTheLeaderAsksIsNotMissed(t *testing.T) {
-	l := watching()
-	first, second := l.mustEnter(t, "t"), l.mustEnter(t, "t")
-	l.freed("a")
+	ws := watching()
+	first, second := ws.mustEnter(t, "t"), ws.mustEnter(t, "t")
+	ws.freed("a")
 	if got := awake(first, second); got != "0" {
 		t.Fatalf("woken: %s", got)
 	}
 	first.ask()
-	l.ended("a") // after Redis has answered, before the answer is here
-	first.told(Held, sharedResult{})
+	ws.ended("a") // after Redis has answered, before the answer is here
+	first.noteAnswer(Held, sharedResult{})
 	if got := awake(first, second); got == "" {
 		t.Error("nobody was woken by the end of the confirmation")
 	}
 }
 
 func TestLeaderWhoLeavesIsFollowed(t *testing.T) {
-	l := watching()
-	first, second := l.mustEnter(t, "t"), l.mustEnter(t, "other")
-	l.freed("a")
+	ws := watching()
+	first, second := ws.mustEnter(t, "t"), ws.mustEnter(t, "other")
+	ws.freed("a")
 	woken := []*waiter{first, second}
 	got := awake(woken...)
 	if len(got) != 1 {
@@ -112,14 +112,14 @@ func TestLeaderWhoLeavesIsFollowed(t *testing.T) {
 
 // Somebody else can publish what wakes jobs: a flood of that wakes one at a time.
 func TestFloodWakesOneAtATime(t *testing.T) {
-	l := watching()
+	ws := watching()
 	var all []*waiter
 	for range 1000 {
-		all = append(all, l.mustEnter(t, "t"))
+		all = append(all, ws.mustEnter(t, "t"))
 	}
 	for range 10_000 {
-		l.ended("a")
-		l.freed("a")
+		ws.ended("a")
+		ws.freed("a")
 	}
 	if got := len(awake(all...)); got != 1 {
 		t.Errorf("%d characters: more than one was woken", got)

@@ -100,10 +100,10 @@ func (t *task) begin(ctx context.Context) error {
 	failpoint("asked")
 	t.w.outages.store.worked()
 	if t.answer.State != Suspended {
-		t.w.outages.trust.worked()
+		t.w.outages.quarantine.worked()
 	}
 	t.storeRetries.Reset()
-	t.told()
+	t.noteAnswer()
 	return nil
 }
 
@@ -121,7 +121,7 @@ func (t *task) decide(ctx context.Context) *next {
 	case TooLate:
 		return t.tooLate()
 	case Suspended:
-		t.w.outages.trust.failed(fmt.Errorf("for %v from now on", answer.Wait.Round(time.Second)))
+		t.w.outages.quarantine.failed(fmt.Errorf("for %v from now on", answer.Wait.Round(time.Second)))
 		return again(t.standBy(answer.Wait))
 	case Done:
 		t.evidence.maybePublished, t.evidence.notBefore = true, answer.Since
@@ -175,6 +175,7 @@ func (t *task) confirm(ctx context.Context) *next {
 		return err
 	}, healthy, t.calls == 0)
 	t.calls++
+	t.acceptNoMore()
 	if !ran {
 		return t.tryAgain()
 	}
@@ -202,10 +203,26 @@ func (t *task) call(ctx context.Context, sent func()) (Reply, error) {
 		}
 		w.outages.sending.worked()
 		t.claim.markSent()
+		t.acceptLater()
 		sent()
 		failpoint("sending")
 		return nil
 	})
+}
+
+// acceptLater has a call that stays open show that the tenant's credential was accepted.
+func (t *task) acceptLater() {
+	t.acceptNoMore() // the connection failed before it took a byte, and this is the next one
+	if after := t.w.refusals.acceptedAfter(t.job.Tenant); after > 0 {
+		tenant, wcID, fingerprint := t.job.Tenant, t.job.WcID, t.access.Fingerprint
+		t.accepts = time.AfterFunc(after, func() { t.w.refusals.accept(tenant, wcID, fingerprint) })
+	}
+}
+
+func (t *task) acceptNoMore() {
+	if t.accepts != nil {
+		t.accepts.Stop()
+	}
 }
 
 // errSlow is returned when the request would go out after the send window.
