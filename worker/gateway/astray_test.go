@@ -91,7 +91,7 @@ func TestAstrayAgain(t *testing.T) {
 	write(s.URL + "/a")
 	var log bytes.Buffer
 	c := newClient(t, Options{URL: "http://127.0.0.1:1", TenantsFile: file, Logger: slog.New(slog.NewTextHandler(&log, nil))})
-	f := &follower{Client: c, problems: map[string]string{}}
+	f := &follower{Client: c, seen: map[string]os.FileInfo{}}
 	for i, path := range []string{"/a", "/a", "/b", "/b"} {
 		write(s.URL + path)
 		f.reread(t.Context())

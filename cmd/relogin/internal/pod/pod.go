@@ -72,14 +72,14 @@ func (p *Pod) Connect(ctx context.Context) (err error) {
 		return err
 	}
 	options := p.workerOptions()
-	var trust *queue.Trust
+	var incarnations *queue.IncarnationStore
 	if !p.embedded {
-		if trust, err = queue.OpenTrust(ctx, p.NATS, s.NATS.Namespace, s.Streams.Replicas); err != nil {
+		if incarnations, err = queue.OpenIncarnationStore(ctx, p.NATS, s.NATS.Namespace, s.Streams.Replicas); err != nil {
 			return err
 		}
-		options.Pauses = trust
+		options.Pauses = incarnations
 	}
-	if p.cache, err = p.openCache(ctx, trust); err != nil {
+	if p.cache, err = p.openCache(ctx, incarnations); err != nil {
 		return err
 	}
 	options.DedupWindow = config.DuplicateWindow / 2
@@ -92,8 +92,8 @@ func (p *Pod) Connect(ctx context.Context) (err error) {
 	return nil
 }
 
-// openCache connects to Redis. Without trust every Redis server is trusted.
-func (p *Pod) openCache(ctx context.Context, trust *queue.Trust) (*cache.Client, error) {
+// openCache connects to Redis. Without incarnations every Redis server is trusted.
+func (p *Pod) openCache(ctx context.Context, incarnations *queue.IncarnationStore) (*cache.Client, error) {
 	s := p.s
 	options := cache.Options{
 		URL: s.Redis.URL, SentinelMaster: s.Redis.SentinelMaster, Namespace: s.NATS.Namespace, Pod: s.Pipeline.Pod,
@@ -101,22 +101,22 @@ func (p *Pod) openCache(ctx context.Context, trust *queue.Trust) (*cache.Client,
 		JobMemory: s.Streams.JobMemory, EventMaxAge: s.Streams.EventMaxAge,
 		DailyPrompts: s.Pipeline.DailyPrompts, GatewayRate: s.Pipeline.GatewayRate, Logger: p.log,
 	}
-	if trust != nil {
-		if err := p.register(ctx, trust, options.Lease()); err != nil {
+	if incarnations != nil {
+		if err := p.register(ctx, incarnations, options.Lease()); err != nil {
 			return nil, err
 		}
-		options.Trust = trust
+		options.Incarnations = incarnations
 	}
 	return backend.OpenRedis(ctx, options)
 }
 
 // register has the other pods know of this one's lease, until Close.
-func (p *Pod) register(ctx context.Context, trust *queue.Trust, lease time.Duration) error {
-	if err := trust.Register(ctx, lease); err != nil {
+func (p *Pod) register(ctx context.Context, incarnations *queue.IncarnationStore, lease time.Duration) error {
+	if err := incarnations.Register(ctx, lease); err != nil {
 		return err
 	}
 	ctx = p.untilClose(ctx)
-	p.running.Go(func() { trust.Run(ctx, p.log) })
+	p.running.Go(func() { incarnations.Run(ctx, p.log) })
 	return nil
 }
 
@@ -140,11 +140,7 @@ func (p *Pod) workerOptions() worker.Options {
 // watchFiles reads credentials again when their files change, until Close.
 func (p *Pod) watchFiles(ctx context.Context) {
 	ctx = p.untilClose(ctx)
-	p.running.Go(func() {
-		if err := p.gateway.Run(ctx); err != nil {
-			p.log.Error("watching the credentials' files failed: restart this pod when they change", "error", err)
-		}
-	})
+	p.running.Go(func() { p.gateway.Run(ctx) })
 }
 
 // Work takes jobs until ctx ends and the worker has stopped. The pod is connected.

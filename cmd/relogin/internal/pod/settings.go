@@ -82,7 +82,7 @@ func (p *PipelineSettings) Declare(s *settings.Settings) {
 	s.Add("daily-prompts", settings.Int(&p.DailyPrompts, 0, 1_000_000), "0", "prompts that an account may get in 24 hours; 0 is off")
 	s.Add("gateway-rate", settings.Rate(&p.GatewayRate, 1_000_000), "0", "prompts a second of each tenant, over all pods; 0 is off")
 	s.Add("max-parked", settings.Int(&p.MaxParked, 0, 100_000_000), "", "jobs that may wait in memory for their accounts").FallsBackTo("16 × concurrency")
-	s.Add("max-deliveries", settings.Int(&p.MaxDeliveries, 1, 1_000_000), "100", "tries at a job before it goes to the dead stream; those that were only interrupted do not count")
+	s.Add("max-deliveries", settings.Int(&p.MaxDeliveries, 1, 1_000_000), "100", "tries at a job before it goes to the dead stream; deliveries that were handed back do not count")
 	s.Add("shutdown-grace", settings.Duration(&p.ShutdownGrace, 0, settings.Day), "", "how long open confirmations may take to finish after SIGTERM").FallsBackTo("confirm-timeout + 30s")
 	s.Add("pod", settings.Text(&p.Pod), "", "this worker's name in events").FallsBackTo("the host's name")
 }
