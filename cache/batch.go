@@ -20,24 +20,24 @@ const (
 // ErrClosed is returned by the calls on a client that was closed.
 var ErrClosed = errors.New("the redis client is closed")
 
-// run hands the call to its lane's flushers and returns Redis's reply. It blocks until
+// run hands the call to its shard's flushers and returns Redis's reply. It blocks until
 // then, or until ctx ends, at most for twice the time-out, in a Cluster for a third of it;
 // what an error means for the script is not known, except that one never sent is not
 // executed later.
 func (c *Client) run(ctx context.Context, one *call) (reply any, err error) {
 	one.seal()
-	l, err := c.laneOf(ctx, one.text[0])
+	l, err := c.shardOf(ctx, one.text[0])
 	if err != nil {
 		return nil, err
 	}
-	if l.stalls() {
+	if l.isStalled() {
 		return nil, errStalls
 	}
 	one.late.Reset(l.patience())
 	err = l.completed(ctx, one)
 	one.late.Stop()
 	if err != nil {
-		l.slow(err)
+		l.noteTimeout(err)
 		one.claimed.Store(true)
 		return nil, err // it may be under way: not freed
 	}
@@ -47,26 +47,26 @@ func (c *Client) run(ctx context.Context, one *call) (reply any, err error) {
 }
 
 // completed returns nil once the call has its reply, or its own error.
-func (l *lane) completed(ctx context.Context, one *call) error {
+func (s *shard) completed(ctx context.Context, one *call) error {
 	select {
-	case l.calls <- one: // nearly always: one case is cheaper than four
-		return l.awaited(ctx, one)
+	case s.calls <- one: // nearly always: one case is cheaper than four
+		return s.awaited(ctx, one)
 	default:
 	}
 	select {
-	case l.calls <- one:
-		return l.awaited(ctx, one)
+	case s.calls <- one:
+		return s.awaited(ctx, one)
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	case <-one.late.C:
 		return errSlow
-	case <-l.closing:
+	case <-s.closing:
 		return ErrClosed
 	}
 }
 
 // awaited is completed for a call that a flusher will take.
-func (l *lane) awaited(ctx context.Context, one *call) error {
+func (s *shard) awaited(ctx context.Context, one *call) error {
 	select {
 	case <-one.done:
 		return nil
@@ -74,7 +74,7 @@ func (l *lane) awaited(ctx context.Context, one *call) error {
 		return context.Cause(ctx)
 	case <-one.late.C:
 		return errSlow
-	case <-l.closed:
+	case <-s.closed:
 		select {
 		case <-one.done:
 			return nil
@@ -86,29 +86,29 @@ func (l *lane) awaited(ctx context.Context, one *call) error {
 
 var errSlow = fmt.Errorf("redis did not answer in time: %w", context.DeadlineExceeded)
 
-// flush sends calls until the client is closing. It gathers what is there, tidyings
+// flush sends calls until the client is closing. It collects what is there, tidyings
 // too, and does not wait for more, except that it lets those run first who are about to
 // call.
-func (l *lane) flush() {
+func (s *shard) flush() {
 	var next *call
 	for {
 		if next == nil {
 			select {
-			case next = <-l.calls:
+			case next = <-s.calls:
 				runtime.Gosched()
-			case <-l.closing:
+			case <-s.closing:
 				return
 			}
 		}
 		var batch []*call
-		batch, next = gather(l.calls, next)
-		l.exec(l.pipe(), append(batch, l.tidyings()...))
+		batch, next = collect(s.calls, next)
+		s.exec(s.pipe(), append(batch, s.tidyings()...))
 	}
 }
 
-// gather returns first and what else is in the queue and fits into a pipeline, without
+// collect returns first and what else is in the queue and fits into a pipeline, without
 // those that their callers gave up, and the one taken from the queue that no longer fits.
-func gather(queue <-chan *call, first *call) (batch []*call, next *call) {
+func collect(queue <-chan *call, first *call) (batch []*call, next *call) {
 	batch, size := make([]*call, 0, min(batchSize, len(queue)+1)), 0
 	for one := first; one != nil; {
 		if size += one.buf.Len(); size > batchBytes && len(batch) > 0 {
@@ -131,38 +131,38 @@ func gather(queue <-chan *call, first *call) (batch []*call, next *call) {
 
 // exec runs the calls in one pipeline, and once more those whose script the server
 // does not know: it has not executed these.
-func (l *lane) exec(pipe redis.Pipeliner, batch []*call) {
+func (s *shard) exec(pipe redis.Pipeliner, batch []*call) {
 	if len(batch) == 0 {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), l.opts.Timeout)
+	ctx, cancel := context.WithTimeout(context.Background(), s.opts.Timeout)
 	defer cancel()
-	unknown := l.pipeline(ctx, pipe, batch)
+	unknown := s.pipeline(ctx, pipe, batch)
 	if len(unknown) == 0 {
 		return
 	}
-	l.stats.reloads.Add(uint64(len(unknown)))
+	s.stats.reloads.Add(uint64(len(unknown)))
 	for _, one := range unknown {
 		one.withSource()
 	}
-	for _, one := range l.pipeline(ctx, pipe, unknown) {
-		l.complete(one)
+	for _, one := range s.pipeline(ctx, pipe, unknown) {
+		s.complete(one)
 	}
 }
 
 // pipeline runs the calls, completes them, and returns those that failed with
 // NOSCRIPT, which are not completed.
-func (l *lane) pipeline(ctx context.Context, pipe redis.Pipeliner, batch []*call) (unknown []*call) {
+func (s *shard) pipeline(ctx context.Context, pipe redis.Pipeliner, batch []*call) (unknown []*call) {
 	cmds := make([]redis.Cmder, len(batch))
 	for i, one := range batch {
 		cmds[i] = once{redis.NewCmd(ctx, one.args...)}
 	}
 	_ = pipe.BatchProcess(ctx, cmds...) // only queues
-	l.stats.pipelines.Add(1)
-	l.stats.commands.Add(uint64(len(batch)))
+	s.stats.pipelines.Add(1)
+	s.stats.commands.Add(uint64(len(batch)))
 	_, failed := pipe.Exec(ctx)
-	l.doubt(failed)
-	l.heard(failed)
+	s.reloadAfter(failed)
+	s.noteReply(failed)
 	for i, one := range batch {
 		one.reply, one.err = cmds[i].(once).Result()
 		if one.reply == nil && one.err == nil {
@@ -173,12 +173,12 @@ func (l *lane) pipeline(ctx context.Context, pipe redis.Pipeliner, batch []*call
 				unknown = append(unknown, one)
 				continue
 			}
-			if l.redirected(one) {
+			if s.redirected(one) {
 				continue
 			}
-			l.stats.failed.Add(1)
+			s.stats.failed.Add(1)
 		}
-		l.complete(one)
+		s.complete(one)
 	}
 	return unknown
 }

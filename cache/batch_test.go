@@ -88,7 +88,7 @@ func TestGivenUpIsNotSent(t *testing.T) {
 	stays := &call{}
 	queue := make(chan *call, 2)
 	queue <- stays
-	if batch, _ := gather(queue, left); len(batch) != 1 || batch[0] != stays {
+	if batch, _ := collect(queue, left); len(batch) != 1 || batch[0] != stays {
 		t.Fatalf("gathered %v", batch)
 	}
 }
@@ -107,7 +107,7 @@ func TestBatchBytes(t *testing.T) {
 	total, next := 0, <-queue
 	for next != nil {
 		var batch []*call
-		batch, next = gather(queue, next)
+		batch, next = collect(queue, next)
 		size := 0
 		for _, one := range batch {
 			size += one.buf.Len()
@@ -197,7 +197,7 @@ func (discard) Error(...any) {}
 // TestDropsWhenFull checks that Shrink never blocks.
 func TestDropsWhenFull(t *testing.T) {
 	c := &Client{}
-	c.lane = &lane{Client: c, tidying: make(chan tidying, 1)}
+	c.shard = &shard{Client: c, tidying: make(chan tidying, 1)}
 	c.Shrink("w", "1")
 	c.Shrink("w", "2")
 	if n := c.stats.dropped.Load(); n != 1 {

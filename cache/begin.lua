@@ -1,4 +1,4 @@
--- Asks whether a job may prompt its account: see the state table in doc.go.
+-- Asks whether a job may prompt its account: see the tables of worker.Locker.
 -- Nothing is written unless the answer is held or granted, or an unused grant is void.
 local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
 local day = 86400000

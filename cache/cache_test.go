@@ -47,7 +47,7 @@ func open(tb testing.TB, url string, change ...func(*Options)) *fixture {
 	for _, f := range change {
 		f(&o)
 	}
-	if l, ok := o.Trust.(*ledger); ok {
+	if l, ok := o.Incarnations.(*ledger); ok {
 		l.Lock()
 		l.lease = max(l.lease, o.Lease())
 		l.Unlock()

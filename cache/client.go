@@ -25,13 +25,13 @@ type Client struct {
 	lease       time.Duration
 	scripts     scripts
 	redis       redis.UniversalClient
-	trusted     *quarantine
+	quarantine  *quarantine
 	incarnation *incarnation // nil: a loss of keys is not noticed
 	stats       counters
 
-	lane     *lane                // outside of a Cluster
+	shard    *shard               // outside of a Cluster
 	cluster  *redis.ClusterClient // nil outside of a Cluster
-	lanes    lanes
+	shards   shards
 	untidied atomic.Int64 // tidyings that were not sent yet
 	probes   atomic.Uint32
 	closing  chan struct{} // closed when Close is called
@@ -54,26 +54,26 @@ func Open(ctx context.Context, o Options) (*Client, error) {
 	}
 	redis.SetLogger(redisLogger{o.Logger})
 	c := &Client{
-		opts: o, lease: o.Lease(), scripts: newScripts(&o, o.Lease()), trusted: newQuarantine(&o),
-		lanes: lanes{of: make(map[string]*lane)}, closing: make(chan struct{}), closed: make(chan struct{}),
+		opts: o, lease: o.Lease(), scripts: newScripts(&o, o.Lease()), quarantine: newQuarantine(&o),
+		shards: shards{of: make(map[string]*shard)}, closing: make(chan struct{}), closed: make(chan struct{}),
 	}
-	if o.Trust != nil {
-		universal.OnConnect = c.trusted.onConnect
+	if o.Incarnations != nil {
+		universal.OnConnect = c.quarantine.onConnect
 	}
 	c.redis = redis.NewUniversalClient(universal)
 	c.close = sync.OnceValue(c.shut)
 	if c.cluster, _ = c.redis.(*redis.ClusterClient); c.cluster == nil {
-		c.lane = c.newLane()
+		c.shard = c.newShard()
 	} else {
-		c.trusted.slots = new([slots]atomic.Int64)
+		c.quarantine.slots = new([slots]atomic.Int64)
 	}
-	if o.Trust != nil && c.cluster == nil {
-		c.incarnation = newIncarnation(c.redis, o.Namespace, c.trusted)
+	if o.Incarnations != nil && c.cluster == nil {
+		c.incarnation = newIncarnation(c.redis, o.Namespace, c.quarantine)
 	}
 	if err := c.ready(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("open redis %s: %w", redacted(o.URL), err), c.Close())
 	}
-	if o.Trust != nil {
+	if o.Incarnations != nil {
 		c.running.Go(c.watch)
 	}
 	return c, nil
@@ -85,9 +85,9 @@ func Open(ctx context.Context, o Options) (*Client, error) {
 func (c *Client) Close() error { return c.close() }
 
 func (c *Client) shut() error {
-	c.lanes.mu.Lock()
+	c.shards.mu.Lock()
 	close(c.closing)
-	c.lanes.mu.Unlock()
+	c.shards.mu.Unlock()
 	c.running.Wait()
 	close(c.closed)
 	return c.redis.Close()
@@ -123,19 +123,19 @@ func (c *Client) ready(ctx context.Context) error {
 	var logged time.Time
 	var last error // before ctx ended: the reason
 	for {
-		err := c.introduce(ctx)
+		err := c.admitNewCluster(ctx)
 		if err == nil {
 			err = c.Ping(ctx)
 		}
 		if err == nil && c.incarnation != nil {
-			err = c.recall(ctx, "")
+			err = c.learnIncarnation(ctx, "")
 		}
 		if err == nil {
-			if err = c.rehearse(ctx); err != nil {
+			if err = c.selfTest(ctx); err != nil {
 				c.probes.Add(1)
 			}
 		}
-		if err == nil && c.opts.Trust != nil && c.inspect(ctx) {
+		if err == nil && c.opts.Incarnations != nil && c.inspect(ctx) {
 			err = errEvicts
 		}
 		if ctx.Err() == nil {
@@ -148,7 +148,7 @@ func (c *Client) ready(ctx context.Context) error {
 			return errors.Join(context.Cause(ctx), last)
 		case redis.HasErrorPrefix(err, "MOVED"):
 			return fmt.Errorf("the server belongs to a Cluster: give several of its nodes, comma-separated: %w", err)
-		case hopeless(err):
+		case permanent(err):
 			return err
 		case time.Since(logged) > logEvery:
 			logged = time.Now()
@@ -161,10 +161,10 @@ func (c *Client) ready(ctx context.Context) error {
 	}
 }
 
-// introduce has the masters of a Cluster that is new count together, before any of them is
+// admitNewCluster has the masters of a Cluster that is new count together, before any of them is
 // taken for newer than another. Those that can't be asked wait for a lease.
-func (c *Client) introduce(ctx context.Context) error {
-	if c.cluster == nil || c.opts.Trust == nil {
+func (c *Client) admitNewCluster(ctx context.Context) error {
+	if c.cluster == nil || c.opts.Incarnations == nil {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.opts.Timeout)
@@ -187,12 +187,12 @@ func (c *Client) introduce(ctx context.Context) error {
 	if len(names) == 0 {
 		return errors.Join(errors.New("no master of the Cluster tells who it is"), err)
 	}
-	return c.opts.Trust.First(ctx, process, names...)
+	return c.opts.Incarnations.First(ctx, process, names...)
 }
 
-// rehearse locks and frees an account that no job can have, to see that the scripts
+// selfTest locks and frees an account that no job can have, to see that the scripts
 // and what they use are permitted. Once begun it goes on when ctx ends: the lock would stay.
-func (c *Client) rehearse(ctx context.Context) error {
+func (c *Client) selfTest(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -220,8 +220,8 @@ func (c *Client) explain(err error) error {
 	return err
 }
 
-// hopeless tells errors that waiting does not cure.
-func hopeless(err error) bool {
+// permanent tells errors that waiting does not cure.
+func permanent(err error) bool {
 	var certificate *tls.CertificateVerificationError
 	var notTLS tls.RecordHeaderError
 	if errors.As(err, &certificate) || errors.As(err, &notTLS) || errors.Is(err, errNoID) || errors.Is(err, errEvicts) {
@@ -229,7 +229,7 @@ func hopeless(err error) bool {
 	}
 	var unidentified identifyError
 	if errors.As(err, &unidentified) {
-		return hopeless(unidentified.cause)
+		return permanent(unidentified.cause)
 	}
 	var refusal redis.Error
 	if !errors.As(err, &refusal) {
@@ -248,7 +248,7 @@ type Stats struct {
 	Reloads      uint64        // scripts that the server did not know and was sent
 	Dropped      uint64        // calls of Shrink and Snooze that found their buffer full
 	Waiting      int           // calls that wait for a pipeline now
-	SuspendedFor time.Duration // how long no confirmation starts, from now, for some accounts at the least; see [Trust]
+	SuspendedFor time.Duration // how long no confirmation starts, from now, for some accounts at the least; see [IncarnationStore]
 	Connections  uint32        // open now
 }
 
@@ -257,12 +257,12 @@ type counters struct{ commands, pipelines, failed, reloads, dropped atomic.Uint6
 // Stats returns the counts.
 func (c *Client) Stats() Stats {
 	waiting := 0
-	for _, l := range c.eachLane() {
+	for _, l := range c.eachShard() {
 		waiting += len(l.calls)
 	}
 	return Stats{
 		Commands: c.stats.commands.Load(), Pipelines: c.stats.pipelines.Load(),
 		Failed: c.stats.failed.Load(), Reloads: c.stats.reloads.Load(), Dropped: c.stats.dropped.Load(),
-		Waiting: waiting, SuspendedFor: c.trusted.wait(anySlot), Connections: c.redis.PoolStats().TotalConns,
+		Waiting: waiting, SuspendedFor: c.quarantine.wait(anySlot), Connections: c.redis.PoolStats().TotalConns,
 	}
 }

@@ -325,23 +325,23 @@ func TestSlot(t *testing.T) {
 	}
 }
 
-// TestLanesAreBounded has more addresses than lanes.
-func TestLanesAreBounded(t *testing.T) {
+// TestShardsAreBounded has more addresses than shards.
+func TestShardsAreBounded(t *testing.T) {
 	t.Parallel()
 	c := openCluster(t)
-	for i := range 3 * maxLanes {
+	for i := range 3 * maxShards {
 		node := redis.NewClient(&redis.Options{Addr: fmt.Sprint("127.0.0.1:", i+1)})
 		defer node.Close()
-		l, err := c.laneTo(node)
+		l, err := c.shardTo(node)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if again, _ := c.laneTo(node); again != l || l.node.Load() != node {
-			t.Fatal("another lane for the same master")
+		if again, _ := c.shardTo(node); again != l || l.node.Load() != node {
+			t.Fatal("another shard for the same master")
 		}
 	}
-	if n := len(c.eachLane()); n != maxLanes {
-		t.Errorf("%d lanes", n)
+	if n := len(c.eachShard()); n != maxShards {
+		t.Errorf("%d shards", n)
 	}
 	if err := c.job(t.Context(), "wxid_1", "j"); err != nil {
 		t.Error(err)

@@ -46,7 +46,7 @@
 // # Servers that lost data
 //
 // A lock may be gone whose prompt is still open when Redis was restarted, wiped or failed
-// over: see [Trust]. <ns>:mark goes with the other keys when somebody flushes them; only
+// over: see [IncarnationStore]. <ns>:mark goes with the other keys when somebody flushes them; only
 // a Cluster has none. A server that may evict keys is refused; while one that was
 // reconfigured may, which is seen within 12 s, nothing is granted, and once it has evicted
 // some it counts as another one. A replica that was

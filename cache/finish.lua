@@ -1,4 +1,4 @@
--- Remembers how a job ended: see the state table in doc.go. It returns what it did, first
+-- Remembers how a job ended: see the tables of worker.Locker. It returns what it did, first
 -- where no other delivery can have ended the job, or the record of one that has.
 local lockKey, jobKey, waitingKey, lastKey, coolKey = unpack(KEYS)
 -- holder is how the token's lock begins, empty without a token; open is the token's
@@ -57,7 +57,7 @@ if ours then
   local stays = flagged('k')
   if waiting or stays then writeLast() end
   if not stays then call('DEL', lockKey) end
-  -- Without a record another delivery may have ended the job, and its mark expired.
+  -- Without a record another delivery may have ended the job, and its tombstone expired.
   return first and 'first' or record and 'stored' or 'lost'
 end
 if not lock and waiting and not flagged('a') and call('EXISTS', lastKey) == 0 then

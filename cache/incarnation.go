@@ -16,16 +16,16 @@ import (
 // the keys from a process that goes on. A Cluster has none: no script may read both an
 // account's slot and the incarnation's.
 type incarnation struct {
-	key     string
-	redis   redis.UniversalClient
-	trusted *quarantine
+	key        string
+	redis      redis.UniversalClient
+	quarantine *quarantine
 
 	mu    sync.Mutex // held by who learns it
 	known atomic.Pointer[string]
 }
 
-func newIncarnation(r redis.UniversalClient, namespace string, trusted *quarantine) *incarnation {
-	m := &incarnation{key: incarnationKey(namespace), redis: r, trusted: trusted}
+func newIncarnation(r redis.UniversalClient, namespace string, quarantine *quarantine) *incarnation {
+	m := &incarnation{key: incarnationKey(namespace), redis: r, quarantine: quarantine}
 	m.known.Store(new(string))
 	return m
 }
@@ -42,9 +42,9 @@ func (m *incarnation) name() string {
 	return *m.known.Load()
 }
 
-// recall learns the server's incarnation in place of the one that is no longer there, sets a
+// learnIncarnation learns the server's incarnation in place of the one that is no longer there, sets a
 // new one where the server has none, and has it admitted.
-func (c *Client) recall(ctx context.Context, gone string) error {
+func (c *Client) learnIncarnation(ctx context.Context, gone string) error {
 	m := c.incarnation
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -68,7 +68,7 @@ func (c *Client) recall(ctx context.Context, gone string) error {
 	if name == "" {
 		return fmt.Errorf("learn redis's incarnation: %w", notRun(failed))
 	}
-	if err := m.trusted.admit(ctx, memory, name, now.Val(), 0, noSlots); err != nil {
+	if err := m.quarantine.admit(ctx, memory, name, now.Val(), 0, noSlots); err != nil {
 		return err
 	}
 	m.known.Store(&name)

@@ -14,16 +14,16 @@ var _ worker.Locker = (*Client)(nil)
 // Begin asks whether the job may prompt its account now: see the table of [worker.Locker].
 // Asking again, with the next token of the same attempts, says that the former grant was
 // not used; the lease then starts anew. While the server is not trusted
-// ([Trust]) the answer is Suspended, and Redis is not asked.
+// ([IncarnationStore]) the answer is Suspended, and Redis is not asked.
 func (c *Client) Begin(ctx context.Context, a worker.Ask) (worker.Answer, error) {
 	slot := c.slotOf(a.WcID)
-	if wait := c.trusted.wait(slot); wait > 0 {
+	if wait := c.quarantine.wait(slot); wait > 0 {
 		return c.suspended(wait), nil
 	}
 	incarnation := c.incarnation.name()
 	answer, err := c.begin(ctx, a, incarnation)
 	if err == nil && answer.State == forgotten {
-		if err = c.recall(ctx, incarnation); err == nil {
+		if err = c.learnIncarnation(ctx, incarnation); err == nil {
 			return c.Begin(ctx, a)
 		}
 	}
@@ -31,7 +31,7 @@ func (c *Client) Begin(ctx context.Context, a worker.Ask) (worker.Answer, error)
 		return worker.Answer{}, fmt.Errorf("begin job: %w", err)
 	}
 	// The very connection that brought the answer may have been to a new server.
-	if wait := c.trusted.wait(slot); wait > 0 && answer.State == worker.Granted {
+	if wait := c.quarantine.wait(slot); wait > 0 && answer.State == worker.Granted {
 		if _, err := c.Release(ctx, a); err != nil {
 			return worker.Answer{}, err
 		}
@@ -41,7 +41,7 @@ func (c *Client) Begin(ctx context.Context, a worker.Ask) (worker.Answer, error)
 }
 
 func (c *Client) suspended(wait time.Duration) worker.Answer {
-	return worker.Answer{State: worker.Suspended, Now: c.trusted.now(), Wait: wait}
+	return worker.Answer{State: worker.Suspended, Now: c.quarantine.now(), Wait: wait}
 }
 
 // forgotten is the state of an ask whose incarnation is not the server's.

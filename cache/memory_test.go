@@ -12,7 +12,7 @@ import (
 )
 
 // TestMemory holds what a job costs Redis: an open confirmation at most 1 KiB, and an
-// ended job its mark alone, at most 200 bytes. What is measured is all of the server's
+// ended job its tombstone alone, at most 200 bytes. What is measured is all of the server's
 // memory, so that the tables of keys are in it: as large as all of the jobs open at once
 // have made them.
 func TestMemory(t *testing.T) {

@@ -187,7 +187,7 @@ func TestHopeless(t *testing.T) {
 		"NOPERM User relogin has no permissions to run the 'hset' command":           true,
 		"ERR unknown command 'evalsha', with args beginning with: 'da39a3ee5e6b4b0'": true,
 	} {
-		if got := hopeless(fmt.Errorf("ping redis: %w", refusal(text))); got != want {
+		if got := permanent(fmt.Errorf("ping redis: %w", refusal(text))); got != want {
 			t.Errorf("%s: %v", text, got)
 		}
 	}

@@ -35,8 +35,8 @@ type Options struct {
 	GatewayRate    float64       // prompts a second of a tenant, over all pods; 0: no limit
 	Timeout        time.Duration // of one pipeline; default 3 s
 
-	Trust  Trust        // nil: every server is trusted
-	Logger *slog.Logger // default slog.Default()
+	Incarnations IncarnationStore // nil: every server is trusted
+	Logger       *slog.Logger     // default slog.Default()
 
 	cutOff, watchEvery time.Duration // less in tests
 }

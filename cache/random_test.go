@@ -99,7 +99,7 @@ func newMachine(t *rapid.T, url, namespace string) *machine {
 		t.Fatal(err)
 	}
 	quiet := &Client{opts: c.opts, scripts: c.scripts, redis: c.redis}
-	quiet.lane = &lane{Client: quiet, tidying: make(chan tidying, 1)}
+	quiet.shard = &shard{Client: quiet, tidying: make(chan tidying, 1)}
 	return &machine{T: t, client: c, quiet: quiet, model: newModel(&r)}
 }
 
@@ -265,8 +265,8 @@ func (m *machine) release() {
 
 // tidyNow sends what Shrink or Snooze has queued.
 func (m *machine) tidyNow() {
-	l := m.client.lane
-	l.exec(l.pipe(), m.quiet.lane.tidyings())
+	l := m.client.shard
+	l.exec(l.pipe(), m.quiet.shard.tidyings())
 }
 
 func (m *machine) shrink() {

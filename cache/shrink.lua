@@ -1,4 +1,4 @@
--- Reduces the records of jobs that have ended to marks. Of a record its first bytes are
+-- Reduces the records of jobs that have ended to tombstones. Of a record its first bytes are
 -- read: the result in it is large.
 local call = redis.call
 local snoozedKeys = {}

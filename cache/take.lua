@@ -1,5 +1,5 @@
 -- Remembers that a job took over the outcome of another's confirmation, whose result the
--- account has: see the state table in doc.go. It returns what it did, first where no other
+-- account has: see the tables of worker.Locker. It returns what it did, first where no other
 -- delivery can have ended the job, taken where one has done so before, or the record of one
 -- that has ended it otherwise.
 local jobKey = KEYS[1]

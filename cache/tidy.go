@@ -20,10 +20,10 @@ type tidying struct {
 
 // tidy leaves a script whose reply nobody waits for to the flushers.
 func (c *Client) tidy(s *script, wcID, jobID string) {
-	l := c.lane
+	l := c.shard
 	if c.cluster != nil {
 		var err error
-		if l, err = c.laneOf(context.Background(), c.keys(wcID).lock()); err != nil {
+		if l, err = c.shardOf(context.Background(), c.keys(wcID).lock()); err != nil {
 			c.stats.dropped.Add(1)
 			return
 		}
@@ -31,16 +31,16 @@ func (c *Client) tidy(s *script, wcID, jobID string) {
 	l.tidy(tidying{s, wcID, jobID})
 }
 
-func (l *lane) tidy(t tidying) {
-	l.untidied.Add(1)
+func (s *shard) tidy(t tidying) {
+	s.untidied.Add(1)
 	select {
-	case l.tidying <- t:
+	case s.tidying <- t:
 	default:
-		l.untidied.Add(-1)
-		l.stats.dropped.Add(1)
+		s.untidied.Add(-1)
+		s.stats.dropped.Add(1)
 	}
 	select {
-	case l.untidy <- struct{}{}:
+	case s.untidy <- struct{}{}:
 	default: // tidyUp knows
 	}
 }
@@ -59,39 +59,39 @@ func (c *Client) tidied(ctx context.Context) error {
 
 // tidyUp sends the tidyings that no call's pipeline took along, and after closing what is
 // left of them, for at most the time-out.
-func (l *lane) tidyUp() {
+func (s *shard) tidyUp() {
 	for open := true; open; {
 		select {
-		case <-l.untidy:
+		case <-s.untidy:
 			select {
 			case <-time.After(tidyDelay):
-			case <-l.closing:
+			case <-s.closing:
 			}
-			l.execTidyings(time.Time{})
-		case <-l.closing:
+			s.execTidyings(time.Time{})
+		case <-s.closing:
 			open = false
 		}
 	}
-	l.execTidyings(time.Now().Add(l.opts.Timeout))
+	s.execTidyings(time.Now().Add(s.opts.Timeout))
 }
 
 // execTidyings sends what is to be tidied, until nothing is, or the time is over.
-func (l *lane) execTidyings(until time.Time) {
+func (s *shard) execTidyings(until time.Time) {
 	for until.IsZero() || time.Now().Before(until) {
-		batch := l.tidyings()
+		batch := s.tidyings()
 		if len(batch) == 0 {
 			return
 		}
-		l.exec(l.pipe(), batch)
+		s.exec(s.pipe(), batch)
 	}
 }
 
 // tidyings returns calls for what is to be tidied, up to a batch.
-func (l *lane) tidyings() []*call {
+func (s *shard) tidyings() []*call {
 	var these []tidying
 	for len(these) < batchSize {
 		select {
-		case t := <-l.tidying:
+		case t := <-s.tidying:
 			these = append(these, t)
 			continue
 		default:
@@ -102,8 +102,8 @@ func (l *lane) tidyings() []*call {
 		return nil
 	}
 	// Snoozes first: the shrinking of the same job takes them away.
-	batch := l.tidyCalls(nil, l.scripts.snooze, these)
-	return l.tidyCalls(batch, l.scripts.shrink, these)
+	batch := s.tidyCalls(nil, s.scripts.snooze, these)
+	return s.tidyCalls(batch, s.scripts.shrink, these)
 }
 
 // tidyCalls appends calls that run the script for those of these that it is for. In a

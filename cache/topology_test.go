@@ -108,7 +108,7 @@ func TestReplica(t *testing.T) {
 	replica := servers.StartRedis(t, "--replicaof", host, port)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
-	_, err := Open(ctx, Options{URL: replica.URL(), Trust: &ledger{}, SendWindow: 1, ConfirmTimeout: 1})
+	_, err := Open(ctx, Options{URL: replica.URL(), Incarnations: &ledger{}, SendWindow: 1, ConfirmTimeout: 1})
 	if !errors.Is(err, errReplica) {
 		t.Fatalf("error %v", err)
 	}

@@ -1,4 +1,4 @@
--- Remembers that a message was an invalid job: see the state table in doc.go. It returns
+-- Remembers that a message was an invalid job: see the tables of worker.Locker. It returns
 -- what it did, or when the job was stored of which this message is a copy.
 local jobKey = KEYS[1]
 -- digest names the message's content, storedAt is when it was stored, in ms.

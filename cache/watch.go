@@ -34,10 +34,10 @@ func (c *Client) inspect(ctx context.Context) (evicts bool) {
 	var mu sync.Mutex
 	evicting := make(map[string]bool)
 	look := func(ctx context.Context, master *redis.Client) error {
-		err := c.trusted.examine(ctx, master)
+		err := c.quarantine.examine(ctx, master)
 		mu.Lock()
 		defer mu.Unlock()
-		if name := master.String(); errors.Is(err, errEvicts) || err != nil && c.trusted.mayEvict(name) {
+		if name := master.String(); errors.Is(err, errEvicts) || err != nil && c.quarantine.mayEvict(name) {
 			evicting[name] = true
 		}
 		return err
@@ -48,7 +48,7 @@ func (c *Client) inspect(ctx context.Context) (evicts bool) {
 	case *redis.ClusterClient:
 		_ = r.ForEachMaster(ctx, look)
 	}
-	c.trusted.setEvicting(ctx, evicting)
+	c.quarantine.setEvicting(ctx, evicting)
 	return len(evicting) > 0
 }
 

@@ -13,9 +13,9 @@ import (
 
 const evictsLine = "redis may evict locks"
 
-func watching(trust Trust, log *servers.Buffer) func(*Options) {
+func watching(incarnations IncarnationStore, log *servers.Buffer) func(*Options) {
 	return func(o *Options) {
-		o.Trust, o.watchEvery = trust, 50*time.Millisecond
+		o.Incarnations, o.watchEvery = incarnations, 50*time.Millisecond
 		o.Logger = slog.New(slog.NewTextHandler(log, nil))
 	}
 }

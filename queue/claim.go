@@ -32,7 +32,7 @@ func Claim(ctx context.Context, nc *nats.Conn, c Config, owner string) error {
 		return fmt.Errorf("claim namespace: %w", err)
 	}
 	if err := vacant(ctx, js, n); err != nil {
-		return fmt.Errorf("claim namespace %s: %w", n, explain(nc, err))
+		return fmt.Errorf("claim namespace %s: %w", n, withPermissionHint(nc, err))
 	}
 	c.owner = owner
 	return Setup(ctx, nc, c)
@@ -61,7 +61,7 @@ func Remove(ctx context.Context, nc *nats.Conn, namespace, owner string) error {
 			select {
 			case <-time.After(removePause):
 			case <-ctx.Done():
-				return fmt.Errorf("remove stream %s: %w", name, explain(nc, err))
+				return fmt.Errorf("remove stream %s: %w", name, withPermissionHint(nc, err))
 			}
 		}
 	}

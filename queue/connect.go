@@ -96,7 +96,7 @@ func (o *Options) target() string {
 
 func (o *Options) natsOptions() ([]nats.Option, error) {
 	options := []nats.Option{
-		nats.Name(o.Name), nats.Timeout(dialTimeout), nats.SetCustomDialer(&gatherer{net.Dialer{Timeout: dialTimeout}}), nats.PingInterval(pingInterval), nats.MaxPingsOutstanding(2),
+		nats.Name(o.Name), nats.Timeout(dialTimeout), nats.SetCustomDialer(&coalescingDialer{net.Dialer{Timeout: dialTimeout}}), nats.PingInterval(pingInterval), nats.MaxPingsOutstanding(2),
 		nats.MaxReconnects(-1), nats.ReconnectWait(reconnectWait), nats.ReconnectJitter(reconnectWait, reconnectWait),
 		nats.ReconnectBufSize(-1), nats.IgnoreAuthErrorAbort(), nats.RetryOnFailedConnect(false),
 	}

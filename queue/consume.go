@@ -83,11 +83,11 @@ func Consume(ctx context.Context, nc *nats.Conn, o ConsumeOptions, handle func(c
 	}
 	ackWait, err := c.open(ctx, want)
 	if err != nil {
-		return fmt.Errorf("consume events: %w", explain(nc, err))
+		return fmt.Errorf("consume events: %w", withPermissionHint(nc, err))
 	}
-	c.alive = newAlive(ackWait)
+	c.heartbeat = newHeartbeat(ackWait)
 	if err := c.run(ctx); err != nil {
-		return fmt.Errorf("consume events: %w", explain(nc, err))
+		return fmt.Errorf("consume events: %w", withPermissionHint(nc, err))
 	}
 	return context.Cause(ctx)
 }

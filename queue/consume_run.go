@@ -30,10 +30,10 @@ type consumption struct {
 	js     jetstream.JetStream
 	handle func(context.Context, *worker.Event) error
 
-	alive    *alive
-	slots    chan struct{} // an element for each event in this instance's hands, and for each that is asked for
-	running  sync.WaitGroup
-	failures seldom
+	heartbeat *heartbeat
+	slots     chan struct{} // an element for each event in this instance's hands, and for each that is asked for
+	running   sync.WaitGroup
+	failures  seldom
 }
 
 // run takes events until ctx ends, and returns nil then, or until none can come any more.
@@ -41,7 +41,7 @@ type consumption struct {
 func (c *consumption) run(ctx context.Context) error {
 	beating, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var beats sync.WaitGroup
-	beats.Go(func() { c.alive.run(beating) })
+	beats.Go(func() { c.heartbeat.run(beating) })
 	handling, interrupt := context.WithCancel(ctx)
 	err := c.takeAll(handling)
 	interrupt()
@@ -109,7 +109,7 @@ func (c *consumption) recoverFrom(ctx context.Context, cause error) error {
 		return fmt.Errorf("consumer %s of stream %s was deleted, and with it what is done: %w", c.Name, c.names.events(), err)
 	}
 	if times, ok := c.failures.write("take"); ok {
-		c.Logger.WarnContext(ctx, "taking events failed: trying again", "consumer", c.Name, "error", explain(c.nc, cause), "times", times)
+		c.Logger.WarnContext(ctx, "taking events failed: trying again", "consumer", c.Name, "error", withPermissionHint(c.nc, cause), "times", times)
 	}
 	select {
 	case <-time.After(pullPause):
@@ -128,8 +128,8 @@ func (c *consumption) start(ctx context.Context, msg *nats.Msg) bool {
 		}
 		return false
 	}
-	held := &heldMsg{nc: c.nc, reply: msg.Reply, alive: c.alive}
-	c.alive.add(held)
+	held := &inFlight{nc: c.nc, reply: msg.Reply, heartbeat: c.heartbeat}
+	c.heartbeat.add(held)
 	if ctx.Err() != nil {
 		held.HandBack(0)
 		return false
@@ -142,7 +142,7 @@ func (c *consumption) start(ctx context.Context, msg *nats.Msg) bool {
 }
 
 // process handles the event and settles it.
-func (c *consumption) process(ctx context.Context, msg *nats.Msg, meta *nats.MsgMetadata, held *heldMsg) {
+func (c *consumption) process(ctx context.Context, msg *nats.Msg, meta *nats.MsgMetadata, held *inFlight) {
 	pause := c.pause(meta.NumDelivered)
 	defer held.HandBack(pause) // where the handler has ended its goroutine
 	most := uint64(c.MaxDeliveries)
@@ -197,7 +197,7 @@ func (c *consumption) pause(deliveries uint64) time.Duration {
 }
 
 // bury moves the event to the dead stream. One that can't be stored there comes again.
-func (c *consumption) bury(ctx context.Context, msg *nats.Msg, meta *nats.MsgMetadata, held *heldMsg, reason error) {
+func (c *consumption) bury(ctx context.Context, msg *nats.Msg, meta *nats.MsgMetadata, held *inFlight, reason error) {
 	letter := deadLetter{
 		subject: c.names.deadEvents(), reason: reason.Error(), consumer: c.Name, header: msg.Header, data: msg.Data,
 		msgID: msg.Header.Get(nats.MsgIdHdr), stream: meta.Stream, sequence: meta.Sequence.Stream, storedAt: meta.Timestamp,
@@ -207,7 +207,7 @@ func (c *consumption) bury(ctx context.Context, msg *nats.Msg, meta *nats.MsgMet
 	storing, cancel := context.WithTimeout(context.WithoutCancel(ctx), buryTimeout)
 	defer cancel()
 	if err := letter.store(storing, c.js); err != nil {
-		c.Logger.ErrorContext(ctx, "the dead letter of an event can't be stored: the event comes again", append(attrs, "error", explain(c.nc, err))...)
+		c.Logger.ErrorContext(ctx, "the dead letter of an event can't be stored: the event comes again", append(attrs, "error", withPermissionHint(c.nc, err))...)
 		held.HandBack(c.MaxRetryPause)
 		return
 	}

@@ -34,7 +34,7 @@ func (q *Queue) Bury(ctx context.Context, d *worker.Delivery, reason string) err
 		stream: d.Stream, sequence: d.Sequence, storedAt: d.StoredAt, deliveries: d.Attempts,
 	}
 	if err := letter.store(ctx, q.js); err != nil {
-		return fmt.Errorf("bury job: %w", explain(q.nc, err))
+		return fmt.Errorf("bury job: %w", withPermissionHint(q.nc, err))
 	}
 	return nil
 }

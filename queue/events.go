@@ -42,7 +42,7 @@ func (q *Queue) Publish(ctx context.Context, e *worker.Event) error {
 	if tooLarge(err) {
 		return fmt.Errorf("publish event: %w: %d bytes: %w", worker.ErrUnsendable, msg.Size(), err)
 	}
-	return fmt.Errorf("publish event: %w", explain(q.nc, err))
+	return fmt.Errorf("publish event: %w", withPermissionHint(q.nc, err))
 }
 
 func (q *Queue) message(e *worker.Event) (*nats.Msg, error) {
@@ -120,7 +120,7 @@ func headerValue(s string) string {
 // stored before the call have been read; calls for one account share what was read. An
 // error is returned when the server leaves a request unanswered for 10 seconds.
 func (q *Queue) Published(ctx context.Context, wcID, eventID string, since time.Time) (bool, error) {
-	found, err := q.looks.find(ctx, q.names.accountEvents(wcID), eventID, since.Add(-q.config.DuplicateWindow/2))
+	found, err := q.lookups.find(ctx, q.names.accountEvents(wcID), eventID, since.Add(-q.config.DuplicateWindow/2))
 	if err != nil {
 		return false, fmt.Errorf("look for event %s: %w", eventID, err)
 	}

@@ -59,7 +59,7 @@ func TestFollowFromNowAcrossARestart(t *testing.T) {
 	following.Wait()
 }
 
-// The last of an account's jobs leaves the lot while the next one enters it.
+// The last of an account's jobs leaves those that wait while the next one joins them.
 func TestWatchersOverlap(t *testing.T) {
 	nc := connect(t, servers.NATS(t))
 	q := open(t, nc, config())

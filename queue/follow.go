@@ -50,11 +50,11 @@ func FollowStored(ctx context.Context, nc *nats.Conn, o FollowOptions, handle fu
 	}
 	stream, err := js.Stream(ctx, n.events())
 	if err != nil {
-		return fmt.Errorf("follow events of stream %s (relogin setup creates it): %w", n.events(), explain(nc, err))
+		return fmt.Errorf("follow events of stream %s (relogin setup creates it): %w", n.events(), withPermissionHint(nc, err))
 	}
 	consumer, err := stream.OrderedConsumer(ctx, o.consumer(filters, stream.CachedInfo()))
 	if err != nil {
-		return fmt.Errorf("follow events: %w", explain(nc, err))
+		return fmt.Errorf("follow events: %w", withPermissionHint(nc, err))
 	}
 	events, err := consumer.Messages()
 	if err != nil {
@@ -72,7 +72,7 @@ func FollowStored(ctx context.Context, nc *nats.Conn, o FollowOptions, handle fu
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
 		case err != nil:
-			return fmt.Errorf("follow events: %w", explain(nc, err))
+			return fmt.Errorf("follow events: %w", withPermissionHint(nc, err))
 		}
 		e, err := decodeEvent(msg.Data(), msg.Headers())
 		if err != nil {

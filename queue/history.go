@@ -12,7 +12,7 @@ import (
 // up to a sequence.
 type history struct {
 	subject string
-	users   int       // guarded by the lock of looks, as left is
+	users   int       // guarded by the lock of lookups, as left is
 	left    time.Time // when the last user left
 
 	turn sync.Mutex // of the reading; it guards from, upto and at

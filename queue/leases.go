@@ -54,11 +54,11 @@ type proof struct {
 }
 
 // look returns the longest lease that counts now, and refreshes this pod's registration.
-func (t *Trust) look(ctx context.Context) (longest time.Duration, err error) {
+func (s *IncarnationStore) look(ctx context.Context) (longest time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(ctx, leasesTimeout)
 	defer cancel()
 	for longer := 20 * time.Millisecond; ; longer = min(2*longer, time.Second) {
-		longest, err = t.tryLook(ctx)
+		longest, err = s.tryLook(ctx)
 		if !errors.Is(err, jetstream.ErrKeyExists) && !errors.Is(err, jetstream.ErrKeyRevisionMismatch) {
 			break
 		}
@@ -67,11 +67,11 @@ func (t *Trust) look(ctx context.Context) (longest time.Duration, err error) {
 		case <-ctx.Done():
 		}
 	}
-	t.mu.Lock()
-	t.failed = err != nil
-	t.mu.Unlock()
+	s.mu.Lock()
+	s.failed = err != nil
+	s.mu.Unlock()
 	if err != nil {
-		return 0, fmt.Errorf("look up leases in bucket %s: %w", t.bucket.Bucket(), err)
+		return 0, fmt.Errorf("look up leases in bucket %s: %w", s.bucket.Bucket(), err)
 	}
 	return longest, nil
 }
@@ -80,31 +80,31 @@ const leasesTimeout = 10 * time.Second
 
 // tryLook makes one attempt of a look. [jetstream.ErrKeyExists] and
 // [jetstream.ErrKeyRevisionMismatch] are returned when what it read was not the newest.
-func (t *Trust) tryLook(ctx context.Context) (time.Duration, error) {
+func (s *IncarnationStore) tryLook(ctx context.Context) (time.Duration, error) {
 	started := time.Now()
-	all, revision, err := t.readLeases(ctx)
+	all, revision, err := s.readLeases(ctx)
 	if err != nil {
 		return 0, err
 	}
-	added := t.review(all)
+	added := s.review(all)
 	data, err := json.Marshal(all)
 	if err != nil {
 		return 0, err
 	}
 	if revision == 0 {
-		_, err = t.bucket.Create(ctx, leasesKey, data)
+		_, err = s.bucket.Create(ctx, leasesKey, data)
 	} else {
-		_, err = t.bucket.Update(ctx, leasesKey, data, revision)
+		_, err = s.bucket.Update(ctx, leasesKey, data, revision)
 	}
 	if err != nil {
 		return 0, err
 	}
-	return t.proven(started, all, added), nil
+	return s.proven(started, all, added), nil
 }
 
 // readLeases returns revision 0 where the bucket has none yet.
-func (t *Trust) readLeases(ctx context.Context) (all registrations, revision uint64, err error) {
-	entry, err := t.bucket.Get(ctx, leasesKey)
+func (s *IncarnationStore) readLeases(ctx context.Context) (all registrations, revision uint64, err error) {
+	entry, err := s.bucket.Get(ctx, leasesKey)
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
 		return registrations{}, 0, nil
 	}
@@ -120,23 +120,23 @@ func (t *Trust) readLeases(ctx context.Context) (all registrations, revision uin
 
 // review takes out the leases that are over, and puts this pod's in. added tells that it
 // was not there.
-func (t *Trust) review(all registrations) (added bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	now, own := time.Now(), t.lease.Milliseconds()
+func (s *IncarnationStore) review(all registrations) (added bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now, own := time.Now(), s.lease.Milliseconds()
 	sightings := make(map[int64]sighting)
 	for lease, r := range all {
-		seen := t.sightings[lease]
+		seen := s.sightings[lease]
 		if seen.tag != r.Tag {
 			seen = sighting{r.Tag, now} // it was refreshed before now, or just now
 		}
 		sightings[lease] = seen
 		// By the monotonic clock alone, the one that never says too much.
-		if lease != own && now.Sub(seen.since) > t.times.validity+time.Duration(lease)*time.Millisecond {
+		if lease != own && now.Sub(seen.since) > s.times.validity+time.Duration(lease)*time.Millisecond {
 			delete(all, lease)
 		}
 	}
-	t.sightings = sightings
+	s.sightings = sightings
 	if own == 0 {
 		return false
 	}
@@ -144,7 +144,7 @@ func (t *Trust) review(all registrations) (added bool) {
 	switch {
 	case !there:
 		mine.Used = len(all) == 0 || all.covers(own)
-	case !t.since.IsZero() && time.Since(t.since) >= t.times.settling:
+	case !s.since.IsZero() && time.Since(s.since) >= s.times.settling:
 		mine.Used = true
 	}
 	mine.Tag = nuid.Next()
@@ -163,19 +163,19 @@ func (all registrations) covers(lease int64) bool {
 }
 
 // proven keeps what a look that began at started has proven, and returns the longest lease.
-func (t *Trust) proven(started time.Time, all registrations, added bool) time.Duration {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if added || t.since.IsZero() {
-		t.since = time.Now()
+func (s *IncarnationStore) proven(started time.Time, all registrations, added bool) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if added || s.since.IsZero() {
+		s.since = time.Now()
 	}
-	t.proof = proof{at: started, used: all[t.lease.Milliseconds()].Used}
-	t.others = t.others[:0]
+	s.proof = proof{at: started, used: all[s.lease.Milliseconds()].Used}
+	s.others = s.others[:0]
 	var longest int64
 	for lease := range all {
 		longest = max(longest, lease)
-		if lease != t.lease.Milliseconds() {
-			t.others = append(t.others, lease)
+		if lease != s.lease.Milliseconds() {
+			s.others = append(s.others, lease)
 		}
 	}
 	return time.Duration(longest) * time.Millisecond

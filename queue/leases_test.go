@@ -13,28 +13,28 @@ import (
 	"github.com/relogin/relogin/test/servers"
 )
 
-// opened returns a pod's Trust, with times that a test can wait for.
-func opened(t *testing.T, nc *nats.Conn) *Trust {
+// opened returns a pod's store, with times that a test can wait for.
+func opened(t *testing.T, nc *nats.Conn) *IncarnationStore {
 	t.Helper()
-	trust, err := OpenTrust(t.Context(), nc, "relogin", 1)
+	store, err := OpenIncarnationStore(t.Context(), nc, "relogin", 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	trust.times = timing{refresh: 20 * time.Millisecond, retry: 10 * time.Millisecond, validity: time.Second, settling: 200 * time.Millisecond}
-	return trust
+	store.times = timing{refresh: 20 * time.Millisecond, retry: 10 * time.Millisecond, validity: time.Second, settling: 200 * time.Millisecond}
+	return store
 }
 
-func registered(t *testing.T, nc *nats.Conn, lease time.Duration) *Trust {
+func registered(t *testing.T, nc *nats.Conn, lease time.Duration) *IncarnationStore {
 	t.Helper()
-	trust := opened(t, nc)
-	if err := trust.Register(t.Context(), lease); err != nil {
+	store := opened(t, nc)
+	if err := store.Register(t.Context(), lease); err != nil {
 		t.Fatal(err)
 	}
-	return trust
+	return store
 }
 
 // kept refreshes the registration until the function that it returns is called.
-func (t *Trust) kept(tb *testing.T, log *slog.Logger) (stop func()) {
+func (t *IncarnationStore) kept(tb *testing.T, log *slog.Logger) (stop func()) {
 	ctx, cancel := context.WithCancel(tb.Context())
 	var running sync.WaitGroup
 	running.Go(func() { t.Run(ctx, log) })
@@ -43,7 +43,7 @@ func (t *Trust) kept(tb *testing.T, log *slog.Logger) (stop func()) {
 	return stop
 }
 
-func (t *Trust) longest(tb *testing.T) time.Duration {
+func (t *IncarnationStore) longest(tb *testing.T) time.Duration {
 	tb.Helper()
 	longest, err := t.look(tb.Context())
 	if err != nil {
@@ -52,9 +52,9 @@ func (t *Trust) longest(tb *testing.T) time.Duration {
 	return longest
 }
 
-func TestTrust(t *testing.T) {
+func TestLockDelayEnds(t *testing.T) {
 	nc := connect(t, servers.NATS(t))
-	trust := registered(t, nc, time.Minute)
+	store := registered(t, nc, time.Minute)
 	now := time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
 	later := now.Add(time.Hour)
 	for _, test := range []struct {
@@ -67,12 +67,12 @@ func TestTrust(t *testing.T) {
 		{"two", later, time.Second, later.Add(61 * time.Second)}, {"zero", later, 0, time.Unix(0, 0)},
 		{"two", now, time.Second, now.Add(61 * time.Second)}, // the server's clock was set back
 	} {
-		got, err := trust.CountsFrom(t.Context(), "process", test.id, test.now, test.extra)
+		got, err := store.LockDelayEnds(t.Context(), "process", test.id, test.now, test.extra)
 		if err != nil || !got.Equal(test.want) {
 			t.Errorf("%s at %v counts from %v, %v; want %v", test.id, test.now, got, err, test.want)
 		}
 	}
-	if got, err := trust.CountsFrom(t.Context(), "memory", "one", later, 0); err != nil || got.Unix() != 0 {
+	if got, err := store.LockDelayEnds(t.Context(), "memory", "one", later, 0); err != nil || got.Unix() != 0 {
 		t.Errorf("the first of another kind counts from %v, %v", got, err)
 	}
 }
@@ -83,22 +83,22 @@ func TestLongestLease(t *testing.T) {
 	long := registered(t, nc, time.Minute)
 	short := registered(t, nc, 5*time.Second)
 	now := time.Now()
-	for _, trust := range []*Trust{long, short} {
-		if d := trust.Suspended(); d != 0 {
+	for _, store := range []*IncarnationStore{long, short} {
+		if d := store.Suspended(); d != 0 {
 			t.Errorf("suspended for %v", d)
 		}
 	}
 	for id, want := range map[string]time.Time{"zero": time.Unix(0, 0), "one": now.Add(time.Minute)} {
-		_, err := long.CountsFrom(t.Context(), "process", "zero", now, 0)
+		_, err := long.LockDelayEnds(t.Context(), "process", "zero", now, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := short.CountsFrom(t.Context(), "process", id, now, 0); err != nil || !got.Equal(want) {
+		if got, err := short.LockDelayEnds(t.Context(), "process", id, now, 0); err != nil || !got.Equal(want) {
 			t.Errorf("%s counts from %v, %v; want %v", id, got, err, want)
 		}
 	}
 	// Who looks again sees the same, although its own lease is shorter than that.
-	if got, err := short.CountsFrom(t.Context(), "process", "one", now.Add(time.Second), 0); err != nil || !got.Equal(now.Add(time.Minute)) {
+	if got, err := short.LockDelayEnds(t.Context(), "process", "one", now.Add(time.Second), 0); err != nil || !got.Equal(now.Add(time.Minute)) {
 		t.Errorf("counts from %v, %v", got, err)
 	}
 }
@@ -138,7 +138,7 @@ func TestLeaseGrows(t *testing.T) {
 	first := registered(t, nc, 2*time.Second)
 	second := registered(t, nc, 2*time.Second)
 	shorter := registered(t, nc, 1500*time.Millisecond)
-	for name, suspended := range map[*Trust]bool{short: false, first: true, second: true, shorter: true} {
+	for name, suspended := range map[*IncarnationStore]bool{short: false, first: true, second: true, shorter: true} {
 		if got := name.Suspended() > 0; got != suspended {
 			t.Errorf("lease %v is suspended: %v", name.lease, got)
 		}
@@ -161,14 +161,14 @@ func TestLeaseGrows(t *testing.T) {
 // TestNATSAway has the registration lapse while NATS is away, and be renewed after it.
 func TestNATSAway(t *testing.T) {
 	server := servers.StartNATS(t, nil)
-	trust := registered(t, connect(t, server.URL()), time.Second)
+	store := registered(t, connect(t, server.URL()), time.Second)
 	var log servers.Buffer
-	trust.kept(t, slog.New(slog.NewTextHandler(&log, nil)))
+	store.kept(t, slog.New(slog.NewTextHandler(&log, nil)))
 	server.Stop()
-	servers.Eventually(t, "suspended", func() bool { return trust.Suspended() > 0 })
+	servers.Eventually(t, "suspended", func() bool { return store.Suspended() > 0 })
 	servers.Eventually(t, "a warning", func() bool { return strings.Contains(log.String(), "no confirmation starts") })
 	server.Start()
-	servers.Eventually(t, "registered again", func() bool { return trust.Suspended() == 0 })
+	servers.Eventually(t, "registered again", func() bool { return store.Suspended() == 0 })
 	servers.Eventually(t, "a line that says so", func() bool { return strings.Contains(log.String(), "its confirmations start") })
 	if n := strings.Count(log.String(), "no confirmation starts"); n != 1 {
 		t.Errorf("%d warnings:\n%s", n, log.String())
@@ -177,19 +177,19 @@ func TestNATSAway(t *testing.T) {
 
 // TestMachineSlept has the wall clock say that the registration is no longer valid.
 func TestMachineSlept(t *testing.T) {
-	trust := opened(t, connect(t, servers.NATS(t)))
-	trust.times.refresh = time.Hour
-	if err := trust.Register(t.Context(), time.Second); err != nil {
+	store := opened(t, connect(t, servers.NATS(t)))
+	store.times.refresh = time.Hour
+	if err := store.Register(t.Context(), time.Second); err != nil {
 		t.Fatal(err)
 	}
-	trust.mu.Lock()
-	trust.proof.at = time.Now().Round(0).Add(-time.Hour)
-	trust.mu.Unlock()
-	if trust.Suspended() == 0 {
+	store.mu.Lock()
+	store.proof.at = time.Now().Round(0).Add(-time.Hour)
+	store.mu.Unlock()
+	if store.Suspended() == 0 {
 		t.Fatal("it may grant")
 	}
-	trust.kept(t, slog.New(slog.DiscardHandler))
-	servers.Eventually(t, "registered again", func() bool { return trust.Suspended() == 0 })
+	store.kept(t, slog.New(slog.DiscardHandler))
+	servers.Eventually(t, "registered again", func() bool { return store.Suspended() == 0 })
 }
 
 // TestLeasesDeleted has an operator delete the key, and somebody write something else there.
@@ -239,9 +239,9 @@ func TestManyPods(t *testing.T) {
 	var all sync.WaitGroup
 	began := time.Now()
 	for i := range 50 {
-		trust := opened(t, nc)
+		store := opened(t, nc)
 		all.Go(func() {
-			if err := trust.Register(t.Context(), time.Duration(1+i%5)*time.Second); err != nil {
+			if err := store.Register(t.Context(), time.Duration(1+i%5)*time.Second); err != nil {
 				t.Error(err)
 			}
 		})

@@ -95,17 +95,17 @@ func (p *plan) stream(want streamConfig, rules []rule[streamConfig]) *part[strea
 		rename:  "choose another --namespace, or delete the stream if nobody needs it",
 	}
 	one.read = func(ctx context.Context) (have *streamConfig, err error) {
-		err = p.insist(ctx, func(ctx context.Context) error { have, err = p.readStream(ctx, name); return err })
+		err = p.retry(ctx, func(ctx context.Context) error { have, err = p.readStream(ctx, name); return err })
 		return have, err
 	}
 	one.create = func(ctx context.Context) error {
-		return p.insist(ctx, func(ctx context.Context) error {
+		return p.retry(ctx, func(ctx context.Context) error {
 			_, err := p.js.CreateStream(ctx, want)
 			return unless(err, jetstream.ErrStreamNameAlreadyInUse) // by another pod, just now
 		})
 	}
 	one.update = func(ctx context.Context, mended streamConfig) error {
-		return p.insist(ctx, func(ctx context.Context) error { _, err := p.js.UpdateStream(ctx, mended); return err })
+		return p.retry(ctx, func(ctx context.Context) error { _, err := p.js.UpdateStream(ctx, mended); return err })
 	}
 	return one
 }
@@ -140,17 +140,17 @@ func (p *plan) consumer(stream string, want consumerConfig, rules []rule[consume
 	one := &part[consumerConfig]{where: fmt.Sprintf("consumer %s of stream %s", name, stream), rules: rules, want: want}
 	one.remedy = map[remedy]string{resume: fmt.Sprintf("nats consumer resume %s %s", stream, name)}
 	one.read = func(ctx context.Context) (have *consumerConfig, err error) {
-		err = p.insist(ctx, func(ctx context.Context) error { have, err = p.readConsumer(ctx, stream, name); return err })
+		err = p.retry(ctx, func(ctx context.Context) error { have, err = p.readConsumer(ctx, stream, name); return err })
 		return have, err
 	}
 	one.create = func(ctx context.Context) error {
-		return p.insist(ctx, func(ctx context.Context) error {
+		return p.retry(ctx, func(ctx context.Context) error {
 			_, err := p.js.CreateConsumer(ctx, stream, want)
 			return unless(err, jetstream.ErrConsumerExists) // another pod's, just now, set otherwise
 		})
 	}
 	one.update = func(ctx context.Context, mended consumerConfig) error {
-		return p.insist(ctx, func(ctx context.Context) error { _, err := p.js.UpdateConsumer(ctx, stream, mended); return err })
+		return p.retry(ctx, func(ctx context.Context) error { _, err := p.js.UpdateConsumer(ctx, stream, mended); return err })
 	}
 	return one
 }

@@ -22,21 +22,21 @@ type pausedCredential struct {
 	Trials uint64 `json:"trials"`
 }
 
-var _ worker.Pauses = (*Trust)(nil)
+var _ worker.Pauses = (*IncarnationStore)(nil)
 
 // LoadPauses implements [worker.Pauses].
-func (t *Trust) LoadPauses(ctx context.Context) (map[worker.Credential]uint64, uint64, error) {
+func (s *IncarnationStore) LoadPauses(ctx context.Context) (map[worker.Credential]uint64, uint64, error) {
 	trials := map[worker.Credential]uint64{}
-	entry, err := t.bucket.Get(ctx, pausesKey)
+	entry, err := s.bucket.Get(ctx, pausesKey)
 	switch {
 	case errors.Is(err, jetstream.ErrKeyNotFound):
 		return trials, 0, nil
 	case err != nil:
-		return nil, 0, fmt.Errorf("read %s in bucket %s: %w", pausesKey, t.bucket.Bucket(), err)
+		return nil, 0, fmt.Errorf("read %s in bucket %s: %w", pausesKey, s.bucket.Bucket(), err)
 	}
 	var all []pausedCredential
 	if err := json.Unmarshal(entry.Value(), &all); err != nil {
-		return nil, 0, fmt.Errorf("read %s in bucket %s: %w", pausesKey, t.bucket.Bucket(), err)
+		return nil, 0, fmt.Errorf("read %s in bucket %s: %w", pausesKey, s.bucket.Bucket(), err)
 	}
 	for _, one := range all {
 		trials[one.Credential] = one.Trials
@@ -45,7 +45,7 @@ func (t *Trust) LoadPauses(ctx context.Context) (map[worker.Credential]uint64, u
 }
 
 // StorePauses implements [worker.Pauses].
-func (t *Trust) StorePauses(ctx context.Context, trials map[worker.Credential]uint64, revision uint64) error {
+func (s *IncarnationStore) StorePauses(ctx context.Context, trials map[worker.Credential]uint64, revision uint64) error {
 	all := []pausedCredential{}
 	for credential, n := range trials {
 		all = append(all, pausedCredential{credential, n})
@@ -58,15 +58,15 @@ func (t *Trust) StorePauses(ctx context.Context, trials map[worker.Credential]ui
 		return fmt.Errorf("encode paused tenants: %w", err)
 	}
 	if revision == 0 {
-		_, err = t.bucket.Create(ctx, pausesKey, value)
+		_, err = s.bucket.Create(ctx, pausesKey, value)
 	} else {
-		_, err = t.bucket.Update(ctx, pausesKey, value, revision)
+		_, err = s.bucket.Update(ctx, pausesKey, value, revision)
 	}
 	if errors.Is(err, jetstream.ErrKeyExists) {
-		return fmt.Errorf("store %s in bucket %s: %w", pausesKey, t.bucket.Bucket(), worker.ErrConflict)
+		return fmt.Errorf("store %s in bucket %s: %w", pausesKey, s.bucket.Bucket(), worker.ErrConflict)
 	}
 	if err != nil {
-		return fmt.Errorf("store %s in bucket %s: %w", pausesKey, t.bucket.Bucket(), err)
+		return fmt.Errorf("store %s in bucket %s: %w", pausesKey, s.bucket.Bucket(), err)
 	}
 	return nil
 }

@@ -18,32 +18,32 @@ func TestPausesAreStoredAgainstARevision(t *testing.T) {
 	}
 	defer nc.Close()
 	ctx := t.Context()
-	trust, err := OpenTrust(ctx, nc, "relogin", 1)
+	store, err := OpenIncarnationStore(ctx, nc, "relogin", 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	empty, revision, err := trust.LoadPauses(ctx)
+	empty, revision, err := store.LoadPauses(ctx)
 	if err != nil || len(empty) != 0 {
 		t.Fatalf("at first: %v, %v", empty, err)
 	}
 	first := map[worker.Credential]uint64{{Tenant: "acme", Fingerprint: "1"}: 0, {Tenant: "beta", Fingerprint: "2"}: 7}
-	if err := trust.StorePauses(ctx, first, revision); err != nil {
+	if err := store.StorePauses(ctx, first, revision); err != nil {
 		t.Fatal(err)
 	}
-	if err := trust.StorePauses(ctx, nil, revision); !errors.Is(err, worker.ErrConflict) {
+	if err := store.StorePauses(ctx, nil, revision); !errors.Is(err, worker.ErrConflict) {
 		t.Errorf("who was overtaken is told %v", err)
 	}
-	got, revision, err := trust.LoadPauses(ctx)
+	got, revision, err := store.LoadPauses(ctx)
 	if err != nil || !maps.Equal(got, first) {
 		t.Errorf("loaded %v, %v", got, err)
 	}
-	if err := trust.StorePauses(ctx, nil, revision); err != nil {
+	if err := store.StorePauses(ctx, nil, revision); err != nil {
 		t.Fatal(err)
 	}
-	if err := trust.StorePauses(ctx, first, revision); !errors.Is(err, worker.ErrConflict) {
+	if err := store.StorePauses(ctx, first, revision); !errors.Is(err, worker.ErrConflict) {
 		t.Errorf("who was overtaken is told %v", err)
 	}
-	if got, _, err := trust.LoadPauses(ctx); err != nil || len(got) != 0 {
+	if got, _, err := store.LoadPauses(ctx); err != nil || len(got) != 0 {
 		t.Errorf("after all were lifted: %v, %v", got, err)
 	}
 }

@@ -44,5 +44,5 @@ func ask(ctx context.Context, nc *nats.Conn, msg *nats.Msg) error {
 	ctx, cancel := context.WithTimeout(ctx, permittedAnswer)
 	defer cancel()
 	_, err := nc.RequestMsgWithContext(ctx, msg)
-	return explain(nc, err)
+	return withPermissionHint(nc, err)
 }

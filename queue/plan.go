@@ -43,8 +43,8 @@ func newPlan(nc *nats.Conn, c *Config) (*plan, error) {
 	}
 	bucket := p.stream(c.bucket(n), trustBucket)
 	bucket.create = func(ctx context.Context) error {
-		return p.insist(ctx, func(ctx context.Context) error {
-			_, err := openTrust(ctx, nc, c.Namespace, c.Replicas, c.owner)
+		return p.retry(ctx, func(ctx context.Context) error {
+			_, err := openIncarnationStore(ctx, nc, c.Namespace, c.Replicas, c.owner)
 			return unless(err, jetstream.ErrBucketExists) // another pod's, just now, set otherwise
 		})
 	}
@@ -112,10 +112,10 @@ func (p *plan) remake(stream string) string {
 		stream, p.config.command("setup"), p.config.command("setup --update"))
 }
 
-// insist asks again when there is no answer: a cluster that is asked for the same stream
+// retry asks again when there is no answer: a cluster that is asked for the same stream
 // by several pods at once answers some of them never. It does not when the server has
 // refused this user something; the error says what that was.
-func (p *plan) insist(ctx context.Context, ask func(context.Context) error) (err error) {
+func (p *plan) retry(ctx context.Context, ask func(context.Context) error) (err error) {
 	for range setupTries {
 		try, cancel := context.WithTimeout(ctx, setupAnswer)
 		err = ask(try)
@@ -125,5 +125,5 @@ func (p *plan) insist(ctx context.Context, ask func(context.Context) error) (err
 			break
 		}
 	}
-	return explain(p.nc, err)
+	return withPermissionHint(p.nc, err)
 }

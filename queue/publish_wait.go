@@ -61,7 +61,7 @@ func (p *Publisher) PublishAndWait(ctx context.Context, j *worker.Job, lane work
 		if ctx.Err() != nil {
 			err = context.Cause(ctx)
 		}
-		return nil, fmt.Errorf("publish job %s, which may be stored: %w", j.ID, p.explain(err))
+		return nil, fmt.Errorf("publish job %s, which may be stored: %w", j.ID, p.withPermissionHint(err))
 	}
 	if err := <-followed; !errors.Is(err, errFound) {
 		return nil, fmt.Errorf("wait for the event of job %s, which is stored and goes on: %w", j.ID, err)

@@ -60,7 +60,7 @@ func (p *Publisher) Publish(ctx context.Context, j *worker.Job, lane worker.Lane
 	}
 	ack, err := p.js.PublishMsg(ctx, msg)
 	if err != nil {
-		return Stored{}, fmt.Errorf("publish job: %w", p.explain(err))
+		return Stored{}, fmt.Errorf("publish job: %w", p.withPermissionHint(err))
 	}
 	return p.stored(j, ack), nil
 }
@@ -117,7 +117,7 @@ func (p *Publisher) await(ctx context.Context, j *worker.Job, future jetstream.P
 	case ack := <-future.Ok():
 		return p.stored(j, ack), nil
 	case err := <-future.Err():
-		return Stored{}, fmt.Errorf("publish job: %w", p.explain(err))
+		return Stored{}, fmt.Errorf("publish job: %w", p.withPermissionHint(err))
 	case <-ctx.Done():
 		return Stored{}, fmt.Errorf("publish job: %w", context.Cause(ctx))
 	}
@@ -149,9 +149,9 @@ func (p *Publisher) message(j *worker.Job, lane worker.Lane) (*nats.Msg, error) 
 // which names the account too: a job that was mended is another message under its old id.
 func messageID(data []byte) string { return uuid.NewSHA1(uuid.NameSpaceOID, data).String() }
 
-func (p *Publisher) explain(err error) error {
+func (p *Publisher) withPermissionHint(err error) error {
 	if errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, nats.ErrNoResponders) {
 		return fmt.Errorf("%w: is stream %s there? relogin setup creates it", err, p.names.jobs())
 	}
-	return explain(p.nc, err)
+	return withPermissionHint(p.nc, err)
 }

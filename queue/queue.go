@@ -32,9 +32,9 @@ type Queue struct {
 	events    jetstream.Stream
 	consumers map[worker.Lane]jetstream.Consumer
 
-	alive *alive
-	wakes *wakes
-	looks *looks
+	heartbeat *heartbeat
+	watchers  *watchers
+	lookups   *lookups
 
 	passedOver seldom // of jobs that can't be acknowledged
 	stop       context.CancelFunc
@@ -65,13 +65,13 @@ func Open(ctx context.Context, nc *nats.Conn, c Config) (*Queue, error) {
 	}
 	q := &Queue{config: c, names: n, nc: nc, js: js, consumers: map[worker.Lane]jetstream.Consumer{}}
 	if q.events, err = js.Stream(ctx, n.events()); err != nil {
-		return nil, fmt.Errorf("open stream %s: %w", n.events(), explain(nc, err))
+		return nil, fmt.Errorf("open stream %s: %w", n.events(), withPermissionHint(nc, err))
 	}
 	var ackWait time.Duration
 	for _, lane := range lanes {
 		consumer, err := js.Consumer(ctx, n.jobs(), string(lane))
 		if err != nil {
-			return nil, fmt.Errorf("open consumer %s of stream %s: %w", lane, n.jobs(), explain(nc, err))
+			return nil, fmt.Errorf("open consumer %s of stream %s: %w", lane, n.jobs(), withPermissionHint(nc, err))
 		}
 		q.consumers[lane] = consumer
 		if has := consumer.CachedInfo().Config.AckWait; ackWait == 0 || has < ackWait {
@@ -107,15 +107,15 @@ func warnOf(ctx context.Context, logger *slog.Logger, found []Finding) {
 func (q *Queue) start(ackWait time.Duration) {
 	ctx, stop := context.WithCancel(context.Background())
 	q.stop = stop
-	q.alive = newAlive(ackWait)
-	q.wakes = newWakes(q.nc, q.names)
-	q.looks = newLooks(q, func(do func(context.Context)) { q.running.Go(func() { do(ctx) }) })
-	q.running.Go(func() { q.alive.run(ctx) })
-	q.running.Go(func() { q.wakes.run(ctx) })
-	q.running.Go(func() { q.looks.clean(ctx) })
+	q.heartbeat = newHeartbeat(ackWait)
+	q.watchers = newWatchers(q.nc, q.names)
+	q.lookups = newLookups(q, func(do func(context.Context)) { q.running.Go(func() { do(ctx) }) })
+	q.running.Go(func() { q.heartbeat.run(ctx) })
+	q.running.Go(func() { q.watchers.run(ctx) })
+	q.running.Go(func() { q.lookups.clean(ctx) })
 }
 
-// Close stops keeping deliveries alive. It blocks until the queue's goroutines have ended.
+// Close stops keeping deliveries heartbeat. It blocks until the queue's goroutines have ended.
 func (q *Queue) Close() {
 	q.stop()
 	q.running.Wait()

@@ -96,7 +96,7 @@ func Setup(ctx context.Context, nc *nats.Conn, c Config) error {
 		return nil
 	}
 	if err := owned(ctx, p.js, p.names, c.owner); err != nil {
-		return fmt.Errorf("set up queue: %w", explain(nc, err))
+		return fmt.Errorf("set up queue: %w", withPermissionHint(nc, err))
 	}
 	return nil
 }
@@ -134,7 +134,7 @@ func (c *Config) streams(n names) []jetstream.StreamConfig {
 	return all
 }
 
-// bucket is the stream of the bucket that [OpenTrust] creates.
+// bucket is the stream of the bucket that [OpenIncarnationStore] creates.
 func (c *Config) bucket(n names) jetstream.StreamConfig {
 	stream := jetstream.StreamConfig{
 		Name: "KV_" + n.bucket(), Subjects: []string{"$KV." + n.bucket() + ".>"}, Discard: jetstream.DiscardNew,
@@ -162,9 +162,9 @@ func (c *Config) consumer(n names, lane worker.Lane) jetstream.ConsumerConfig {
 	}
 }
 
-// explain adds to the time-out that a refused request ends with what the server refused
+// withPermissionHint adds to the time-out that a refused request ends with what the server refused
 // last. That may be older than the error, so it is said to be a possibility.
-func explain(nc *nats.Conn, err error) error {
+func withPermissionHint(nc *nats.Conn, err error) error {
 	refusal := nc.LastError()
 	if !errors.Is(refusal, nats.ErrPermissionViolation) {
 		return err

@@ -63,7 +63,7 @@ func FuzzWakes(f *testing.F) {
 		if wcID == other {
 			return
 		}
-		w := newWakes(nil, "relogin")
+		w := newWatchers(nil, "relogin")
 		var woken []string
 		for _, account := range []string{wcID, other} {
 			w.add(w.names.account(account), &watch{

@@ -27,7 +27,7 @@ func (q *Queue) Take(ctx context.Context, lane worker.Lane, n int, wait time.Dur
 	if errors.Is(err, nats.ErrNoResponders) {
 		err = fmt.Errorf("%w: is the consumer there? relogin setup creates it", err)
 	}
-	return nil, 0, fmt.Errorf("take jobs: %w", explain(q.nc, err))
+	return nil, 0, fmt.Errorf("take jobs: %w", withPermissionHint(q.nc, err))
 }
 
 // delivery returns nil for a message whose reply subject can't be read: it can't be
@@ -40,8 +40,8 @@ func (q *Queue) delivery(lane worker.Lane, msg *nats.Msg) (*worker.Delivery, int
 		}
 		return nil, 0
 	}
-	held := &heldMsg{nc: q.nc, reply: msg.Reply, alive: q.alive}
-	q.alive.add(held)
+	held := &inFlight{nc: q.nc, reply: msg.Reply, heartbeat: q.heartbeat}
+	q.heartbeat.add(held)
 	return &worker.Delivery{
 		Lane: lane, Data: msg.Data, Header: msg.Header,
 		ContentType: msg.Header.Get(contentType), MsgID: msg.Header.Get(nats.MsgIdHdr), Traceparent: traceContext(msg.Header),
@@ -51,24 +51,24 @@ func (q *Queue) delivery(lane worker.Lane, msg *nats.Msg) (*worker.Delivery, int
 	}, int(min(meta.NumPending, math.MaxInt32))
 }
 
-// heldMsg is a message in this process's hands. A settling that can't be sent is not
+// inFlight is a message in this process's hands. A settling that can't be sent is not
 // repeated: the server delivers the message again after its AckWait.
-type heldMsg struct {
-	nc      *nats.Conn
-	reply   string // where the server is told
-	alive   *alive
-	bucket  int // of alive; guarded by its lock
-	settled atomic.Bool
+type inFlight struct {
+	nc        *nats.Conn
+	reply     string // where the server is told
+	heartbeat *heartbeat
+	bucket    int // of the heartbeat; guarded by its lock
+	settled   atomic.Bool
 }
 
 // Ack implements [worker.Settler].
-func (h *heldMsg) Ack() { h.settle("+ACK") }
+func (h *inFlight) Ack() { h.settle("+ACK") }
 
 // Term implements [worker.Settler].
-func (h *heldMsg) Term() { h.settle("+TERM") }
+func (h *inFlight) Term() { h.settle("+TERM") }
 
 // HandBack implements [worker.Settler].
-func (h *heldMsg) HandBack(after time.Duration) {
+func (h *inFlight) HandBack(after time.Duration) {
 	if after <= 0 {
 		h.settle("-NAK")
 		return
@@ -76,14 +76,14 @@ func (h *heldMsg) HandBack(after time.Duration) {
 	h.settle(fmt.Sprintf(`-NAK {"delay":%d}`, after.Nanoseconds()))
 }
 
-func (h *heldMsg) settle(how string) {
+func (h *inFlight) settle(how string) {
 	if h.settled.CompareAndSwap(false, true) {
-		h.alive.remove(h)
+		h.heartbeat.remove(h)
 		h.tell(how)
 	}
 }
 
 // tell does not wait for an answer: there is none.
-func (h *heldMsg) tell(what string) {
-	_ = h.nc.Publish(h.reply, []byte(what)) // fails without a connection: see heldMsg
+func (h *inFlight) tell(what string) {
+	_ = h.nc.Publish(h.reply, []byte(what)) // fails without a connection: see inFlight
 }

@@ -27,17 +27,17 @@ var errUnreachable = fmt.Errorf("given up after %s", settings.FormatDuration(ser
 
 // openCache connects to Redis, or gives up after a while. It asks for no locks, so its
 // lease is the shortest there is. The caller closes what it returns.
-func (b *bench) openCache(ctx context.Context, trust cache.Trust) (*cache.Client, error) {
+func (b *bench) openCache(ctx context.Context, incarnations cache.IncarnationStore) (*cache.Client, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, serverPatience, errUnreachable)
 	defer cancel()
 	log := b.log
-	if trust != nil {
+	if incarnations != nil {
 		log = slog.New(slog.DiscardHandler) // that the nodes of a Cluster are new is no loss here
 	}
 	client, err := backend.OpenRedis(ctx, cache.Options{
 		URL: b.Redis.URL, SentinelMaster: b.Redis.SentinelMaster, Namespace: b.NATS.Namespace, Pod: podName,
 		SendWindow: time.Millisecond, ConfirmTimeout: time.Millisecond,
-		JobMemory: jobMemory, EventMaxAge: b.streams().EventMaxAge, Trust: trust, Logger: log,
+		JobMemory: jobMemory, EventMaxAge: b.streams().EventMaxAge, Incarnations: incarnations, Logger: log,
 	})
 	if err != nil && strings.Contains(err.Error(), "NOPERM") {
 		return nil, fmt.Errorf("%w; the user needs the keys %s:* and what a worker's user may do; with --namespace the run uses keys that it has", err, b.NATS.Namespace)
@@ -73,11 +73,11 @@ func (b *bench) claim(ctx context.Context) error {
 		return err
 	}
 	b.claimed = true
-	trust, err := queue.OpenTrust(ctx, b.nats, b.NATS.Namespace, b.Load.Replicas)
+	incarnations, err := queue.OpenIncarnationStore(ctx, b.nats, b.NATS.Namespace, b.Load.Replicas)
 	if err != nil {
 		return err
 	}
-	client, err := b.openCache(ctx, trust)
+	client, err := b.openCache(ctx, incarnations)
 	if err != nil {
 		return err
 	}

@@ -199,7 +199,7 @@ func TestLookUpEndsWithItsContext(t *testing.T) {
 	store(t, q, "0")
 	store(t, q, "1")
 	for range maxReadings { // others read
-		q.looks.slots <- struct{}{}
+		q.lookups.slots <- struct{}{}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	var looking sync.WaitGroup
@@ -211,7 +211,7 @@ func TestLookUpEndsWithItsContext(t *testing.T) {
 	cancel()
 	looking.Wait()
 	for range maxReadings {
-		<-q.looks.slots
+		<-q.lookups.slots
 	}
 	lookUp(t, q, "a", "0", start, true)
 }
@@ -268,7 +268,7 @@ func TestLookUpInAStreamMadeAnew(t *testing.T) {
 }
 
 func TestWhatWasReadIsForgotten(t *testing.T) {
-	l := newLooks(&Queue{}, nil)
+	l := newLookups(&Queue{}, nil)
 	using := l.enter("in use")
 	l.leave(l.enter("not in use"))
 	l.sweep(time.Now().Add(lookKeep - time.Second))

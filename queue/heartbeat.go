@@ -10,40 +10,40 @@ import (
 // buckets is how many parts the time between two signs of life is cut into.
 const buckets = 16
 
-// alive keeps messages from being delivered to others: it tells the server that they
+// heartbeat keeps messages from being delivered to others: it tells the server that they
 // are in progress, at a third of AckWait or a little earlier, so that signs of life
 // spread. One goroutine serves all messages: measured, 10,000 of them cost about 1,000
 // small messages a second at an AckWait of 30 s.
-type alive struct {
+type heartbeat struct {
 	tick time.Duration
 
 	mu   sync.Mutex
 	now  int // the bucket that is next
-	ring [buckets]map[*heldMsg]struct{}
+	ring [buckets]map[*inFlight]struct{}
 }
 
-func newAlive(ackWait time.Duration) *alive {
-	a := &alive{tick: max(ackWait/3/buckets, time.Millisecond)}
+func newHeartbeat(ackWait time.Duration) *heartbeat {
+	a := &heartbeat{tick: max(ackWait/3/buckets, time.Millisecond)}
 	for i := range a.ring {
-		a.ring[i] = map[*heldMsg]struct{}{}
+		a.ring[i] = map[*inFlight]struct{}{}
 	}
 	return a
 }
 
-func (a *alive) add(h *heldMsg) {
+func (a *heartbeat) add(h *inFlight) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	h.bucket = (a.now + buckets - 1 - rand.IntN(buckets/4)) % buckets
 	a.ring[h.bucket][h] = struct{}{}
 }
 
-func (a *alive) remove(h *heldMsg) {
+func (a *heartbeat) remove(h *inFlight) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	delete(a.ring[h.bucket], h)
 }
 
-func (a *alive) run(ctx context.Context) {
+func (a *heartbeat) run(ctx context.Context) {
 	ticker := time.NewTicker(a.tick)
 	defer ticker.Stop()
 	for {
@@ -57,10 +57,10 @@ func (a *alive) run(ctx context.Context) {
 }
 
 // beat serves one bucket.
-func (a *alive) beat() {
+func (a *heartbeat) beat() {
 	a.mu.Lock()
 	due := a.ring[a.now]
-	a.ring[a.now] = map[*heldMsg]struct{}{}
+	a.ring[a.now] = map[*inFlight]struct{}{}
 	a.now = (a.now + 1) % buckets
 	a.mu.Unlock()
 	for h := range due {

@@ -14,31 +14,32 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Trust remembers, outside of Redis and for all pods, from when on the grants of each
-// server count. One that was restarted, wiped or failed over may have forgotten a lock
-// whose prompt is still open, and until the longest lease of any pod has passed since
-// the first pod saw that, nobody may begin. Two names tell: the process's replication id, which is new
-// with each start and each promotion, with the number of keys that it has evicted, and
-// the incarnation, a key that goes when the others do.
+// IncarnationStore remembers, outside of Redis and for all pods, each incarnation of a Redis
+// server and when its lock-delay ends. A server that was restarted, wiped or failed over may
+// have forgotten a lock whose prompt is still open, so after the first pod has seen the new
+// incarnation nobody may begin for a while: until the longest lease of any pod has passed.
+// Two names tell incarnations apart: the process's replication id, which is new with each
+// start and each promotion, with the number of keys that it has evicted; and a key that goes
+// when the others do.
 //
-// CountsFrom returns the time, on the server's clock, from which the grants of what is
-// named so count. It stores a time long past for the very first name of a kind, and for
-// any other name that it does not know now + extra + the longest lease that any pod may
-// have granted; it returns what is stored otherwise, but never a time further ahead. Two
-// pods that ask for the same name at once are told the same. now is the server's clock.
-// The call may block until ctx ends; after an error nothing is granted.
+// LockDelayEnds returns the time, on the server's clock, from which locks of the incarnation
+// with that name count. It stores a time long past for the very first name of a kind, and for
+// any other name that it does not know now + extra + the longest lease that any pod may have
+// granted. It returns what is stored otherwise, but never a time further ahead. Two pods that
+// ask for the same name at once are told the same. now is the server's clock. The call may
+// block until ctx ends; after an error nothing is granted.
 //
-// First has these names of a kind count from the beginning, unless the kind has a first
-// name already. A Cluster that is new has several masters, of which none is newer.
+// First has the locks of these names of a kind count from the beginning, unless the kind has a
+// first name already. A Cluster that is new has several masters, of which none is newer.
 //
-// Suspended returns 0 while this pod's own lease is among those that count, so that it
-// may grant, and otherwise after what time to ask again. It does not block.
+// Suspended returns 0 while this pod's own lease is among those that count, so that it may
+// grant, and otherwise after what time to ask again. It does not block.
 //
-// So only readings of one server's clock are compared, and pods turn the difference
-// into a wait on their own monotonic clock. A server clock that is set back makes the
-// wait longer; one that is set forward makes it shorter by as much, as it does a lease.
-type Trust interface {
-	CountsFrom(ctx context.Context, kind, name string, now time.Time, extra time.Duration) (time.Time, error)
+// Only readings of one server's clock are compared, and pods turn the difference into a wait
+// on their own monotonic clock. A server clock that is set back makes the wait longer; one
+// that is set forward makes it shorter by as much, as it does a lease.
+type IncarnationStore interface {
+	LockDelayEnds(ctx context.Context, kind, name string, now time.Time, extra time.Duration) (time.Time, error)
 	First(ctx context.Context, kind string, names ...string) error
 	Suspended() time.Duration
 }
@@ -57,7 +58,7 @@ const cutOff = 15 * time.Second
 // quarantine is how long this process must not begin, because of a server that it
 // connected to. In a Cluster that is about the accounts in the server's slots.
 type quarantine struct {
-	trust  Trust // nil: nothing is ever suspended
+	store  IncarnationStore // nil: nothing is ever suspended
 	cutOff time.Duration
 	logger *slog.Logger
 	start  time.Time            // with its monotonic reading, the zero of until
@@ -75,7 +76,7 @@ type quarantine struct {
 
 func newQuarantine(o *Options) *quarantine {
 	return &quarantine{
-		trust: o.Trust, cutOff: o.cutOff, logger: o.Logger,
+		store: o.Incarnations, cutOff: o.cutOff, logger: o.Logger,
 		start: time.Now(), recheck: o.watchEvery, known: make(map[string]bool),
 	}
 }
@@ -87,8 +88,8 @@ const anySlot = -1
 // is trusted.
 func (q *quarantine) wait(slot int) time.Duration {
 	var wait time.Duration
-	if q.trust != nil {
-		wait = q.trust.Suspended()
+	if q.store != nil {
+		wait = q.store.Suspended()
 	}
 	if q.anyEvicts.Load() {
 		wait = max(wait, q.recheck)
@@ -228,7 +229,7 @@ func (q *quarantine) admit(ctx context.Context, kind, name string, now time.Time
 	if known {
 		return nil
 	}
-	from, err := q.trust.CountsFrom(ctx, kind, name, now, extra)
+	from, err := q.store.LockDelayEnds(ctx, kind, name, now, extra)
 	if err != nil {
 		return fmt.Errorf("ask whether %s %s is trusted: %w", kind, name, err)
 	}

@@ -8,31 +8,31 @@ import (
 )
 
 const (
-	maxGathered = 1 << 20                // bytes that wait to be written; a Write beyond that blocks
-	closeWait   = 200 * time.Millisecond // for what waits to be written when a connection is closed
+	maxCoalesced = 1 << 20                // bytes that wait to be written; a Write beyond that blocks
+	closeWait    = 200 * time.Millisecond // for what waits to be written when a connection is closed
 )
 
-// gatherer dials connections that gather what is written. It implements [nats.CustomDialer].
-type gatherer struct{ net.Dialer }
+// coalescingDialer dials connections that coalesce what is written. It implements [nats.CustomDialer].
+type coalescingDialer struct{ net.Dialer }
 
 // Dial implements [nats.CustomDialer].
-func (d *gatherer) Dial(network, address string) (net.Conn, error) {
+func (d *coalescingDialer) Dial(network, address string) (net.Conn, error) {
 	conn, err := d.Dialer.Dial(network, address)
 	if err != nil {
 		return nil, err
 	}
-	g := &gathering{Conn: conn, wake: make(chan struct{}, 1), ended: make(chan struct{})}
+	g := &coalescingConn{Conn: conn, wake: make(chan struct{}, 1), ended: make(chan struct{})}
 	g.room.L = &g.mu
 	go g.run()
 	return g, nil
 }
 
-// gathering is a connection with a goroutine that writes. nats.go writes as soon as
+// coalescingConn is a connection with a goroutine that writes. nats.go writes as soon as
 // somebody publishes, which under load made for every second job a system call here and
 // one at the server; this one lets those run first who are about to
 // publish. Nobody waits longer for it: where nobody is about to, it writes at once. What
 // waits is lost with the connection, as is what waits in the kernel.
-type gathering struct {
+type coalescingConn struct {
 	net.Conn
 	wake  chan struct{} // holds one: something waits to be written
 	ended chan struct{} // closed when nothing is written any more
@@ -44,10 +44,10 @@ type gathering struct {
 }
 
 // Write takes p. It blocks while too much waits; an error is that of an earlier write.
-func (g *gathering) Write(p []byte) (int, error) {
+func (g *coalescingConn) Write(p []byte) (int, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for g.err == nil && len(g.waiting) >= maxGathered {
+	for g.err == nil && len(g.waiting) >= maxCoalesced {
 		g.room.Wait()
 	}
 	if g.err != nil {
@@ -62,7 +62,7 @@ func (g *gathering) Write(p []byte) (int, error) {
 }
 
 // run writes until a write fails or the connection is closed.
-func (g *gathering) run() {
+func (g *coalescingConn) run() {
 	defer close(g.ended)
 	var batch []byte
 	for range g.wake {
@@ -80,7 +80,7 @@ func (g *gathering) run() {
 }
 
 // refuse takes nothing any more. It returns false when that was so already.
-func (g *gathering) refuse(why error) bool {
+func (g *coalescingConn) refuse(why error) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.err != nil {
@@ -92,7 +92,7 @@ func (g *gathering) refuse(why error) bool {
 }
 
 // Close writes what waits, unless that takes too long, and closes the connection.
-func (g *gathering) Close() error {
+func (g *coalescingConn) Close() error {
 	if g.refuse(net.ErrClosed) {
 		close(g.wake)
 	}

@@ -21,11 +21,11 @@ const (
 	maxKept     = 1 << 20          // event ids of accounts that are not in use; one takes 34 to 53 bytes, measured
 )
 
-// looks finds events by their ids. Those who look for events of one account share what
+// lookups finds events by their ids. Those who look for events of one account share what
 // was read of it: a reading serves all who came before it started, and reads only what
 // was stored after the one before. So each sees all that was stored before it came, and n
 // look-ups among n events cost n reads, and not n².
-type looks struct {
+type lookups struct {
 	events jetstream.Stream
 	nc     *nats.Conn
 	run    func(func(ctx context.Context)) // in a goroutine that the queue waits for
@@ -36,8 +36,8 @@ type looks struct {
 	accounts map[string]*history // by the subject of the account's events
 }
 
-func newLooks(q *Queue, run func(func(context.Context))) *looks {
-	return &looks{events: q.events, nc: q.nc, run: run, slots: make(chan struct{}, maxReadings), accounts: map[string]*history{}}
+func newLookups(q *Queue, run func(func(context.Context))) *lookups {
+	return &lookups{events: q.events, nc: q.nc, run: run, slots: make(chan struct{}, maxReadings), accounts: map[string]*history{}}
 }
 
 // reading is what several look-ups wait for.
@@ -56,7 +56,7 @@ type wanted struct {
 
 // find tells whether the event is among those of the subject that were stored since that
 // time. An older one of the same id does not count: a job's id may be given again.
-func (l *looks) find(ctx context.Context, subject, eventID string, since time.Time) (bool, error) {
+func (l *lookups) find(ctx context.Context, subject, eventID string, since time.Time) (bool, error) {
 	event := wanted{keyOf(eventID), since}
 	h := l.enter(subject)
 	defer l.leave(h)
@@ -76,7 +76,7 @@ func (l *looks) find(ctx context.Context, subject, eventID string, since time.Ti
 }
 
 // start runs the reading in a goroutine that the queue waits for when it is closed.
-func (l *looks) start(h *history, r *reading) {
+func (l *lookups) start(h *history, r *reading) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
@@ -96,14 +96,14 @@ func (l *looks) start(h *history, r *reading) {
 
 // read brings the history up to date. Mostly the account's last event tells, by one small
 // request, that there is nothing to read.
-func (l *looks) read(ctx context.Context, h *history, r *reading) error {
+func (l *lookups) read(ctx context.Context, h *history, r *reading) error {
 	last, err := l.last(ctx, h.subject)
 	switch {
 	case errors.Is(err, jetstream.ErrMsgNotFound):
 		h.forget()
 		return nil
 	case err != nil:
-		return explain(l.nc, err)
+		return withPermissionHint(l.nc, err)
 	case h.disagrees(last):
 		h.forget()
 	}
@@ -120,7 +120,7 @@ func (l *looks) read(ctx context.Context, h *history, r *reading) error {
 	return l.consume(ctx, h, h.start(r.since, last.Time))
 }
 
-func (l *looks) last(ctx context.Context, subject string) (*jetstream.RawStreamMsg, error) {
+func (l *lookups) last(ctx context.Context, subject string) (*jetstream.RawStreamMsg, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	return l.events.GetLastMsgForSubject(ctx, subject)
@@ -128,12 +128,12 @@ func (l *looks) last(ctx context.Context, subject string) (*jetstream.RawStreamM
 
 // consume reads the headers of the account's events by a consumer that is gone afterwards.
 // What was read before an error counts: the next reading goes on from there.
-func (l *looks) consume(ctx context.Context, h *history, from jetstream.ConsumerConfig) error {
+func (l *lookups) consume(ctx context.Context, h *history, from jetstream.ConsumerConfig) error {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	consumer, err := l.events.CreateConsumer(ctx, from)
 	if err != nil {
-		return explain(l.nc, err)
+		return withPermissionHint(l.nc, err)
 	}
 	info := consumer.CachedInfo()
 	// What is left of the consumer ends by its threshold.
@@ -147,7 +147,7 @@ func (l *looks) consume(ctx context.Context, h *history, from jetstream.Consumer
 		})
 		switch {
 		case err != nil:
-			return explain(l.nc, err)
+			return withPermissionHint(l.nc, err)
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
 		case read == 0:
@@ -159,7 +159,7 @@ func (l *looks) consume(ctx context.Context, h *history, from jetstream.Consumer
 }
 
 // enter returns what was read of the account. The caller calls leave.
-func (l *looks) enter(subject string) *history {
+func (l *lookups) enter(subject string) *history {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	h := l.accounts[subject]
@@ -171,7 +171,7 @@ func (l *looks) enter(subject string) *history {
 	return h
 }
 
-func (l *looks) leave(h *history) {
+func (l *lookups) leave(h *history) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	h.users--
@@ -179,7 +179,7 @@ func (l *looks) leave(h *history) {
 }
 
 // clean forgets what is not needed until ctx ends. No reading starts after that.
-func (l *looks) clean(ctx context.Context) {
+func (l *lookups) clean(ctx context.Context) {
 	ticker := time.NewTicker(lookKeep / 4)
 	defer ticker.Stop()
 	for {
@@ -197,7 +197,7 @@ func (l *looks) clean(ctx context.Context) {
 
 // sweep forgets accounts that were not in use for a while, and all that are not in use
 // when that is too much.
-func (l *looks) sweep(now time.Time) {
+func (l *lookups) sweep(now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	kept := 0

@@ -13,8 +13,8 @@ import (
 	"github.com/relogin/relogin/worker"
 )
 
-// wakes calls those who watch an account. One goroutine serves all subscriptions.
-type wakes struct {
+// watchers calls those who watch an account. One goroutine serves all subscriptions.
+type watchers struct {
 	nc    *nats.Conn
 	names names
 	msgs  chan *nats.Msg // the server's copies of events; one that does not fit is a wake-up lost
@@ -27,14 +27,14 @@ type wakes struct {
 // while the next one comes.
 type watch struct{ ended, freed func() }
 
-func newWakes(nc *nats.Conn, n names) *wakes {
-	return &wakes{nc: nc, names: n, msgs: make(chan *nats.Msg, maxPendingWakes), calls: map[string]map[*watch]struct{}{}}
+func newWatchers(nc *nats.Conn, n names) *watchers {
+	return &watchers{nc: nc, names: n, msgs: make(chan *nats.Msg, maxPendingWakes), calls: map[string]map[*watch]struct{}{}}
 }
 
 // Watch implements [worker.Queue]. After a reconnection ended is called once: events may
 // have been missed.
 func (q *Queue) Watch(ctx context.Context, wcID string, ended, freed func()) (stop func(), err error) {
-	w := q.wakes
+	w := q.watchers
 	pattern := q.names.account(wcID)
 	one := &watch{ended, freed}
 	w.add(pattern, one)
@@ -61,7 +61,7 @@ func (q *Queue) Freed(wcID string) {
 	_ = q.nc.Publish(q.names.freed(worker.AccountToken(wcID)), nil) // lost without a connection: a lease ends too
 }
 
-func (w *wakes) add(pattern string, one *watch) {
+func (w *watchers) add(pattern string, one *watch) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.calls[pattern] == nil {
@@ -70,7 +70,7 @@ func (w *wakes) add(pattern string, one *watch) {
 	w.calls[pattern][one] = struct{}{}
 }
 
-func (w *wakes) remove(pattern string, one *watch) {
+func (w *watchers) remove(pattern string, one *watch) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	delete(w.calls[pattern], one)
@@ -79,7 +79,7 @@ func (w *wakes) remove(pattern string, one *watch) {
 	}
 }
 
-func (w *wakes) run(ctx context.Context) {
+func (w *watchers) run(ctx context.Context) {
 	connected := w.nc.StatusChanged(nats.CONNECTED)
 	defer w.nc.RemoveStatusListener(connected)
 	for {
@@ -95,7 +95,7 @@ func (w *wakes) run(ctx context.Context) {
 }
 
 // read calls those whom the message is for.
-func (w *wakes) read(msg *nats.Msg) {
+func (w *watchers) read(msg *nats.Msg) {
 	account := msg.Subject[strings.LastIndexByte(msg.Subject, '.')+1:]
 	call := func(one *watch) { one.ended() }
 	if msg.Subject == w.names.freed(account) {
@@ -106,7 +106,7 @@ func (w *wakes) read(msg *nats.Msg) {
 	w.each(w.names.accountToken(account), call)
 }
 
-func (w *wakes) each(pattern string, call func(*watch)) {
+func (w *watchers) each(pattern string, call func(*watch)) {
 	w.mu.Lock()
 	watches := slices.Collect(maps.Keys(w.calls[pattern]))
 	w.mu.Unlock()
@@ -115,7 +115,7 @@ func (w *wakes) each(pattern string, call func(*watch)) {
 	}
 }
 
-func (w *wakes) wakeAll() {
+func (w *watchers) wakeAll() {
 	w.mu.Lock()
 	patterns := slices.Collect(maps.Keys(w.calls))
 	w.mu.Unlock()

@@ -12,7 +12,7 @@ import (
 	"github.com/relogin/relogin/worker"
 )
 
-// ledger is a [Trust] for one test: the first name of a kind counts at once.
+// ledger is an [IncarnationStore] for one test: the first name of a kind counts at once.
 type ledger struct {
 	sync.Mutex
 	from      map[string]map[string]time.Time // by kind and name
@@ -27,7 +27,7 @@ func (l *ledger) Suspended() time.Duration {
 	return l.suspended
 }
 
-func (l *ledger) CountsFrom(_ context.Context, kind, name string, now time.Time, extra time.Duration) (time.Time, error) {
+func (l *ledger) LockDelayEnds(_ context.Context, kind, name string, now time.Time, extra time.Duration) (time.Time, error) {
 	l.Lock()
 	defer l.Unlock()
 	if l.fail != nil {
@@ -68,10 +68,10 @@ func (l *ledger) names(kind string) int {
 	return len(l.from[kind])
 }
 
-func trusting(trust Trust) func(*Options) {
+func trusting(incarnations IncarnationStore) func(*Options) {
 	return func(o *Options) {
 		shortLease(o)
-		o.Trust, o.Timeout, o.cutOff = trust, time.Second, time.Millisecond
+		o.Incarnations, o.Timeout, o.cutOff = incarnations, time.Second, time.Millisecond
 	}
 }
 
@@ -144,8 +144,8 @@ func TestGrantOnNewConnection(t *testing.T) {
 	server := servers.StartRedis(t)
 	var trust ledger
 	f := open(t, server.URL(), trusting(&trust))
-	f.trusted.until.Store(0) // as if the connections of Open had not been
-	f.trusted.known = map[string]bool{}
+	f.quarantine.until.Store(0) // as if the connections of Open had not been
+	f.quarantine.known = map[string]bool{}
 	if err := f.raw.Do(t.Context(), "client", "kill", "type", "normal", "skipme", "no").Err(); err == nil {
 		t.Log("the client survived") // it may be told before it is killed
 	}
@@ -160,12 +160,12 @@ func TestGrantOnNewConnection(t *testing.T) {
 	f.wantKeys(f.incarnation.key)
 }
 
-// TestTrustFails has the store of trusted ids out of reach: nothing is granted.
-func TestTrustFails(t *testing.T) {
+// TestIncarnationStoreFails has the store of trusted ids out of reach: nothing is granted.
+func TestIncarnationStoreFails(t *testing.T) {
 	trust := ledger{fail: errors.New("no quorum")}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
-	o := Options{URL: servers.RealRedis(t), Namespace: servers.Namespace(t), Trust: &trust, SendWindow: 1, ConfirmTimeout: 1}
+	o := Options{URL: servers.RealRedis(t), Namespace: servers.Namespace(t), Incarnations: &trust, SendWindow: 1, ConfirmTimeout: 1}
 	_, err := Open(ctx, o)
 	if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, trust.fail) {
 		t.Fatalf("error %v", err)
@@ -177,7 +177,7 @@ func TestTrustFails(t *testing.T) {
 
 // TestNoID has a server that can't be told from another: refused at once.
 func TestNoID(t *testing.T) {
-	o := Options{URL: servers.EmbeddedRedis(t), Trust: &ledger{}, SendWindow: 1, ConfirmTimeout: 1}
+	o := Options{URL: servers.EmbeddedRedis(t), Incarnations: &ledger{}, SendWindow: 1, ConfirmTimeout: 1}
 	if _, err := Open(t.Context(), o); !errors.Is(err, errNoID) {
 		t.Fatalf("error %v", err)
 	}
@@ -190,7 +190,7 @@ func TestClockDifference(t *testing.T) {
 		"part of a lease": {30 * time.Second, 29 * time.Second, 30 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := Options{Trust: &ledger{from: map[string]map[string]time.Time{process: {"id": now.Add(c.from)}}}}
+			o := Options{Incarnations: &ledger{from: map[string]map[string]time.Time{process: {"id": now.Add(c.from)}}}}
 			if err := o.check(); err == nil {
 				t.Fatal("options without windows")
 			}
@@ -224,8 +224,8 @@ func TestFlush(t *testing.T) {
 	}
 }
 
-// TestMarkOutOfReach has the store of trusted names fail after a flush.
-func TestMarkOutOfReach(t *testing.T) {
+// TestIncarnationOutOfReach has the store of trusted names fail after a flush.
+func TestIncarnationOutOfReach(t *testing.T) {
 	server := servers.StartRedis(t)
 	var trust ledger
 	f := open(t, server.URL(), trusting(&trust))
@@ -247,7 +247,7 @@ func TestMarkOutOfReach(t *testing.T) {
 // TestEviction has a server that may evict locks: refused at once.
 func TestEviction(t *testing.T) {
 	server := servers.StartRedis(t, "--maxmemory", "100mb", "--maxmemory-policy", "volatile-lru")
-	o := Options{URL: server.URL(), Trust: &ledger{}, SendWindow: 1, ConfirmTimeout: 1}
+	o := Options{URL: server.URL(), Incarnations: &ledger{}, SendWindow: 1, ConfirmTimeout: 1}
 	if _, err := Open(t.Context(), o); !errors.Is(err, errEvicts) {
 		t.Fatalf("error %v", err)
 	}

@@ -9,15 +9,15 @@ import (
 	"testing"
 )
 
-// connected returns both ends of a TCP connection; the first gathers.
-func connected(t *testing.T) (*gathering, net.Conn) {
+// connected returns both ends of a TCP connection; the first coalesces.
+func connected(t *testing.T) (*coalescingConn, net.Conn) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer listener.Close()
-	conn, err := new(gatherer).Dial("tcp", listener.Addr().String())
+	conn, err := new(coalescingDialer).Dial("tcp", listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,7 +26,7 @@ func connected(t *testing.T) (*gathering, net.Conn) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close(); peer.Close() })
-	return conn.(*gathering), peer
+	return conn.(*coalescingConn), peer
 }
 
 // All that was written before Close arrives, in order, also more than may wait.
@@ -38,7 +38,7 @@ func TestGatheringWritesAllInOrder(t *testing.T) {
 	var read error
 	var reading sync.WaitGroup
 	reading.Go(func() { got, read = io.ReadAll(peer) })
-	for i := range 4 * maxGathered / len(chunk) {
+	for i := range 4 * maxCoalesced / len(chunk) {
 		chunk[0] = byte(i)
 		want.Write(chunk)
 		if n, err := g.Write(chunk); n != len(chunk) || err != nil {
@@ -63,7 +63,7 @@ func TestGatheringClosesBesideABlockedPeer(t *testing.T) {
 	blocked := make(chan error)
 	go func() {
 		for {
-			if _, err := g.Write(make([]byte, maxGathered)); err != nil {
+			if _, err := g.Write(make([]byte, maxCoalesced)); err != nil {
 				blocked <- err
 				return
 			}
