@@ -43,6 +43,13 @@ hostile: ## what misbehaves beside healthy accounts: make hostile ONLY=killed,po
 bench: ## measure against alternatives: make bench ONLY=throughput,latency ROUNDS=3; on Linux
 	cd test/bench && go run . -report ../../docs/performance.md -rounds $(or $(ROUNDS),5) -only "$(ONLY)"
 
+.PHONY: picture
+picture: ## draw docs/dev.svg, what the README shows of dev
+	{ echo '$$ go run ./cmd/relogin dev --once'; go run ./cmd/relogin dev --once 2>/dev/null; } >docs/dev.txt
+	go tool -modfile=.ci/picture.mod freeze docs/dev.txt --language text --window --theme github-dark \
+		--padding 20 --font.size 13 --font.family monospace --output docs/dev.svg
+	rm docs/dev.txt
+
 .PHONY: lint
 lint: ## the linter, with the import rule
 	$(LINT) run

@@ -100,7 +100,7 @@ func (t *task) await(ctx context.Context) *next {
 	if t.answer.Own {
 		p = t.pause(atMost)
 	}
-	p.woken, p.observe = t.seat.waiter.woke, t.w.metrics.lockWait
+	p.healthy, p.woken, p.observe = true, t.seat.waiter.woke, t.w.metrics.lockWait
 	return again(p)
 }
 

@@ -16,6 +16,7 @@ type pause struct {
 	woken     <-chan struct{}     // ends the pause when it is ready; nil: nothing does
 	turn      *turn               // does so when it permits the job to try its tenant's credential, or that works again; nil: it is not waited for
 	forSlot   bool                // the pause lasts until the job has a slot
+	healthy   bool                // nothing fails that the job waits for: a person, or other jobs
 	keepsSlot bool                // the job has a slot and keeps it
 	forAll    bool                // what the job waits for may hold up all jobs
 	comesBack time.Duration       // after how long the job comes back to a pod when there is no room to wait in this one
@@ -52,7 +53,7 @@ func (t *task) awayPause() time.Duration {
 // awaitSlot is for a place among the pod's confirmations: the job was parked, or its tenant
 // has its share of them.
 func (t *task) awaitSlot() *pause {
-	return &pause{atMost: forever, forSlot: true, comesBack: t.comeBack(time.Minute)}
+	return &pause{atMost: forever, forSlot: true, healthy: true, comesBack: t.comeBack(time.Minute)}
 }
 
 // awaitCredential lasts until the tenant's credential has changed or works again, or this
@@ -75,7 +76,7 @@ func (t *task) wait(run lifetime, p *pause) *next {
 	if p == noPause {
 		return nil
 	}
-	if !p.keepsSlot && !t.park() && !(p.forAll && t.w.outages.total()) {
+	if !p.keepsSlot && !t.park(!p.healthy) && !(p.forAll && t.w.outages.total()) {
 		return back(p.comesBack)
 	}
 	started := time.Now()

@@ -4,11 +4,14 @@ import "sync"
 
 // room counts the jobs that wait in the pod without a slot. A tenant may have as much of
 // it as it leaves free, and an account half as much: whoever makes thousands of jobs wait
-// always leaves room for the others' jobs, and a tenant that is alone has half of it.
+// always leaves room for the others' jobs, and a tenant that is alone has half of it. Jobs that
+// wait for something that fails, a part of the store or a gateway, may in all have half as much
+// as is left free, so that their tenant's jobs which just wait for a person have room, too.
 type room struct {
 	mu       sync.Mutex
 	size     int
 	used     int
+	failing  int
 	tenants  map[string]int
 	accounts map[string]int
 }
@@ -17,25 +20,32 @@ func newRoom(size int) *room {
 	return &room{size: size, tenants: map[string]int{}, accounts: map[string]int{}}
 }
 
-// enter counts a job in. It returns false when there is no room for it.
-func (r *room) enter(j *Job) bool {
+// enter counts a job in, which waits for something that fails or not. It returns false when
+// there is no room for it.
+func (r *room) enter(j *Job, failing bool) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	free := r.size - r.used
-	if r.tenants[j.Tenant] >= free || 2*r.accounts[j.WcID] >= free {
+	if r.tenants[j.Tenant] >= free || 2*r.accounts[j.WcID] >= free || failing && 2*r.failing >= free {
 		return false
 	}
 	r.used++
+	if failing {
+		r.failing++
+	}
 	r.tenants[j.Tenant]++
 	r.accounts[j.WcID]++
 	return true
 }
 
-// leave counts a job out that has entered.
-func (r *room) leave(j *Job) {
+// leave counts a job out that has entered so.
+func (r *room) leave(j *Job, failing bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.used--
+	if failing {
+		r.failing--
+	}
 	decrease(r.tenants, j.Tenant)
 	decrease(r.accounts, j.WcID)
 }

@@ -10,6 +10,7 @@ type seat struct {
 	slot    bool    // one of the slots for confirmations
 	counted bool    // the slot is in its tenant's share
 	parked  bool    // a place among the jobs that wait
+	failing bool    // the place was taken to wait for something that fails
 	waiter  *waiter // a place among those that wait for the account
 }
 
@@ -37,16 +38,16 @@ func (t *task) freeSlot() {
 	t.seat.slot, t.seat.counted = false, false
 }
 
-// park gives the slot back and counts the task among those that wait. It returns
-// false when there is no room for it.
-func (t *task) park() bool {
+// park gives the slot back and counts the task among those that wait, for something that fails
+// or not. It returns false when there is no room for it.
+func (t *task) park(failing bool) bool {
 	if t.seat.parked {
 		return true
 	}
-	if !t.w.room.enter(t.job) {
+	if !t.w.room.enter(t.job, failing) {
 		return false
 	}
-	t.seat.parked, t.claim.reserved = true, false
+	t.seat.parked, t.seat.failing, t.claim.reserved = true, failing, false
 	t.w.metrics.parked.Inc()
 	t.freeSlot()
 	return true
@@ -55,7 +56,7 @@ func (t *task) park() bool {
 func (t *task) unpark() {
 	if t.seat.parked {
 		t.seat.parked = false
-		t.w.room.leave(t.job)
+		t.w.room.leave(t.job, t.seat.failing)
 		t.w.metrics.parked.Dec()
 	}
 }
@@ -93,6 +94,6 @@ func (t *task) lend() {
 	t.lender.mu.Lock()
 	defer t.lender.mu.Unlock()
 	if t.lender.waiting {
-		t.park()
+		t.park(true)
 	}
 }

@@ -89,7 +89,7 @@ func (t *task) retry(ctx context.Context, o *outage, mayLeave bool, do func() er
 		}
 		o.failed(err)
 		t.log(ctx, slog.LevelDebug, "telling how the job ended failed: trying again", "error", err)
-		if !t.park() && mayLeave && !t.w.outages.total() {
+		if !t.park(true) && mayLeave && !t.w.outages.total() {
 			return errNoRoom
 		}
 		if !sleep(ctx, wait.NextBackOff()) {

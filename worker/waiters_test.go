@@ -129,7 +129,7 @@ func TestFloodWakesOneAtATime(t *testing.T) {
 func TestNoTenantOrAccountFillsTheRoom(t *testing.T) {
 	r := newRoom(1000)
 	fill := func(tenant, account string) (n int) {
-		for ; r.enter(&Job{Tenant: tenant, WcID: account}); n++ {
+		for ; r.enter(&Job{Tenant: tenant, WcID: account}, false); n++ {
 			if account == "" {
 				account = "any"
 			}
@@ -140,12 +140,27 @@ func TestNoTenantOrAccountFillsTheRoom(t *testing.T) {
 		t.Errorf("an account took %d of 1,000", n)
 	}
 	for i := range 2000 {
-		r.enter(&Job{Tenant: "hog", WcID: fmt.Sprint(i)})
+		r.enter(&Job{Tenant: "hog", WcID: fmt.Sprint(i)}, false)
 	}
 	if r.tenants["hog"] != 500 {
 		t.Errorf("a tenant took %d of 1,000", r.tenants["hog"])
 	}
 	if n := fill("other", "b"); n < 150 {
 		t.Errorf("another tenant's account found room for %d jobs", n)
+	}
+}
+
+// Jobs that wait for a part of the store leave room for those that wait for a person, also
+// within their tenant.
+func TestFailingJobsLeaveRoom(t *testing.T) {
+	r := newRoom(1000)
+	enter := func(failing bool) (n int) {
+		for i := 0; r.enter(&Job{Tenant: "t", WcID: fmt.Sprint(failing, i)}, failing); i++ {
+			n++
+		}
+		return n
+	}
+	if failing, healthy := enter(true), enter(false); failing != 334 || healthy != 166 {
+		t.Errorf("%d failing jobs had room, and then %d others, want 334 and 166", failing, healthy)
 	}
 }
