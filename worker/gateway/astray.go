@@ -3,7 +3,10 @@ package gateway
 import (
 	"bytes"
 	"context"
+	"fmt"
+	"mime"
 	"net/http"
+	"slices"
 )
 
 // explain says what a reply looks like that is not understood, and asks for the address
@@ -37,4 +40,22 @@ func astray(resp *http.Response, body []byte) string {
 
 func startsAsPage(body []byte) bool {
 	return bytes.HasPrefix(bytes.TrimSpace(bytes.TrimPrefix(body, []byte("\ufeff"))), []byte("<"))
+}
+
+// describe says what a reply looks like, for an error. Of what the gateway wrote it shows
+// nothing: logins are in there, and some gateways repeat the credential.
+func describe(resp *http.Response, bodyBytes int64) string {
+	return fmt.Sprintf("HTTP %d, %s, %d bytes", resp.StatusCode, contentType(resp), bodyBytes)
+}
+
+func contentType(resp *http.Response) string {
+	media, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	if !slices.Contains(usualMedia, media) {
+		return "of no usual content type"
+	}
+	return media
+}
+
+var usualMedia = []string{
+	"application/json", "application/problem+json", "application/xml", "text/html", "text/json", "text/plain", "text/xml",
 }

@@ -4,10 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"sync/atomic"
 
 	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/gateway/postonce"
 )
 
 // ErrAmbiguous is returned when a prompt may be open and its answer is not known.
@@ -47,11 +47,10 @@ func (o Options) LogValue() slog.Value { return slog.StringValue(o.String()) }
 
 // Client calls the gateways of all tenants. It is safe for concurrent use.
 type Client struct {
-	options   Options
-	log       *slog.Logger
-	pool      *pool
-	transport *http.Transport // for what the pool can't do
-	settings  atomic.Pointer[settings]
+	options  Options
+	log      *slog.Logger
+	http     *postonce.Client
+	settings atomic.Pointer[settings]
 }
 
 var _ worker.Gateway = (*Client)(nil)
@@ -76,17 +75,14 @@ func New(options Options) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read gateway settings: %w", err)
 	}
-	c := &Client{options: options, log: options.Logger, pool: newPool(options.MaxConns), transport: newTransport(options.MaxConns)}
+	c := &Client{options: options, log: options.Logger, http: postonce.NewClient(options.MaxConns)}
 	c.settings.Store(read)
 	return c, nil
 }
 
 // Close closes the connections that no call uses. Calls under way go on until their
 // context ends, and calls made later still work; their connections are not kept.
-func (c *Client) Close() {
-	c.pool.close()
-	c.transport.CloseIdleConnections()
-}
+func (c *Client) Close() { c.http.Close() }
 
 // String names the client, and no credential.
 func (c *Client) String() string {

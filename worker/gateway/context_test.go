@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"net"
 	"strings"
 	"syscall"
 	"testing"
@@ -35,24 +36,24 @@ func TestContextEnds(t *testing.T) {
 				ctx, cancel := context.WithCancelCause(t.Context())
 				over := make(chan bool)
 				c := start(func(p *peer) {
-					p.request()
-					p.say(reply)
+					p.Request()
+					p.Say(reply)
 					cancel(errStop)
-					over <- p.request()
+					over <- p.Request()
 				})
 				expect(ctx, t, c, ErrAmbiguous, 1, always, errStop)
-				if <-over || idle(c) != nil {
+				if <-over {
 					t.Error("the connection was kept")
 				}
 			})
 			t.Run("deadline "+name, func(t *testing.T) {
 				ctx := expiring{t.Context(), make(chan struct{})}
-				c := start(func(p *peer) { p.request(); p.say(reply); close(ctx.done); p.request() })
+				c := start(func(p *peer) { p.Request(); p.Say(reply); close(ctx.done); p.Request() })
 				expect(ctx, t, c, ErrAmbiguous, 1, always, context.DeadlineExceeded)
 			})
 		}
 		t.Run("a real deadline", func(t *testing.T) {
-			c := start(func(p *peer) { p.request(); p.request() })
+			c := start(func(p *peer) { p.Request(); p.Request() })
 			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 			defer cancel()
 			asked := false
@@ -63,8 +64,8 @@ func TestContextEnds(t *testing.T) {
 		})
 		t.Run("dialling", func(t *testing.T) {
 			ctx, cancel := context.WithCancelCause(t.Context())
-			c := start(func(p *peer) { p.request() })
-			c.pool.dialer.Control = func(string, string, syscall.RawConn) error { cancel(errStop); return nil }
+			c := start(func(p *peer) { p.Request() })
+			c.http.Dial = (&net.Dialer{Control: func(string, string, syscall.RawConn) error { cancel(errStop); return nil }}).DialContext
 			expect(ctx, t, c, worker.ErrNotStarted, 0, always, errStop)
 		})
 	})
@@ -73,9 +74,9 @@ func TestContextEnds(t *testing.T) {
 func TestCancelledHandshake(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	url := serveRaw(t, func(p *peer) {
-		_, _ = p.in.ReadByte() // the client's part has come
+		_, _ = p.In.ReadByte() // the client's part has come
 		cancel(errStop)
-		_, _ = p.in.Discard(1 << 20)
+		_, _ = p.In.Discard(1 << 20)
 	})
 	c := newClient(t, Options{URL: strings.Replace(url, "http", "https", 1)})
 	expect(ctx, t, c, worker.ErrNotStarted, 0, always, errStop)

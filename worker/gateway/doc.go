@@ -4,8 +4,8 @@
 // # The one rule
 //
 // A call that may have reached the gateway is never repeated, and never reported as
-// not made. [Client.SecondLogin] therefore counts the bytes that its request put on
-// the wire: only when that is certainly none does it return [worker.ErrNotStarted].
+// not made. Package postonce counts the bytes that a request put on the wire: only when
+// that is certainly none does [Client.SecondLogin] return [worker.ErrNotStarted].
 // Everything that leaves a doubt is [ErrAmbiguous]:
 //
 //	nothing was written: refused, DNS, TLS, dial time-out, cancelled   worker.ErrNotStarted
@@ -34,19 +34,13 @@
 //
 // # Connections
 //
-// Calls wait for minutes, by the thousand. So a call's own goroutine alone dials, writes
-// the request at once, waits without a buffer, and reads the reply; net/http only parses
-// what it read. A connection is kept when its reply was read to the end and nothing came
-// behind it. Before it is used again it is looked at: one that was closed, or on which
-// something came, would make the call ambiguous. Where the system can't tell without
-// blocking (all but Unix) no connection is kept. After a minute to a minute and a half a
-// connection takes no other call, so that changes in DNS count. On Linux a connection whose
-// peer acknowledges nothing, be it a request or a keep-alive probe, ends after 150 seconds;
-// one whose peer just says nothing does not.
+// Package postonce makes the calls: each in one goroutine and without a buffer while it
+// waits, since calls wait for minutes, by the thousand. It says how connections are made,
+// looked after and ended.
 //
-// The proxies of HTTP_PROXY, HTTPS_PROXY and NO_PROXY are honoured. Calls through them,
-// and to hosts whose names are not plain ASCII, are made by net/http, behind a gate that
-// keeps the one rule; each of them costs several goroutines and buffers.
+// The proxies of HTTP_PROXY, HTTPS_PROXY and NO_PROXY are honoured. That a proxy refuses
+// the way to an https address is worker.ErrNotStarted, but the reply of a proxy to an http
+// address can't be told from the gateway's.
 //
 // # Tenants
 //

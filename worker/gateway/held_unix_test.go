@@ -114,7 +114,7 @@ func goroutines() (waiting, all int) {
 		}
 		n, _ := strconv.Atoi(count[1])
 		all += n
-		if strings.Contains(group, "gateway.(*conn).wait") {
+		if strings.Contains(group, "postonce.(*conn).wait") {
 			waiting += n
 		}
 	}

@@ -24,12 +24,12 @@ func TestTrickle(t *testing.T) {
 		"trailer":       "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk(declined) + "0\r\nX: " + strings.Repeat("x", 2000),
 	}
 	for name, reply := range replies {
-		for way, relay := range map[string]func(*Client) *Client{"direct": func(c *Client) *Client { return c }, "relayed": relayed} {
+		for way, take := range map[string]func(*testing.T, *Client) *Client{"direct": direct, "proxied": proxied} {
 			t.Run(name+", "+way, func(t *testing.T) {
 				ctx, cancel := context.WithCancelCause(t.Context())
 				defer cancel(nil)
 				url := serveRaw(t, func(p *peer) {
-					p.request()
+					p.Request()
 					for i := range len(reply) {
 						if i == 100 {
 							cancel(errStop)
@@ -38,9 +38,9 @@ func TestTrickle(t *testing.T) {
 							return // the client is gone
 						}
 					}
-					p.request()
+					p.Request()
 				})
-				expect(ctx, t, relay(newClient(t, Options{URL: url})), ErrAmbiguous, 1, always, errStop)
+				expect(ctx, t, take(t, newClient(t, Options{URL: url})), ErrAmbiguous, 1, always, errStop)
 			})
 		}
 	}
@@ -84,8 +84,8 @@ func TestHostileHTTP(t *testing.T) {
 			var connections atomic.Int64
 			c := newClient(t, Options{URL: serveRaw(t, func(p *peer) {
 				connections.Add(1)
-				p.request()
-				p.say(tt.start)
+				p.Request()
+				p.Say(tt.start)
 				for until := time.Now().Add(time.Minute); tt.forever != "" && time.Now().Before(until); {
 					if _, err := p.Write([]byte(tt.forever)); err != nil {
 						return
@@ -107,18 +107,18 @@ func TestHostileHTTP(t *testing.T) {
 // TestManyLargeHeads has as many heads as are allowed, each as long as is allowed.
 func TestManyLargeHeads(t *testing.T) {
 	const n = 1000
-	head := []byte("HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", maxHeadBytes-100) + "\r\n")
+	head := []byte("HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 16<<10-100) + "\r\n")
 	var asked, answered sync.WaitGroup
 	asked.Add(n)
 	answered.Add(n)
 	c := newClient(t, Options{URL: serveRaw(t, func(p *peer) {
-		p.request()
+		p.Request()
 		asked.Done()
 		asked.Wait()
 		_, _ = p.Write(head)
 		answered.Done()
 		answered.Wait()
-		p.say("Content-Length: 13\r\n\r\n" + declined)
+		p.Say("Content-Length: 13\r\n\r\n" + declined)
 	})})
 	checkPeak(t, 100, func() {
 		var calls sync.WaitGroup
@@ -136,12 +136,12 @@ func largeReplies(t testing.TB, n, size int) {
 	token := []byte(strings.Repeat("x", size)) // one for all
 	head := fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", len(`{"code":1000,"data":{"wId":"i","token":""}}`)+size)
 	c := newClient(t, Options{URL: serveRaw(t, func(p *peer) {
-		p.request()
+		p.Request()
 		asked.Done()
 		asked.Wait()
-		p.say(head + `{"code":1000,"data":{"wId":"i","token":"`)
+		p.Say(head + `{"code":1000,"data":{"wId":"i","token":"`)
 		_, _ = p.Write(token)
-		p.say(`"}}`)
+		p.Say(`"}}`)
 	})})
 	var calls sync.WaitGroup
 	for range n {

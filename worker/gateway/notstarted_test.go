@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -23,6 +24,7 @@ func TestNotStarted(t *testing.T) {
 		"refused":        {t.Context(), closed},
 		"no such host":   {t.Context(), "http://gateway.invalid"},
 		"foreign host":   {t.Context(), "http://网关.invalid"},
+		"no host's name": {t.Context(), "http://网_关.invalid"},
 		"ctx ended":      {gone, closed},
 		"wrong protocol": {t.Context(), strings.Replace(newGateway(t, gatewaytest.Options{}).URL, "http", "https", 1)},
 	}
@@ -36,6 +38,13 @@ func TestNotStarted(t *testing.T) {
 			}
 		})
 	}
+	for _, reply := range []string{"407 " + secret, "502 Bad Gateway", "200 OK"} { // behind which no TLS comes
+		t.Run("a proxy says "+reply[:3], func(t *testing.T) {
+			proxy := serveRaw(t, func(p *peer) { p.Request(); p.Say("HTTP/1.1 " + reply + "\r\n\r\n") })
+			c := through(t, newClient(t, Options{URL: "https://gateway.invalid", Authorization: secret}), strings.Replace(proxy, "//", "//me:"+secret+"@", 1))
+			expect(t.Context(), t, c, worker.ErrNotStarted, 0, always)
+		})
+	}
 	t.Run("unknown tenant", func(t *testing.T) {
 		c := newClient(t, Options{URL: "http://127.0.0.1"})
 		_, err := c.SecondLogin(t.Context(), &worker.Job{WcID: "a", Tenant: "nobody"}, always)
@@ -47,7 +56,7 @@ func TestNotStarted(t *testing.T) {
 // context.DeadlineExceeded, is not reported as the caller's own.
 func TestDialTimeoutIsNotTheCaller(t *testing.T) {
 	c := newClient(t, Options{URL: "http://127.0.0.1:1"})
-	c.pool.dialer.Timeout = time.Nanosecond
+	c.http.Dial = (&net.Dialer{Timeout: time.Nanosecond}).DialContext
 	_, err := c.SecondLogin(t.Context(), job("a"), always)
 	checkClass(t, err, worker.ErrNotStarted)
 	if errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "timeout") {

@@ -47,7 +47,7 @@ func (c *Client) Online(ctx context.Context, tenant, wcID string, after time.Tim
 func (c *Client) fetchList(ctx context.Context, t *tenant) (map[string]string, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, listTimeout, errors.New("the gateway took too long"))
 	defer cancel()
-	resp, err := c.post(ctx, &call{tenant: t, path: "/queryLoginWx", body: []byte("{}"), beforeSend: func() error { return nil }})
+	resp, _, err := c.post(ctx, t, "/queryLoginWx", []byte("{}"), func() error { return nil })
 	if err != nil {
 		return nil, err
 	}

@@ -60,15 +60,15 @@ func TestReplies(t *testing.T) {
 				eachKind(t, func(t *testing.T, start func(func(*peer)) *Client) {
 					var connections atomic.Int64
 					c := start(func(p *peer) {
-						for first := true; p.request(); first = false {
+						for first := true; p.Request(); first = false {
 							if first {
 								connections.Add(1)
 							}
 							if way == "whole" {
-								p.say(tt.reply)
+								p.Say(tt.reply)
 							}
 							for i := 0; way == "in pieces" && i < len(tt.reply); i++ {
-								p.say(tt.reply[i : i+1])
+								p.Say(tt.reply[i : i+1])
 							}
 							if !tt.reused {
 								return
@@ -100,9 +100,9 @@ func TestClientClosesWhatIsOver(t *testing.T) {
 			eachKind(t, func(t *testing.T, start func(func(*peer)) *Client) {
 				over := make(chan bool)
 				c := start(func(p *peer) {
-					p.request()
-					p.say(reply)
-					over <- p.request()
+					p.Request()
+					p.Say(reply)
+					over <- p.Request()
 				})
 				_, _ = c.SecondLogin(t.Context(), job("a"), always)
 				if <-over {

@@ -1,68 +1,42 @@
 package gateway
 
 import (
+	"context"
 	"encoding/json"
-	"net"
+	"errors"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
 
 	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/gateway/postonce"
 )
 
-const userAgent = "relogin"
-
-// endpoint is where connections are made to.
-type endpoint struct {
-	secure bool
-	host   string // the name that a certificate must have
-	port   string
-}
-
-// address is what is dialled.
-func (e endpoint) address() string { return net.JoinHostPort(e.host, e.port) }
-
-// form is what all requests of a tenant have in common.
-type form struct {
-	endpoint endpoint
-	direct   bool   // it takes neither a proxy nor a name that only net/http can spell
-	start    string // of the head, up to the call's path
-	end      string // of the head, up to the length of the body
-}
-
-// newForm returns the form of requests to that base address.
-func newForm(u *url.URL, authorization string) form {
-	e := endpoint{secure: u.Scheme == "https", host: u.Hostname(), port: u.Port()}
-	switch {
-	case e.port == "" && e.secure:
-		e.port = "443"
-	case e.port == "":
-		e.port = "80"
+// newEndpoint returns what requests to that base address have in common. They go through the
+// environment's proxy. No error repeats that proxy's address: a password may be in it.
+func newEndpoint(base *url.URL, authorization string) (*postonce.Endpoint, error) {
+	proxy, err := http.ProxyFromEnvironment(&http.Request{URL: base})
+	if err != nil {
+		return nil, errors.New("HTTP_PROXY, HTTPS_PROXY or NO_PROXY is not valid")
 	}
-	end := " HTTP/1.1\r\nHost: " + strings.TrimSuffix(u.Host, ":") + "\r\nUser-Agent: " + userAgent + "\r\nContent-Type: application/json\r\n"
+	return postonce.NewEndpoint(base, proxy, header(authorization))
+}
+
+func header(authorization string) http.Header {
+	h := http.Header{"Content-Type": {"application/json"}, "User-Agent": {"relogin"}}
 	if authorization != "" {
-		end += "Authorization: " + strings.Trim(authorization, " \t") + "\r\n"
+		h.Set("Authorization", authorization)
 	}
-	through, err := proxy(&http.Request{URL: u})
-	return form{
-		endpoint: e,
-		direct:   through == nil && err == nil && !strings.ContainsFunc(u.Host, isForeign),
-		start:    "POST " + strings.TrimRight(u.EscapedPath(), "/"),
-		end:      end + "Content-Length: ",
-	}
+	return h
 }
 
-// isForeign tells what is in the names of other scripts and in IPv6 zones.
-func isForeign(r rune) bool { return r > '~' || r == '%' }
-
-// request returns the bytes of a request.
-func (f *form) request(path string, body []byte) []byte {
-	const rest = len("65536\r\n\r\n")
-	r := make([]byte, 0, len(f.start)+len(path)+len(f.end)+rest+len(body))
-	r = append(append(append(r, f.start...), path...), f.end...)
-	r = append(strconv.AppendInt(r, int64(len(body)), 10), "\r\n\r\n"...)
-	return append(r, body...)
+// post sends a request to the tenant's gateway, as [postonce.Client.Post] does.
+func (c *Client) post(ctx context.Context, t *tenant, path string, body []byte, beforeSend func() error) (resp *http.Response, started bool, err error) {
+	if t.endpoint == nil {
+		return nil, false, t.unreachable
+	}
+	return c.http.Post(ctx, t.endpoint, path, body, beforeSend)
 }
 
 // secondLoginBody returns the JSON that asks for the job's confirmation.

@@ -5,9 +5,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"os/exec"
 	"strings"
@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/gateway/postonce"
 )
 
 // TestRequestIsNetHTTPs compares requests with those of net/http.
@@ -22,18 +23,14 @@ func TestRequestIsNetHTTPs(t *testing.T) {
 	for _, base := range []string{
 		"http://gateway", "https://gateway", "http://gateway:80", "http://gateway:", "http://127.0.0.1:8080/", "https://[::1]:8443/api/",
 		"http://[fe80::1]", "http://g/a%2Fb/c d/网关", "HTTPS://Gateway.Example:443//x//", "http://g/%41/;p=1/@:",
+		"http://网关.example", "https://bücher.example:8443/x", "http://[fe80::1%25eth0]/", "http://[fe80::1%25eth0]:80", "http://a%25b",
 	} {
 		one, err := newTenant("t", tenantEntry{URL: base, Authorization: " \tBearer x=  "})
-		if err != nil || !one.direct {
-			t.Errorf("%s: %v, direct: %v", base, err, err == nil && one.direct)
+		if err != nil || one.endpoint == nil {
+			t.Errorf("%s: %v", base, err)
 			continue
 		}
 		checkRequest(t, one)
-	}
-	for _, base := range []string{"http://网关.example", "http://[fe80::1%25eth0]/"} {
-		if one, err := newTenant("t", tenantEntry{URL: base}); err != nil || one.direct {
-			t.Errorf("%s: %v, not left to net/http", base, err)
-		}
 	}
 }
 
@@ -53,7 +50,7 @@ func checkRequest(t *testing.T, one *tenant) {
 	if err := made.Write(&theirs); err != nil {
 		t.Fatal(err)
 	}
-	ours := one.request("/secondLogin", body)
+	ours := one.endpoint.Request("/secondLogin", body)
 	want, got := parts(theirs.Bytes()), parts(ours)
 	if len(want) != len(got) {
 		t.Errorf("%s: %d parts, want %d", one.url, len(got), len(want))
@@ -96,34 +93,6 @@ func FuzzSecondLoginBody(f *testing.F) {
 	})
 }
 
-// halfConn takes n bytes of each write, over a TLS that tells of none.
-type halfConn struct {
-	net.Conn
-	n      int
-	socket *socket
-}
-
-func (h halfConn) Write(p []byte) (int, error) {
-	if h.socket != nil {
-		h.socket.taken += h.n
-		return 0, io.ErrClosedPipe
-	}
-	return h.n, io.ErrClosedPipe
-}
-
-func TestWriteKnowsWhatGotOut(t *testing.T) {
-	for n, want := range []bool{false, true} {
-		tcp := &conn{stream: halfConn{n: n}}
-		tls := &conn{}
-		tls.stream = halfConn{n: n, socket: &tls.socket}
-		for kind, c := range map[string]*conn{"TCP": tcp, "TLS": tls} {
-			if started, err := c.write([]byte("xy")); started != want || err == nil {
-				t.Errorf("%s took %d bytes: started %v, %v", kind, n, started, err)
-			}
-		}
-	}
-}
-
 // TestProxyOfEnvironment runs itself in a process that has HTTP_PROXY set: the
 // environment is read once.
 func TestProxyOfEnvironment(t *testing.T) {
@@ -148,10 +117,26 @@ func TestProxyOfEnvironment(t *testing.T) {
 	}
 }
 
-// relayed makes the client's calls take the way of those that need a proxy.
-func relayed(c *Client) *Client {
+// proxied has the client's calls go through a proxy.
+func proxied(t *testing.T, c *Client) *Client { return through(t, c, serveRaw(t, (*peer).Forward)) }
+
+func through(t *testing.T, c *Client, proxy string) *Client {
+	t.Helper()
+	at, err := url.Parse(proxy)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, one := range c.settings.Load().tenants {
-		one.direct = false
+		base, err := url.Parse(one.url)
+		if err == nil {
+			one.endpoint, err = postonce.NewEndpoint(base, at, header(one.authorization))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 	return c
 }
+
+// direct leaves the client as it is.
+func direct(_ *testing.T, c *Client) *Client { return c }

@@ -21,18 +21,17 @@ func (c *Client) SecondLogin(ctx context.Context, j *worker.Job, beforeSend func
 		return worker.Reply{}, err
 	}
 	var veto error
-	one := &call{tenant: t, path: "/secondLogin", body: secondLoginBody(j), beforeSend: func() error {
+	resp, started, err := c.post(ctx, t, "/secondLogin", secondLoginBody(j), func() error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
 		veto = beforeSend()
 		return veto
-	}}
-	resp, err := c.post(ctx, one)
+	})
 	switch {
 	case err == nil:
 		return c.readReply(ctx, t, resp)
-	case one.started:
+	case started:
 		return worker.Reply{}, because(ctx, ErrAmbiguous, err)
 	case veto != nil:
 		return worker.Reply{}, veto
@@ -81,7 +80,7 @@ func (c *Client) readReply(ctx context.Context, t *tenant, resp *http.Response) 
 var bodies = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 func putBody(body *bytes.Buffer) {
-	if body.Cap() <= bufferBytes { // few replies are larger
+	if body.Cap() <= usualBytes { // few replies are larger
 		body.Reset()
 		bodies.Put(body)
 	}

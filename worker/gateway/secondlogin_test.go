@@ -8,19 +8,20 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"testing"
 
 	"github.com/relogin/relogin/worker"
 	"github.com/relogin/relogin/worker/gateway/gatewaytest"
 )
 
-func TestSecondLogin(t *testing.T) { testSecondLogin(t, func(c *Client) *Client { return c }) }
+func TestSecondLogin(t *testing.T) { testSecondLogin(t, direct) }
 
-func TestSecondLoginRelayed(t *testing.T) { testSecondLogin(t, relayed) }
+func TestSecondLoginProxied(t *testing.T) { testSecondLogin(t, proxied) }
 
-func testSecondLogin(t *testing.T, way func(*Client) *Client) {
+func testSecondLogin(t *testing.T, way func(*testing.T, *Client) *Client) {
 	gw := newGateway(t, gatewaytest.Options{Authorization: secret})
-	c := way(newClient(t, Options{URL: gw.URL + "/", Authorization: secret}))
+	c := way(t, newClient(t, Options{URL: gw.URL + "/", Authorization: secret}))
 	tests := []struct {
 		wcID    string
 		outcome worker.Outcome
@@ -100,15 +101,13 @@ func TestRequestOnTheWire(t *testing.T) {
 	}
 }
 
-func TestCancelledWhileOpen(t *testing.T) {
-	testCancelledWhileOpen(t, func(c *Client) *Client { return c })
-}
+func TestCancelledWhileOpen(t *testing.T) { testCancelledWhileOpen(t, direct) }
 
-func TestCancelledWhileOpenRelayed(t *testing.T) { testCancelledWhileOpen(t, relayed) }
+func TestCancelledWhileOpenProxied(t *testing.T) { testCancelledWhileOpen(t, proxied) }
 
-func testCancelledWhileOpen(t *testing.T, way func(*Client) *Client) {
+func testCancelledWhileOpen(t *testing.T, way func(*testing.T, *Client) *Client) {
 	gw := newGateway(t, gatewaytest.Options{})
-	c := way(newClient(t, Options{URL: gw.URL}))
+	c := way(t, newClient(t, Options{URL: gw.URL}))
 	gw.Set("a", gatewaytest.Behaviour{Manual: true})
 	stop := errors.New("the worker stops")
 	ctx, cancel := context.WithCancelCause(t.Context())
@@ -157,4 +156,28 @@ func BenchmarkSecondLogin(b *testing.B) {
 			}
 		}
 	})
+}
+
+// BenchmarkCall has a server that costs little: what it tells is the client's.
+func BenchmarkCall(b *testing.B) {
+	body, err := os.ReadFile("testdata/replies/succeeded.json")
+	if err != nil {
+		b.Fatal(err)
+	}
+	reply := fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+	client := newClient(b, Options{URL: serveRaw(b, func(p *peer) {
+		for request := make([]byte, 1<<10); ; {
+			if _, err := p.Read(request); err != nil { // a small request comes in one piece
+				return
+			}
+			_, _ = p.Write(reply)
+		}
+	})})
+	j := job("wxid_1")
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := client.SecondLogin(b.Context(), j, always); err != nil {
+			b.Fatal(err)
+		}
+	}
 }

@@ -15,6 +15,8 @@ import (
 	"sync/atomic"
 
 	"github.com/goccy/go-yaml"
+
+	"github.com/relogin/relogin/worker/gateway/postonce"
 )
 
 const defaultTenant = "default"
@@ -34,7 +36,8 @@ type tenant struct {
 	authorization string
 	redactor      *strings.Replacer // of what the gateway wrote
 	fingerprint   string
-	form          // of its requests
+	endpoint      *postonce.Endpoint
+	unreachable   error // why there is no endpoint
 
 	online onlineList
 	noList atomic.Bool // it answered 404 to the online list
@@ -144,6 +147,7 @@ func newTenant(name string, e tenantEntry) (*tenant, error) {
 	}
 	base := strings.TrimRight(u.String(), "/")
 	sum := sha256.Sum256([]byte(base + "\x00" + authorization))
+	endpoint, unreachable := newEndpoint(u, authorization)
 	return &tenant{
 		name:          name,
 		url:           base,
@@ -151,7 +155,8 @@ func newTenant(name string, e tenantEntry) (*tenant, error) {
 		authorization: authorization,
 		redactor:      newRedactor(authorization),
 		fingerprint:   hex.EncodeToString(sum[:16]),
-		form:          newForm(u, authorization),
+		endpoint:      endpoint,
+		unreachable:   unreachable,
 		online:        newOnlineList(),
 	}, nil
 }

@@ -53,3 +53,27 @@ func plainNumber(s string) string {
 	}
 	return strconv.FormatInt(int64(f), 10)
 }
+
+const minSecretBytes = 7 // what is shorter, such as a scheme, is hidden in no text
+
+// newRedactor hides the credential, with or without its scheme, in what the gateway wrote.
+func newRedactor(authorization string) *strings.Replacer {
+	var pairs []string
+	for _, secret := range append([]string{authorization}, strings.Fields(authorization)...) {
+		if len(secret) >= minSecretBytes {
+			pairs = append(pairs, secret, "[redacted]")
+		}
+	}
+	return strings.NewReplacer(pairs...)
+}
+
+// cut returns the first n bytes of s at most, and no half character.
+func cut(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n]
+}

@@ -1,8 +1,7 @@
-package gateway
+package postonce
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"io"
 	"math"
@@ -20,49 +19,6 @@ var (
 	errMalformed = errors.New("the reply is not well-formed HTTP/1.1")
 )
 
-// exchange is post over a connection of this package's own. The calling goroutine does
-// it all, and its stack is small while it waits: what is done before and after is in
-// functions that have returned by then, or are called later.
-func (p *pool) exchange(ctx context.Context, one *call) (*http.Response, error) {
-	c, err := p.send(ctx, one)
-	if err != nil {
-		return nil, err
-	}
-	var resp *http.Response
-	if err = c.wait(); err == nil {
-		resp, err = c.readReply()
-	}
-	if err != nil {
-		c.end(false)
-	}
-	return resp, err
-}
-
-// send returns the connection that took the request. A kept one that takes no byte gives
-// way to another, and beforeSend is asked again then; bytes never go to two.
-func (p *pool) send(ctx context.Context, one *call) (*conn, error) {
-	request := one.tenant.request(one.path, one.body)
-	for {
-		c, err := p.get(ctx, one.tenant.endpoint)
-		if err != nil {
-			return nil, err
-		}
-		c.begin(ctx)
-		if err := one.beforeSend(); err != nil {
-			c.end(true)
-			return nil, err
-		}
-		one.started, err = c.write(request)
-		if err == nil {
-			return c, nil
-		}
-		c.end(false)
-		if one.started || c.kept.IsZero() {
-			return nil, err
-		}
-	}
-}
-
 // buffer is what one reply is read through.
 type buffer struct {
 	*bufio.Reader
@@ -75,31 +31,43 @@ var buffers = sync.Pool{New: func() any {
 	return b
 }}
 
-// posted tells net/http what the replies are to. Nothing changes it.
-var posted = &http.Request{Method: http.MethodPost}
-
-// readReply reads the head of the reply, and skips informational ones before it.
-func (c *conn) readReply() (*http.Response, error) {
+// newBuffer returns one of buffers, for a head.
+func (c *conn) newBuffer() *buffer {
 	b := buffers.Get().(*buffer)
 	b.bounded = io.LimitedReader{R: c, N: maxHeadBytes}
 	b.Reset(&b.bounded)
-	for {
-		resp, err := http.ReadResponse(b.Reader, posted)
-		switch {
-		case err != nil && b.bounded.N <= 0:
-			err = errLongHead
-		case err != nil:
-			err = c.problem(err)
-		case resp.StatusCode/100 == 1 && resp.StatusCode != http.StatusSwitchingProtocols:
-			continue
-		default:
-			b.bounded.N = math.MaxInt64
-			last := resp.Close || !resp.ProtoAtLeast(1, 1) || resp.StatusCode == http.StatusSwitchingProtocols
-			resp.Body = &replyBody{conn: c, buffer: b, body: resp.Body, last: last}
-			return resp, nil
-		}
+	return b
+}
+
+// posted tells net/http what the replies are to. Nothing changes it.
+var posted = &http.Request{Method: http.MethodPost}
+
+// readReply reads the head of the reply.
+func (c *conn) readReply() (*http.Response, error) {
+	b := c.newBuffer()
+	resp, err := c.readHead(b, posted)
+	if err != nil {
 		buffers.Put(b)
 		return nil, err
+	}
+	b.bounded.N = math.MaxInt64
+	last := resp.Close || !resp.ProtoAtLeast(1, 1) || resp.StatusCode == http.StatusSwitchingProtocols
+	resp.Body = &replyBody{conn: c, buffer: b, body: resp.Body, last: last}
+	return resp, nil
+}
+
+// readHead reads a head, and skips informational ones before it.
+func (c *conn) readHead(b *buffer, to *http.Request) (*http.Response, error) {
+	for {
+		resp, err := http.ReadResponse(b.Reader, to)
+		switch {
+		case err != nil && b.bounded.N <= 0:
+			return nil, errLongHead
+		case err != nil:
+			return nil, c.problem(err)
+		case resp.StatusCode/100 != 1 || resp.StatusCode == http.StatusSwitchingProtocols:
+			return resp, nil
+		}
 	}
 }
 

@@ -1,12 +1,10 @@
 package gateway
 
 import (
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -14,20 +12,21 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/relogin/relogin/test/servers"
 	"github.com/relogin/relogin/worker"
 	"github.com/relogin/relogin/worker/gateway/gatewaytest"
 )
 
 func TestVetoSendsNothing(t *testing.T) {
 	veto := errors.New("the send window closed")
-	for kind, secure := range map[string]bool{"TCP": false, "TLS": true, "TCP relayed": false, "TLS relayed": true} {
+	for kind, secure := range map[string]bool{"TCP": false, "TLS": true, "TCP proxied": false, "TLS proxied": true} {
 		t.Run(kind, func(t *testing.T) {
 			gw := gatewaytest.New(gatewaytest.Options{})
 			defer gw.Close()
 			c, close := overTLS(t, gw, secure)
 			defer close()
-			if strings.HasSuffix(kind, "relayed") {
-				relayed(c)
+			if strings.HasSuffix(kind, "proxied") {
+				proxied(t, c)
 			}
 			for _, warm := range []bool{false, true} { // on a new connection, and on one that idles
 				if warm {
@@ -65,8 +64,7 @@ func overTLS(t *testing.T, h http.Handler, secure bool) (*Client, func()) {
 
 // trust makes the client trust the server's certificate.
 func trust(c *Client, s *httptest.Server) {
-	c.pool.tls.RootCAs = s.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
-	c.transport.TLSClientConfig = &tls.Config{RootCAs: c.pool.tls.RootCAs}
+	c.http.TLS.RootCAs = s.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
 }
 
 func TestTLS(t *testing.T) {
@@ -89,11 +87,11 @@ func TestTLS(t *testing.T) {
 
 // TestStaleConnection kills idle connections in every way while calls are made: no call
 // may be sent twice, and none that was sent may be reported as not started.
-func TestStaleConnection(t *testing.T) { testStaleConnection(t, func(c *Client) *Client { return c }) }
+func TestStaleConnection(t *testing.T) { testStaleConnection(t, direct) }
 
-func TestStaleConnectionRelayed(t *testing.T) { testStaleConnection(t, relayed) }
+func TestStaleConnectionProxied(t *testing.T) { testStaleConnection(t, proxied) }
 
-func testStaleConnection(t *testing.T, way func(*Client) *Client) {
+func testStaleConnection(t *testing.T, way func(*testing.T, *Client) *Client) {
 	var sent atomic.Int64
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -101,7 +99,7 @@ func testStaleConnection(t *testing.T, way func(*Client) *Client) {
 		fmt.Fprint(w, `{"code":1001}`)
 	}))
 	defer s.Close()
-	c := way(newClient(t, Options{URL: s.URL}))
+	c := way(t, newClient(t, Options{URL: s.URL}))
 	var killers sync.WaitGroup
 	defer killers.Wait()
 	certain, doubtful := int64(0), int64(0)
@@ -122,54 +120,68 @@ func testStaleConnection(t *testing.T, way func(*Client) *Client) {
 	}
 }
 
-// brokenConn fails each write after n bytes.
-type brokenConn struct {
-	net.Conn
-	n int
+// TestFreshConnectionEnds ends a connection before, and right after, the request.
+func TestFreshConnectionEnds(t *testing.T) {
+	eachKind(t, func(t *testing.T, start func(func(*peer)) *Client) {
+		t.Run("reset before the request", func(t *testing.T) {
+			c := start(func(p *peer) { handshake(p); p.Reset() })
+			for range 20 {
+				_, err := c.SecondLogin(t.Context(), job("a"), always)
+				if !errors.Is(err, ErrAmbiguous) && !errors.Is(err, worker.ErrNotStarted) {
+					t.Errorf("got %v", err)
+				}
+			}
+		})
+		t.Run("closed before the request", func(t *testing.T) {
+			c := start(func(p *peer) { handshake(p); p.Close() })
+			for range 20 {
+				_, err := c.SecondLogin(t.Context(), job("a"), always)
+				if !errors.Is(err, ErrAmbiguous) && !errors.Is(err, worker.ErrNotStarted) {
+					t.Errorf("got %v", err)
+				}
+			}
+		})
+		t.Run("closed after the request", func(t *testing.T) {
+			c := start(func(p *peer) { p.Request(); p.Close() })
+			expect(t.Context(), t, c, ErrAmbiguous, 1, always)
+		})
+		t.Run("reset after the request", func(t *testing.T) {
+			c := start(func(p *peer) { p.Request(); p.Reset() })
+			expect(t.Context(), t, c, ErrAmbiguous, 1, always)
+		})
+	})
 }
 
-func (c brokenConn) Write([]byte) (int, error) { return c.n, errors.New("broken") }
-
-func gated(c net.Conn, g *gate) *gatedConn {
-	gc := &gatedConn{Conn: c}
-	gc.gate.Store(g)
-	return gc
+// handshake makes a connection over TLS ready for a request.
+func handshake(p *peer) {
+	if h, ok := p.Conn.(interface{ Handshake() error }); ok {
+		_ = h.Handshake()
+	}
 }
 
-func TestGate(t *testing.T) {
-	asked := 0
-	newCounted := func() *gate { asked = 0; return newGate(func() error { asked++; return nil }) }
-	t.Run("a write after the call ended", func(t *testing.T) {
-		g := newCounted()
-		if g.close() {
-			t.Error("started without a write")
-		}
-		if n, err := gated(brokenConn{n: 1}, g).Write([]byte("x")); n != 0 || !errors.Is(err, errOver) || asked != 0 {
-			t.Errorf("wrote %d, %v, asked %d times", n, err, asked)
+func TestIPv6(t *testing.T) {
+	url := servers.ServePeers(t, "[::1]:0", nil, func(p *peer) {
+		for p.Request() {
+			p.Say(plain)
 		}
 	})
-	t.Run("a connection that takes nothing", func(t *testing.T) {
-		g := newCounted()
-		_, _ = gated(brokenConn{}, g).Write([]byte("x"))
-		if err := g.mayRepeat(); err != nil {
-			t.Errorf("may not repeat: %v", err)
+	c := newClient(t, Options{URL: url})
+	for range 2 {
+		mustCall(t, c)
+	}
+}
+
+func TestCloseClosesIdleConnections(t *testing.T) {
+	over := make(chan bool, 2)
+	c := newClient(t, Options{URL: serveRaw(t, func(p *peer) {
+		for p.Request() {
+			p.Say(plain)
 		}
-		_, _ = gated(brokenConn{n: 1}, g).Write([]byte("xy"))
-		if asked != 2 || !g.close() {
-			t.Errorf("asked %d times, and not started", asked)
-		}
-	})
-	t.Run("a connection that took a byte", func(t *testing.T) {
-		g := newCounted()
-		_, _ = gated(brokenConn{n: 1}, g).Write([]byte("xy"))
-		if g.mayRepeat() == nil {
-			t.Error("may repeat")
-		}
-		if n, err := gated(brokenConn{n: 1}, g).Write([]byte("x")); n != 0 || !errors.Is(err, errStarted) || asked != 1 {
-			t.Errorf("wrote %d to another connection, %v", n, err)
-		}
-		if !g.close() {
-			t.Error("not started")
-		}
-	})
+		over <- true
+	})})
+	for range 2 { // calls made later still work, and leave nothing
+		mustCall(t, c)
+		c.Close()
+		<-over
+	}
 }

@@ -1,7 +1,6 @@
-package gateway
+package postonce
 
 import (
-	"context"
 	"net"
 	"sync/atomic"
 	"testing"
@@ -12,17 +11,17 @@ import (
 // TestOldConnectionsAreNotKept: a busy connection ends after its time, so that a name that
 // points elsewhere is looked up again.
 func TestOldConnectionsAreNotKept(t *testing.T) {
-	eachKind(t, func(t *testing.T, start func(func(*peer)) *Client) {
+	eachWay(t, func(t *testing.T, start func(func(*peer)) *caller) {
 		var connections atomic.Int64
 		c := start(func(p *peer) {
 			connections.Add(1)
-			for p.request() {
-				p.say(plain)
+			for p.Request() {
+				p.Say(plain)
 			}
 		})
 		count := func(want int64) {
 			t.Helper()
-			mustCall(t, c)
+			c.mustCall(t, 1, always)
 			if n := connections.Load(); n != want {
 				t.Fatalf("%d connections, want %d", n, want)
 			}
@@ -41,12 +40,12 @@ func TestOldConnectionsAreNotKept(t *testing.T) {
 // TestConnectionAgesWhileKept runs on a false clock.
 func TestConnectionAgesWhileKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPool(10)
+		p := &NewClient(10).pool
 		defer p.close()
 		client, server := net.Pipe()
 		defer server.Close()
 		c := &conn{stream: client, pool: p, until: time.Now().Add(time.Second)}
-		if !p.put(c) || p.take(c.endpoint) != c {
+		if !p.put(c) || p.take(c.route) != c {
 			t.Error("a young one was not kept")
 		}
 		time.Sleep(time.Second)
@@ -65,34 +64,4 @@ func TestAgesDiffer(t *testing.T) {
 	if len(ends) < 5 {
 		t.Errorf("they end after %v", ends)
 	}
-}
-
-func TestOldConnectionsAreNotKeptRelayed(t *testing.T) {
-	eachKind(t, func(t *testing.T, start func(func(*peer)) *Client) {
-		var connections atomic.Int64
-		c := relayed(start(func(p *peer) {
-			connections.Add(1)
-			for p.request() {
-				p.say(plain)
-			}
-		}))
-		var last *gatedConn
-		dial := c.transport.DialContext
-		c.transport.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
-			made, err := dial(ctx, network, addr)
-			if err == nil {
-				last = made.(*gatedConn)
-			}
-			return made, err
-		}
-		for i, want := range []int64{1, 1, 2, 2} {
-			if i == 2 {
-				last.until = time.Now()
-			}
-			expect(t.Context(), t, c, nil, 1, always)
-			if n := connections.Load(); n != want {
-				t.Fatalf("call %d: %d connections, want %d", i+1, n, want)
-			}
-		}
-	})
 }

@@ -1,10 +1,9 @@
-package gateway
+package postonce
 
 import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"net"
 	"os"
 	"time"
@@ -22,43 +21,19 @@ func (s *socket) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// conn is a connection to a gateway. One call at a time uses it, from one goroutine.
+// conn is a connection to a server or proxy. One call at a time uses it, from one goroutine.
 type conn struct {
-	stream   net.Conn // TCP, or TLS over it
-	socket   socket   // below TLS
-	pool     *pool
-	endpoint endpoint
-	kept     time.Time   // when it was put into the pool; zero: it is new
-	until    time.Time   // from when on it is not kept
-	stop     func() bool // of the call that uses it: its context interrupts no more
+	stream net.Conn // TCP, or TLS over it
+	socket socket   // below TLS
+	pool   *pool
+	route  string      // of the endpoints that it serves
+	kept   time.Time   // when it was put into the pool; zero: it is new
+	until  time.Time   // from when on it is not kept
+	stop   func() bool // of the call that uses it: its context interrupts no more
 
 	first  [1]byte
 	waited bool  // first is the next byte to read
 	broken error // how reading failed
-}
-
-// dial connects, and shakes hands where the endpoint wants it.
-func (p *pool) dial(ctx context.Context, e endpoint) (*conn, error) {
-	tcp, err := p.dialer.DialContext(ctx, "tcp", e.address())
-	if err != nil {
-		return nil, err
-	}
-	c := &conn{stream: tcp, socket: socket{Conn: tcp}, pool: p, endpoint: e, until: endOfLife()}
-	if !e.secure {
-		return c, nil
-	}
-	ctx, cancel := context.WithTimeoutCause(ctx, handshakeTimeout, errors.New("timeout"))
-	defer cancel()
-	secured := tls.Client(&c.socket, p.config(e.host))
-	if err := secured.HandshakeContext(ctx); err != nil {
-		tcp.Close()
-		if ctx.Err() != nil {
-			err = context.Cause(ctx)
-		}
-		return nil, fmt.Errorf("TLS handshake: %w", err)
-	}
-	c.stream = secured
-	return c, nil
 }
 
 func (c *conn) close() { _ = c.stream.Close() }
@@ -108,10 +83,16 @@ func (c *conn) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// usable tells whether a connection from the pool may take a call.
+func (c *conn) usable() bool {
+	now := time.Now()
+	return now.Sub(c.kept) < idleTimeout && now.Before(c.until) && c.quiet()
+}
+
 // quiet tells whether a connection that waits in the pool is open, and nothing came
 // that nobody asked for. What it reads is lost: a connection that is not quiet is of no use.
 func (c *conn) quiet() bool {
-	if c.endpoint.secure { // TLS may have read more than it handed out
+	if _, secured := c.stream.(*tls.Conn); secured { // TLS may have read more than it handed out
 		_ = c.stream.SetReadDeadline(longAgo)
 		n, err := c.stream.Read(c.first[:])
 		if n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) || c.stream.SetReadDeadline(time.Time{}) != nil {

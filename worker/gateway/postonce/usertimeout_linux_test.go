@@ -1,7 +1,6 @@
-package gateway
+package postonce
 
 import (
-	"context"
 	"net"
 	"syscall"
 	"testing"
@@ -13,23 +12,11 @@ import (
 // TestDeadPeersAreNoticed sees that a peer which acknowledges nothing is given up, and
 // that one which says nothing is probed as Go does it.
 func TestDeadPeersAreNoticed(t *testing.T) {
-	c := newClient(t, Options{URL: serveRaw(t, func(p *peer) {
-		for p.request() {
-			p.say(plain)
-		}
-	})})
-	mustCall(t, c)
-	checkSocket(t, idle(c).socket.Conn)
-	var made net.Conn
-	relay := relayed(c)
-	dial := relay.transport.DialContext
-	relay.transport.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
-		var err error
-		made, err = dial(ctx, network, addr)
-		return made, err
-	}
-	mustCall(t, relay)
-	checkSocket(t, made.(*gatedConn).Conn)
+	eachWay(t, func(t *testing.T, start func(func(*peer)) *caller) {
+		c := start(answer)
+		c.mustCall(t, 1, always)
+		checkSocket(t, idle(c).socket.Conn)
+	})
 }
 
 func checkSocket(t *testing.T, c net.Conn) {

@@ -1,4 +1,4 @@
-package gateway
+package postonce
 
 import (
 	"errors"
@@ -12,7 +12,7 @@ import (
 // TestIdleForTooLong runs on a false clock. A closed end of a pipe fails reads.
 func TestIdleForTooLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPool(10)
+		p := &NewClient(10).pool
 		var ends []net.Conn
 		put := func() {
 			client, server := net.Pipe()
@@ -51,7 +51,7 @@ func TestIdleForTooLong(t *testing.T) {
 }
 
 func TestPoolIsBounded(t *testing.T) {
-	p := newPool(3)
+	p := &NewClient(3).pool
 	defer p.close()
 	for i := range 5 {
 		client, server := net.Pipe()

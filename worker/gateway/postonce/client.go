@@ -1,0 +1,132 @@
+// Package postonce makes POST requests over HTTP/1.1 that are not to be repeated. Its one
+// promise: a POST goes out at most once, and the caller knows whether a byte of it did.
+//
+// # How a call goes
+//
+// A call's own goroutine alone dials, writes the request at once, waits without a buffer,
+// and reads the reply; net/http only parses what it read. So thousands of calls may wait
+// for minutes. Redirects are not followed, and replies are not decompressed. The head of a
+// reply, with informational ones before it, has 16 KiB at the most. Only its context ends
+// a call whose reply comes slowly.
+//
+// # Connections
+//
+// A connection is kept for a few seconds when its reply was read to the end and nothing
+// came behind it. Before it is used again it is looked at: one that was closed, or on which
+// something came, would leave a doubt. One that fails before it takes a byte of the request
+// gives way to another. Where the system can't tell without blocking (all but Unix) no
+// connection is kept. After a minute to a minute and a half a connection takes no other
+// call, so that changes in DNS count. On Linux a connection whose peer acknowledges
+// nothing, be it a request or a keep-alive probe, ends after 150 seconds; one whose peer
+// just says nothing does not.
+//
+// # Proxies
+//
+// A proxy is an http, https, socks5 or socks5h URL, which may have a user and a password.
+// An https endpoint is reached through an HTTP proxy by CONNECT. Whatever fails before the
+// request itself is sent, such as that, leaves no doubt.
+package postonce
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"net/http"
+	"sync"
+)
+
+// Client makes calls. It is safe for concurrent use; its fields are set before the first call.
+type Client struct {
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	TLS  *tls.Config // without a server's name
+
+	pool    pool
+	configs sync.Map // of *tls.Config, by the server's name: connections share it
+}
+
+// NewClient returns a client that keeps so many idle connections to each endpoint at the
+// most; zero is net/http's default. The caller calls [Client.Close].
+func NewClient(maxIdle int) *Client {
+	if maxIdle == 0 {
+		maxIdle = http.DefaultMaxIdleConnsPerHost
+	}
+	return &Client{
+		Dial: (&net.Dialer{Timeout: dialTimeout, Control: setUserTimeout}).DialContext,
+		TLS:  &tls.Config{NextProtos: []string{"http/1.1"}},
+		pool: pool{maxIdle: maxIdle, idle: map[string][]*conn{}},
+	}
+}
+
+// Close closes the connections that no call uses. Calls under way go on until their
+// context ends, and calls made later still work; their connections are not kept.
+func (c *Client) Close() { c.pool.close() }
+
+// Post sends the body to the path below the endpoint's address, and returns the reply, of
+// whatever status; the caller closes its body. started tells whether some of the request
+// may have got out. beforeSend is called right before the first byte is written; its error
+// forbids that, and is returned. It is called again when the connection took no byte and
+// another one takes its place. Only ctx bounds the time that the reply takes.
+func (c *Client) Post(ctx context.Context, e *Endpoint, path string, body []byte, beforeSend func() error) (resp *http.Response, started bool, err error) {
+	// The stack is small while the goroutine waits: what is done before and after is in
+	// functions that have returned by then, or are called later.
+	used, started, err := c.send(ctx, e, e.Request(path, body), beforeSend)
+	if err != nil {
+		return nil, started, err
+	}
+	if err = used.wait(); err == nil {
+		resp, err = used.readReply()
+	}
+	if err != nil {
+		used.end(false)
+	}
+	return resp, true, err
+}
+
+// send returns the connection that took the request.
+func (c *Client) send(ctx context.Context, e *Endpoint, request []byte, beforeSend func() error) (used *conn, started bool, err error) {
+	for {
+		used, err := c.get(ctx, e)
+		if err != nil {
+			return nil, false, err
+		}
+		used.begin(ctx)
+		if err := beforeSend(); err != nil {
+			used.end(true)
+			return nil, false, err
+		}
+		started, err := used.write(request)
+		if err == nil {
+			return used, true, nil
+		}
+		used.end(false)
+		if started || used.kept.IsZero() {
+			return nil, started, err
+		}
+	}
+}
+
+// get returns a connection to the endpoint: a kept one, if it is open as far as can be
+// known. The caller puts it back or closes it.
+func (c *Client) get(ctx context.Context, e *Endpoint) (*conn, error) {
+	for {
+		kept := c.pool.take(e.route)
+		if kept == nil {
+			return c.dial(ctx, e)
+		}
+		if kept.usable() {
+			return kept, nil
+		}
+		kept.close()
+	}
+}
+
+// config returns the TLS configuration that all connections to the host share.
+func (c *Client) config(host string) *tls.Config {
+	if known, ok := c.configs.Load(host); ok {
+		return known.(*tls.Config)
+	}
+	config := c.TLS.Clone()
+	config.ServerName = host
+	known, _ := c.configs.LoadOrStore(host, config)
+	return known.(*tls.Config)
+}
