@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/gateway/postonce"
 )
 
 const (
@@ -47,7 +48,7 @@ func (c *Client) Online(ctx context.Context, tenant, wcID string, after time.Tim
 func (c *Client) fetchList(ctx context.Context, t *tenant) (map[string]string, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, listTimeout, errors.New("the gateway took too long"))
 	defer cancel()
-	resp, _, err := c.post(ctx, t, "/queryLoginWx", []byte("{}"), func() error { return nil })
+	resp, _, err := c.http.Post(ctx, &postonce.Call{Endpoint: t.endpoint, Path: "/queryLoginWx", Body: []byte("{}"), BeforeSend: func() error { return nil }})
 	if err != nil {
 		return nil, err
 	}

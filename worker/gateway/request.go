@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -10,33 +9,25 @@ import (
 	"strings"
 
 	"github.com/relogin/relogin/worker"
-	"github.com/relogin/relogin/worker/gateway/postonce"
 )
 
-// newEndpoint returns what requests to that base address have in common. They go through the
-// environment's proxy. No error repeats that proxy's address: a password may be in it.
-func newEndpoint(base *url.URL, authorization string) (*postonce.Endpoint, error) {
-	proxy, err := http.ProxyFromEnvironment(&http.Request{URL: base})
+// proxy is [http.ProxyFromEnvironment] with an error that does not repeat the
+// proxy's address: a password may be in it.
+func proxy(req *http.Request) (*url.URL, error) {
+	u, err := http.ProxyFromEnvironment(req)
 	if err != nil {
 		return nil, errors.New("HTTP_PROXY, HTTPS_PROXY or NO_PROXY is not valid")
 	}
-	return postonce.NewEndpoint(base, proxy, header(authorization))
+	return u, nil
 }
 
+// header is what all requests with that credential have.
 func header(authorization string) http.Header {
 	h := http.Header{"Content-Type": {"application/json"}, "User-Agent": {"relogin"}}
 	if authorization != "" {
 		h.Set("Authorization", authorization)
 	}
 	return h
-}
-
-// post sends a request to the tenant's gateway, as [postonce.Client.Post] does.
-func (c *Client) post(ctx context.Context, t *tenant, path string, body []byte, beforeSend func() error) (resp *http.Response, started bool, err error) {
-	if t.endpoint == nil {
-		return nil, false, t.unreachable
-	}
-	return c.http.Post(ctx, t.endpoint, path, body, beforeSend)
 }
 
 // secondLoginBody returns the JSON that asks for the job's confirmation.

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/gateway/postonce"
 )
 
 // SecondLogin implements [worker.Gateway]. Besides that interface's errors it returns
@@ -21,22 +22,35 @@ func (c *Client) SecondLogin(ctx context.Context, j *worker.Job, beforeSend func
 		return worker.Reply{}, err
 	}
 	var veto error
-	resp, started, err := c.post(ctx, t, "/secondLogin", secondLoginBody(j), func() error {
+	// Calls wait within Post: what is done before and after takes no room of the stack then.
+	resp, started, err := c.http.Post(ctx, secondLogin(ctx, t, j, beforeSend, &veto))
+	if err != nil {
+		return worker.Reply{}, failure(ctx, started, veto, err)
+	}
+	return c.readReply(ctx, t, resp)
+}
+
+// secondLogin returns the call that asks for the job's confirmation. If beforeSend forbids
+// it, veto is why.
+func secondLogin(ctx context.Context, t *tenant, j *worker.Job, beforeSend func() error, veto *error) *postonce.Call {
+	return &postonce.Call{Endpoint: t.endpoint, Path: "/secondLogin", Body: secondLoginBody(j), BeforeSend: func() error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		veto = beforeSend()
-		return veto
-	})
+		*veto = beforeSend()
+		return *veto
+	}}
+}
+
+// failure returns the error of a call that has no reply.
+func failure(ctx context.Context, started bool, veto, err error) error {
 	switch {
-	case err == nil:
-		return c.readReply(ctx, t, resp)
 	case started:
-		return worker.Reply{}, because(ctx, ErrAmbiguous, err)
+		return because(ctx, ErrAmbiguous, err)
 	case veto != nil:
-		return worker.Reply{}, veto
+		return veto
 	}
-	return worker.Reply{}, because(ctx, worker.ErrNotStarted, err)
+	return because(ctx, worker.ErrNotStarted, err)
 }
 
 // because adds the cause to an error class. It wraps ctx's own error only: the time-outs

@@ -37,7 +37,6 @@ type tenant struct {
 	redactor      *strings.Replacer // of what the gateway wrote
 	fingerprint   string
 	endpoint      *postonce.Endpoint
-	unreachable   error // why there is no endpoint
 
 	online onlineList
 	noList atomic.Bool // it answered 404 to the online list
@@ -147,7 +146,6 @@ func newTenant(name string, e tenantEntry) (*tenant, error) {
 	}
 	base := strings.TrimRight(u.String(), "/")
 	sum := sha256.Sum256([]byte(base + "\x00" + authorization))
-	endpoint, unreachable := newEndpoint(u, authorization)
 	return &tenant{
 		name:          name,
 		url:           base,
@@ -155,8 +153,7 @@ func newTenant(name string, e tenantEntry) (*tenant, error) {
 		authorization: authorization,
 		redactor:      newRedactor(authorization),
 		fingerprint:   hex.EncodeToString(sum[:16]),
-		endpoint:      endpoint,
-		unreachable:   unreachable,
+		endpoint:      postonce.NewEndpoint(u, proxy, header(authorization)),
 		online:        newOnlineList(),
 	}, nil
 }

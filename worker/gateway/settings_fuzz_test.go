@@ -71,11 +71,8 @@ func checkTenant(t *testing.T, one *tenant) {
 	if _, err := http.NewRequest(http.MethodPost, one.url+"/secondLogin", http.NoBody); err != nil {
 		t.Error(err)
 	}
-	switch {
-	case !strings.ContainsFunc(u.Host, func(r rune) bool { return r > '~' }):
+	if !strings.ContainsFunc(u.Host, func(r rune) bool { return r > '~' }) { // net/http spells foreign names in another way
 		checkRequest(t, one)
-	case (one.endpoint == nil) != (one.unreachable != nil): // not all that url.Parse takes is a name
-		t.Errorf("the address %q: %v", one.url, one.unreachable)
 	}
 	if strings.ContainsAny(one.authorization, "\r\n\x00") {
 		t.Errorf("a credential of %d bytes with line breaks", len(one.authorization))

@@ -61,15 +61,22 @@ func NewClient(maxIdle int) *Client {
 // context ends, and calls made later still work; their connections are not kept.
 func (c *Client) Close() { c.pool.close() }
 
-// Post sends the body to the path below the endpoint's address, and returns the reply, of
-// whatever status; the caller closes its body. started tells whether some of the request
-// may have got out. beforeSend is called right before the first byte is written; its error
-// forbids that, and is returned. It is called again when the connection took no byte and
+// Call is one POST.
+type Call struct {
+	Endpoint   *Endpoint
+	Path       string // below the endpoint's address
+	Body       []byte
+	BeforeSend func() error // is called right before the first byte is written; its error forbids that
+}
+
+// Post makes the call and returns the reply, of whatever status; the caller closes its
+// body. started tells whether some of the request may have got out. An error of BeforeSend
+// is returned as it is. BeforeSend is called again when a connection took no byte and
 // another one takes its place. Only ctx bounds the time that the reply takes.
-func (c *Client) Post(ctx context.Context, e *Endpoint, path string, body []byte, beforeSend func() error) (resp *http.Response, started bool, err error) {
+func (c *Client) Post(ctx context.Context, one *Call) (resp *http.Response, started bool, err error) {
 	// The stack is small while the goroutine waits: what is done before and after is in
 	// functions that have returned by then, or are called later.
-	used, started, err := c.send(ctx, e, e.Request(path, body), beforeSend)
+	used, started, err := c.send(ctx, one)
 	if err != nil {
 		return nil, started, err
 	}
@@ -83,14 +90,15 @@ func (c *Client) Post(ctx context.Context, e *Endpoint, path string, body []byte
 }
 
 // send returns the connection that took the request.
-func (c *Client) send(ctx context.Context, e *Endpoint, request []byte, beforeSend func() error) (used *conn, started bool, err error) {
+func (c *Client) send(ctx context.Context, one *Call) (used *conn, started bool, err error) {
+	request := one.Endpoint.Request(one.Path, one.Body)
 	for {
-		used, err := c.get(ctx, e)
+		used, err := c.get(ctx, one.Endpoint)
 		if err != nil {
 			return nil, false, err
 		}
 		used.begin(ctx)
-		if err := beforeSend(); err != nil {
+		if err := one.BeforeSend(); err != nil {
 			used.end(true)
 			return nil, false, err
 		}

@@ -38,6 +38,9 @@ func endOfLife() time.Time { return time.Now().Add(maxAge + rand.N(ageJitter)) }
 
 // dial connects to the endpoint's server, and shakes hands where it wants that.
 func (c *Client) dial(ctx context.Context, e *Endpoint) (*conn, error) {
+	if e.err != nil {
+		return nil, e.err
+	}
 	made, err := c.reach(ctx, e)
 	if err != nil {
 		return nil, err
@@ -153,7 +156,7 @@ func (c *conn) readConsent() error {
 // askSOCKS asks a SOCKS proxy for a tunnel.
 func (c *conn) askSOCKS(ctx context.Context, e *Endpoint) error {
 	var auth *socks.Auth
-	if user := e.proxy.user; user != nil {
+	if user := e.proxy.url.User; user != nil {
 		auth = &socks.Auth{User: user.Username()}
 		auth.Password, _ = user.Password()
 	}

@@ -16,6 +16,7 @@ import (
 
 // Endpoint is where requests go, and what they have in common. It does not change.
 type Endpoint struct {
+	err    error // why none can be made
 	server host
 	proxy  *proxy // nil: none
 	tunnel string // what asks an HTTP proxy for a tunnel to the server; "": none is needed
@@ -25,10 +26,35 @@ type Endpoint struct {
 	end   string // of a request's head, up to the length of the body
 }
 
-// proxy is what connections are made through.
-type proxy struct {
-	host
-	user *url.Userinfo // nil: none
+// NewEndpoint returns the endpoint at base, an http or https URL without user, query and
+// fragment. All requests have the header. They go through the proxy that is returned for
+// base, as in [http.Transport]. Where a host's name or the proxy is no good each call fails,
+// with an error that shows neither the proxy's user nor its password.
+func NewEndpoint(base *url.URL, proxyFor func(*http.Request) (*url.URL, error), header http.Header) *Endpoint {
+	e := &Endpoint{}
+	if e.server, e.err = hostOf(base); e.err == nil {
+		e.proxy, e.err = proxyOf(base, proxyFor)
+	}
+	e.route = e.server.scheme + "://" + e.server.address
+	name := hostHeader(base, e.server.name)
+	target, credential := "", ""
+	if p := e.proxy; p != nil {
+		switch {
+		case p.socks():
+		case e.server.secure():
+			e.tunnel = "CONNECT " + e.server.address + " HTTP/1.1\r\nHost: " + e.server.address +
+				"\r\nUser-Agent: " + header.Get("User-Agent") + "\r\n" + p.authorization() + "\r\n"
+		default:
+			e.route = "" // the proxy takes calls to all servers
+			target, credential = base.Scheme+"://"+name, p.authorization()
+		}
+		e.route += " " + p.url.String()
+	}
+	var lines strings.Builder
+	_ = header.Write(&lines) // a builder never fails
+	e.start = "POST " + target + strings.TrimRight(base.EscapedPath(), "/")
+	e.end = " HTTP/1.1\r\nHost: " + name + "\r\n" + credential + lines.String() + "Content-Length: "
+	return e
 }
 
 // host is what a connection is made to.
@@ -40,64 +66,53 @@ type host struct {
 
 var ports = map[string]string{"http": "80", "https": "443", "socks5": "1080", "socks5h": "1080"}
 
-// hostOf returns the URL's host.
 func hostOf(u *url.URL) (host, error) {
-	h := host{scheme: u.Scheme, name: u.Hostname()}
-	port := u.Port()
+	name, port := u.Hostname(), u.Port()
 	if port == "" {
 		port = ports[u.Scheme]
 	}
-	if strings.ContainsFunc(h.name, func(r rune) bool { return r >= utf8.RuneSelf }) {
+	if ports[u.Scheme] == "" {
+		return host{}, errors.New("the scheme is none of http, https, socks5, socks5h")
+	}
+	if strings.ContainsFunc(name, func(r rune) bool { return r >= utf8.RuneSelf }) {
 		var err error
-		if h.name, err = idna.Lookup.ToASCII(h.name); err != nil {
+		if name, err = idna.Lookup.ToASCII(name); err != nil {
 			return host{}, fmt.Errorf("name of the host: %w", err)
 		}
 	}
-	h.address = net.JoinHostPort(h.name, port)
-	return h, nil
+	return host{u.Scheme, name, net.JoinHostPort(name, port)}, nil
 }
 
 func (h *host) secure() bool { return h.scheme == "https" }
 
 func (h *host) socks() bool { return strings.HasPrefix(h.scheme, "socks5") }
 
-// NewEndpoint returns the endpoint at base, an http or https URL without user, query and
-// fragment, which is reached through the proxy unless that is nil. All requests have the
-// header. No error shows a part of the proxy's user or password.
-func NewEndpoint(base, through *url.URL, header http.Header) (*Endpoint, error) {
-	server, err := hostOf(base)
-	if err != nil {
+// proxy is what connections are made through.
+type proxy struct {
+	host
+	url *url.URL
+}
+
+// proxyOf returns the proxy to base, nil if there is none.
+func proxyOf(base *url.URL, proxyFor func(*http.Request) (*url.URL, error)) (*proxy, error) {
+	u, err := proxyFor(&http.Request{URL: base})
+	if u == nil || err != nil {
 		return nil, err
 	}
-	e := &Endpoint{server: server, route: server.scheme + "://" + server.address}
-	name := hostHeader(base, server.name)
-	target, credential := "", ""
-	if through != nil {
-		at, err := hostOf(through)
-		if err != nil {
-			return nil, fmt.Errorf("proxy: %w", err)
-		}
-		if ports[at.scheme] == "" {
-			return nil, errors.New("proxy: the scheme is none of http, https, socks5, socks5h")
-		}
-		e.proxy = &proxy{at, through.User}
-		switch authorization := e.proxy.authorization(); {
-		case at.socks():
-			e.route += " " + through.String()
-		case server.secure():
-			e.route += " " + through.String()
-			e.tunnel = "CONNECT " + server.address + " HTTP/1.1\r\nHost: " + server.address +
-				"\r\nUser-Agent: " + header.Get("User-Agent") + "\r\n" + authorization + "\r\n"
-		default: // the proxy takes calls to all servers
-			e.route = through.String()
-			target, credential = base.Scheme+"://"+name, authorization
-		}
+	at, err := hostOf(u)
+	if err != nil {
+		return nil, fmt.Errorf("proxy: %w", err)
 	}
-	var lines strings.Builder
-	_ = header.Write(&lines) // a builder never fails
-	e.start = "POST " + target + strings.TrimRight(base.EscapedPath(), "/")
-	e.end = " HTTP/1.1\r\nHost: " + name + "\r\n" + credential + lines.String() + "Content-Length: "
-	return e, nil
+	return &proxy{at, u}, nil
+}
+
+// authorization returns the line of a head that has the user and password; "" if there are none.
+func (p *proxy) authorization() string {
+	if p.url.User == nil {
+		return ""
+	}
+	password, _ := p.url.User.Password()
+	return "Proxy-Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(p.url.User.Username()+":"+password)) + "\r\n"
 }
 
 // hostHeader returns what requests call the host of that name: with the port if the URL
@@ -111,15 +126,6 @@ func hostHeader(u *url.URL, name string) string {
 		name += ":" + u.Port()
 	}
 	return name
-}
-
-// authorization returns the line of a head that has the user and password; "" if there are none.
-func (p *proxy) authorization() string {
-	if p.user == nil {
-		return ""
-	}
-	password, _ := p.user.Password()
-	return "Proxy-Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(p.user.Username()+":"+password)) + "\r\n"
 }
 
 // Request returns the bytes that [Client.Post] sends.

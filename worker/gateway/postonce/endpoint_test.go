@@ -18,10 +18,7 @@ func TestRequestToAProxy(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		e, err := NewEndpoint(u, &url.URL{Scheme: "http", Host: "proxy"}, http.Header{"User-Agent": {"test"}})
-		if err != nil {
-			t.Fatal(err)
-		}
+		e := NewEndpoint(u, http.ProxyURL(&url.URL{Scheme: "http", Host: "proxy"}), http.Header{"User-Agent": {"test"}})
 		made, err := http.NewRequest(http.MethodPost, strings.TrimRight(u.String(), "/")+"/x", strings.NewReader("{}"))
 		if err != nil {
 			t.Fatal(err)
@@ -84,7 +81,8 @@ func TestUnusableEndpoints(t *testing.T) {
 		"a proxy of no name":  {ok, &url.URL{Scheme: "http", Host: "网_关", User: url.UserPassword("me", secret)}},
 		"a proxy of no known": {ok, &url.URL{Scheme: "gopher", Host: "proxy", User: url.UserPassword("me", secret)}},
 	} {
-		if _, err := NewEndpoint(tt.base, tt.proxy, nil); err == nil || strings.Contains(err.Error(), "S3CRET") {
+		err := newCaller(t, tt.base, tt.proxy).mustFail(t, false, 0, always)
+		if err == nil || strings.Contains(err.Error(), "S3CRET") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
