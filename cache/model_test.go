@@ -11,12 +11,6 @@ import (
 	"github.com/relogin/relogin/worker"
 )
 
-// moment is a time, in ms of the server's clock, that is known to lie between two. They
-// differ only in the history of concurrent calls.
-type moment struct{ from, to int64 }
-
-func (m moment) plus(d time.Duration) moment { return moment{m.from + millis(d), m.to + millis(d)} }
-
 // model is one account as the tables in doc.go tell it, the specification that the
 // scripts are checked against. The caller has removed what ended ([model.expire]) before
 // it asks for anything.
@@ -25,10 +19,10 @@ type model struct {
 	lock    *modelLock
 	jobs    map[string]modelJob
 	last    map[string]modelLast // by tenant
-	waiting moment               // until when; zero: nobody waits
+	waiting int64                // until when; 0: nobody waits
 	cool    modelCool
 	prompts []int64
-	counted moment // until when the prompts are known
+	counted int64 // until when the prompts are known
 	snoozed map[string]modelCount
 	places  map[string]int64 // of a tenant: when the next is free, in µs
 }
@@ -42,34 +36,34 @@ type rules struct {
 type modelLock struct {
 	token, job, tenant, pod string
 	prompted                int64 // 0: not counted
-	until                   moment
+	until                   int64
 }
 
 type modelJob struct {
 	kind   string // waits, took, open, done, void or mark
 	token  string // waits, took, open
 	tenant string // waits, took
-	since  moment // waits, took: when it was first told to wait
+	since  int64  // waits, took: when it was first told to wait
 	stored time.Time
 	result worker.Result // done
 	digest string        // void
-	until  moment
+	until  int64
 }
 
 type modelLast struct {
 	token, job string
-	at, until  moment
+	at, until  int64
 	result     worker.Result
 }
 
 type modelCool struct {
 	reason string // empty: it may be asked
-	until  moment
+	until  int64
 }
 
 type modelCount struct {
 	n     int
-	until moment
+	until int64
 }
 
 const day = 24 * time.Hour
@@ -94,15 +88,15 @@ func (m *model) clone() *model {
 }
 
 // expire removes what has ended, in the same order each time.
-func (m *model) expire(over func(until moment) bool) {
+func (m *model) expire(over func(until int64) bool) {
 	if m.lock != nil && over(m.lock.until) {
 		m.lock = nil
 	}
 	if m.cool.reason != "" && over(m.cool.until) {
 		m.cool = modelCool{}
 	}
-	if m.waiting != (moment{}) && over(m.waiting) {
-		m.waiting = moment{}
+	if m.waiting != 0 && over(m.waiting) {
+		m.waiting = 0
 	}
 	if len(m.prompts) > 0 && over(m.counted) {
 		m.prompts = nil
@@ -146,7 +140,7 @@ func (m *model) void(job, token string) {
 }
 
 // begin is the table of Begin, row by row. The answer's Now is left out.
-func (m *model) begin(now moment, a worker.Ask) worker.Answer {
+func (m *model) begin(now int64, a worker.Ask) worker.Answer {
 	if j := m.jobs[a.JobID]; j.kind == "mark" {
 		return worker.Answer{State: worker.Ended}
 	} else if j.kind == "done" {
@@ -159,23 +153,23 @@ func (m *model) begin(now moment, a worker.Ask) worker.Answer {
 }
 
 // ask is begin for a job that has not ended by itself.
-func (m *model) ask(now moment, a worker.Ask) worker.Answer {
+func (m *model) ask(now int64, a worker.Ask) worker.Answer {
 	m.void(a.JobID, a.Token)
 	job, last, ended := m.jobs[a.JobID], m.last[a.Tenant], m.last[a.Tenant].token != ""
 	shared := worker.Answer{State: worker.Shared, Token: last.token, By: last.job}
 	if last.token != a.Have {
 		shared.Result = &last.result
 	}
-	left := int64(1<<62) - now.from
+	left := int64(1<<62) - now
 	if !a.Deadline.IsZero() {
-		left = a.Deadline.UnixMilli() - now.from
+		left = a.Deadline.UnixMilli() - now
 	}
 	switch {
 	case job.kind == "open" && (m.lock == nil || m.lock.token != job.token):
 		return worker.Answer{State: worker.InDoubt, Token: job.token}
 	case job.kind == "open":
 		return m.held(now, a)
-	case (job.kind == "waits" || job.kind == "took") && ended && (last.token == job.token || last.at.to >= job.since.from):
+	case (job.kind == "waits" || job.kind == "took") && ended && (last.token == job.token || last.at >= job.since):
 		return shared
 	case m.lock != nil && ended && last.token == m.lock.token:
 		return shared
@@ -187,10 +181,10 @@ func (m *model) ask(now moment, a worker.Ask) worker.Answer {
 	case left < m.rules.minConfirm.Milliseconds():
 		return worker.Answer{State: worker.TooLate}
 	case m.cool.reason != "":
-		return worker.Answer{State: worker.Cooling, Reason: m.cool.reason, RetryAt: time.UnixMilli(m.cool.until.from)}
+		return worker.Answer{State: worker.Cooling, Reason: m.cool.reason, RetryAt: time.UnixMilli(m.cool.until)}
 	}
 	if n := m.rules.dailyPrompts; n > 0 && len(m.prompts) >= n {
-		if again := m.prompts[len(m.prompts)-n] + day.Milliseconds(); again > now.to {
+		if again := m.prompts[len(m.prompts)-n] + day.Milliseconds(); again > now {
 			return worker.Answer{State: worker.Cooling, RetryAt: time.UnixMilli(again),
 				Reason: fmt.Sprintf("the account had its %d prompts of 24 hours", n)}
 		}
@@ -199,44 +193,44 @@ func (m *model) ask(now moment, a worker.Ask) worker.Answer {
 	return worker.Answer{State: worker.Granted}
 }
 
-func (m *model) held(now moment, a worker.Ask) worker.Answer {
+func (m *model) held(now int64, a worker.Ask) worker.Answer {
 	return worker.Answer{State: worker.Held, Token: m.lock.token, Own: m.lock.job == a.JobID, By: m.lock.job,
-		Pod: m.lock.pod, Wait: time.Duration(m.lock.until.from-now.from) * time.Millisecond}
+		Pod: m.lock.pod, Wait: time.Duration(m.lock.until-now) * time.Millisecond}
 }
 
 // wait remembers that the job was told of the lock, once for each token.
-func (m *model) wait(now moment, a worker.Ask, job modelJob) {
+func (m *model) wait(now int64, a worker.Ask, job modelJob) {
 	if job.kind == "took" {
-		m.waiting = now.plus(m.rules.lease + time.Minute)
+		m.waiting = now + millis(m.rules.lease+time.Minute)
 		return
 	}
 	if job.kind != "waits" {
 		job = modelJob{kind: "waits", since: now, tenant: a.Tenant}
 	}
 	if job.token != m.lock.token {
-		job.token, job.until = m.lock.token, now.plus(m.rules.lease+time.Minute)
+		job.token, job.until = m.lock.token, now+millis(m.rules.lease+time.Minute)
 		m.jobs[a.JobID], m.waiting = job, job.until
 	}
 }
 
-func (m *model) grant(now moment, a worker.Ask) {
-	m.lock = &modelLock{token: a.Token, job: a.JobID, tenant: a.Tenant, pod: a.Pod, until: now.plus(m.rules.lease)}
-	m.jobs[a.JobID] = modelJob{kind: "open", token: a.Token, stored: a.StoredAt, until: now.plus(m.rules.eventMaxAge)}
+func (m *model) grant(now int64, a worker.Ask) {
+	m.lock = &modelLock{token: a.Token, job: a.JobID, tenant: a.Tenant, pod: a.Pod, until: now + millis(m.rules.lease)}
+	m.jobs[a.JobID] = modelJob{kind: "open", token: a.Token, stored: a.StoredAt, until: now + millis(m.rules.eventMaxAge)}
 	if n := m.rules.dailyPrompts; n > 0 {
-		m.lock.prompted = now.from
-		m.prompts = append(m.prompts, now.from)
+		m.lock.prompted = now
+		m.prompts = append(m.prompts, now)
 		m.prompts = m.prompts[max(len(m.prompts)-n, 0):]
-		m.counted = now.plus(day)
+		m.counted = now + millis(day)
 	}
 }
 
 // finish is the table of Finish.
-func (m *model) finish(now moment, end worker.Conclusion) (worker.Finished, error) {
+func (m *model) finish(now int64, end worker.Conclusion) (worker.Finished, error) {
 	job, known := m.jobs[end.JobID]
 	if end.Result.Outcome == worker.Invalid {
 		return m.finishVoid(now, end, job)
 	}
-	alone := job.kind == "waits" && job.since.to < unixMilli(end.SoleUntil)
+	alone := job.kind == "waits" && job.since < unixMilli(end.SoleUntil)
 	finished := worker.Finished{Result: end.Result, First: job.kind == "open" || end.Token == "" && alone}
 	switch {
 	case job.kind == "mark":
@@ -250,15 +244,15 @@ func (m *model) finish(now moment, end worker.Conclusion) (worker.Finished, erro
 		m.take(now, end, job)
 		return finished, nil
 	}
-	m.jobs[end.JobID] = modelJob{kind: "done", stored: end.StoredAt, result: end.Result, until: now.plus(m.rules.eventMaxAge)}
+	m.jobs[end.JobID] = modelJob{kind: "done", stored: end.StoredAt, result: end.Result, until: now + millis(m.rules.eventMaxAge)}
 	if end.Token == "" {
 		return finished, nil
 	}
 	if end.Cooldown > 0 {
-		m.cool = modelCool{reason: coolReason(end.Result), until: now.plus(end.Cooldown)}
+		m.cool = modelCool{reason: coolReason(end.Result), until: now + millis(end.Cooldown)}
 	}
-	last := modelLast{token: end.Token, job: end.JobID, at: now, until: now.plus(m.rules.lease), result: end.Result}
-	waits, there := m.waiting != (moment{}), m.last[end.Tenant].token != ""
+	last := modelLast{token: end.Token, job: end.JobID, at: now, until: now + millis(m.rules.lease), result: end.Result}
+	waits, there := m.waiting != 0, m.last[end.Tenant].token != ""
 	if m.lock != nil && m.lock.token == end.Token {
 		if waits || end.Keep {
 			m.last[end.Tenant] = last
@@ -276,7 +270,7 @@ func (m *model) finish(now moment, end worker.Conclusion) (worker.Finished, erro
 }
 
 // finishVoid remembers a message that is an invalid job.
-func (m *model) finishVoid(now moment, end worker.Conclusion, job modelJob) (worker.Finished, error) {
+func (m *model) finishVoid(now int64, end worker.Conclusion, job modelJob) (worker.Finished, error) {
 	switch job.kind {
 	case "mark", "done":
 		return worker.Finished{Result: end.Result}, worker.ErrEnded
@@ -288,53 +282,53 @@ func (m *model) finishVoid(now moment, end worker.Conclusion, job modelJob) (wor
 		}
 	}
 	if m.rules.jobMemory > 0 {
-		m.jobs[end.JobID] = modelJob{kind: "void", stored: end.StoredAt, digest: end.Digest, until: now.plus(m.rules.jobMemory)}
+		m.jobs[end.JobID] = modelJob{kind: "void", stored: end.StoredAt, digest: end.Digest, until: now + millis(m.rules.jobMemory)}
 	}
 	return worker.Finished{Result: end.Result, First: true}, nil
 }
 
 // take remembers that the job took over the outcome of another's confirmation.
-func (m *model) take(now moment, end worker.Conclusion, job modelJob) {
+func (m *model) take(now int64, end worker.Conclusion, job modelJob) {
 	switch job.kind {
 	case "took":
 		return
 	case "", "void":
 		job = modelJob{token: end.Shared, since: now, tenant: end.Tenant}
 	}
-	job.kind, job.until = "took", now.plus(m.rules.eventMaxAge)
+	job.kind, job.until = "took", now+millis(m.rules.eventMaxAge)
 	m.jobs[end.JobID] = job
 }
 
 // release tells whether somebody may wait.
 func (m *model) release(a worker.Ask) bool {
 	m.void(a.JobID, a.Token)
-	return m.waiting != (moment{})
+	return m.waiting != 0
 }
 
-func (m *model) shrink(now moment, job string) {
+func (m *model) shrink(now int64, job string) {
 	if kind := m.jobs[job].kind; kind != "done" && kind != "took" {
 		return
 	}
-	m.jobs[job] = modelJob{kind: "mark", until: now.plus(m.rules.jobMemory)}
+	m.jobs[job] = modelJob{kind: "mark", until: now + millis(m.rules.jobMemory)}
 	if m.rules.jobMemory == 0 {
 		delete(m.jobs, job)
 	}
 	delete(m.snoozed, job)
 }
 
-func (m *model) snooze(now moment, job string) {
+func (m *model) snooze(now int64, job string) {
 	if m.jobs[job].kind != "mark" {
-		m.snoozed[job] = modelCount{m.snoozed[job].n + 1, now.plus(m.rules.eventMaxAge)}
+		m.snoozed[job] = modelCount{m.snoozed[job].n + 1, now + millis(m.rules.eventMaxAge)}
 	}
 }
 
 // reserve gives out places that are one interval apart, and as many at once as a second
 // has, at least one.
-func (m *model) reserve(now moment, tenant string, ahead time.Duration) (time.Duration, bool) {
+func (m *model) reserve(now int64, tenant string, ahead time.Duration) (time.Duration, bool) {
 	if m.rules.rate == 0 {
 		return 0, true
 	}
-	interval, at := int64(1e6/m.rules.rate), now.from*1000
+	interval, at := int64(1e6/m.rules.rate), now*1000
 	next := max(m.places[tenant], at) + interval
 	wait := max(next-max(1e6, interval)-at, 0)
 	if wait > ahead.Microseconds() {
@@ -343,5 +337,3 @@ func (m *model) reserve(now moment, tenant string, ahead time.Duration) (time.Du
 	m.places[tenant] = next
 	return time.Duration(wait) * time.Microsecond, true
 }
-
-func exactly(ms int64) moment { return moment{ms, ms} }

@@ -139,7 +139,7 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 	for name, action := range all {
 		actions[name] = func(*rapid.T) {
 			now := m.now()
-			m.model.expire(func(until moment) bool { return until.from <= now })
+			m.model.expire(func(until int64) bool { return until <= now })
 			action()
 		}
 	}
@@ -177,7 +177,7 @@ func (m *machine) begin() {
 	if draw(m, "has the result", false, true) {
 		a.Have = m.model.last[a.Tenant].token
 	}
-	want := m.model.begin(exactly(now), a)
+	want := m.model.begin(now, a)
 	if !a.Deadline.IsZero() {
 		a.Deadline = a.Deadline.Add(-time.Duration(m.shift) * time.Millisecond)
 	}
@@ -232,14 +232,14 @@ func (m *machine) finish() {
 	if draw(m, "shares", false, true) {
 		end.Shared, end.Result.SharedWith = m.model.last[a.Tenant].token, "another"
 	}
-	if since := m.model.jobs[a.JobID].since.from; since > 0 && draw(m, "sole", true, false) {
+	if since := m.model.jobs[a.JobID].since; since > 0 && draw(m, "sole", true, false) {
 		least := int64(0)
 		if m.server == nil {
 			least = -2 * near
 		}
 		end.SoleUntil = time.UnixMilli(since + draw(m, "sole off", least, 1-least))
 	}
-	want, wantErr := m.model.finish(exactly(m.now()), end)
+	want, wantErr := m.model.finish(m.now(), end)
 	if !end.SoleUntil.IsZero() {
 		end.SoleUntil = end.SoleUntil.Add(-time.Duration(m.shift) * time.Millisecond)
 	}
@@ -271,7 +271,7 @@ func (m *machine) tidyNow() {
 
 func (m *machine) shrink() {
 	job := m.ask().JobID
-	m.model.shrink(exactly(m.now()), job)
+	m.model.shrink(m.now(), job)
 	m.quiet.Shrink("w", job)
 	m.tidyNow()
 	m.Logf("Shrink(%s)", job)
@@ -279,7 +279,7 @@ func (m *machine) shrink() {
 
 func (m *machine) snooze() {
 	job := m.ask().JobID
-	m.model.snooze(exactly(m.now()), job)
+	m.model.snooze(m.now(), job)
 	m.quiet.Snooze("w", job)
 	m.tidyNow()
 	got, err := m.client.Snoozed(context.Background(), "w", job)
@@ -291,7 +291,7 @@ func (m *machine) snooze() {
 
 func (m *machine) reserve() {
 	tenant, ahead := draw(m, "tenant", "t", "u"), draw(m, "ahead", 0, time.Second, 10*time.Second)
-	want, wantTaken := m.model.reserve(exactly(m.now()), tenant, ahead)
+	want, wantTaken := m.model.reserve(m.now(), tenant, ahead)
 	got, taken, err := m.client.Reserve(context.Background(), tenant, ahead)
 	if err != nil {
 		m.Fatal(err)
@@ -302,7 +302,7 @@ func (m *machine) reserve() {
 // pass lets time pass, often to about the end of something.
 func (m *machine) pass() {
 	var ends []int64
-	m.model.clone().expire(func(until moment) bool { ends = append(ends, until.from); return false })
+	m.model.clone().expire(func(until int64) bool { ends = append(ends, until); return false })
 	if n, prompts := m.model.rules.dailyPrompts, m.model.prompts; n > 0 && len(prompts) >= n {
 		ends = slices.Concat(ends, slices.Repeat([]int64{prompts[len(prompts)-n] + day.Milliseconds()}, 3))
 	}
@@ -384,8 +384,8 @@ func (m *machine) compare() {
 // stored is what the package's table of keys says of the account.
 func (m *model) stored(k keys, now int64) map[string]string {
 	all := make(map[string]string)
-	set := func(key string, value any, until moment) {
-		all[key] = fmt.Sprintf("%v, %v left", value, time.Duration(until.from-now)*time.Millisecond)
+	set := func(key string, value any, until int64) {
+		all[key] = fmt.Sprintf("%v, %v left", value, time.Duration(until-now)*time.Millisecond)
 	}
 	if l := m.lock; l != nil {
 		var lock bytes.Buffer
@@ -398,8 +398,8 @@ func (m *model) stored(k keys, now int64) map[string]string {
 	for job, j := range m.jobs {
 		data, _ := encodeResult(j.result)
 		set(k.job(job), map[string]string{
-			"took":  fmt.Sprint("took:", j.since.from, ":", j.token),
-			"waits": fmt.Sprint("waits:", j.since.from, ":", j.token),
+			"took":  fmt.Sprint("took:", j.since, ":", j.token),
+			"waits": fmt.Sprint("waits:", j.since, ":", j.token),
 			"open":  fmt.Sprint("open:", unixMilli(j.stored), ":", j.token),
 			"done":  fmt.Sprint("done:", unixMilli(j.stored), ":", string(data)),
 			"void":  fmt.Sprint("void:", unixMilli(j.stored), ":", j.digest),
@@ -408,9 +408,9 @@ func (m *model) stored(k keys, now int64) map[string]string {
 	}
 	for tenant, l := range m.last {
 		data, _ := encodeResult(l.result)
-		set(k.last(tenant), map[string]string{"token": l.token, "job": l.job, "at": fmt.Sprint(l.at.from), "result": string(data)}, l.until)
+		set(k.last(tenant), map[string]string{"token": l.token, "job": l.job, "at": fmt.Sprint(l.at), "result": string(data)}, l.until)
 	}
-	if m.waiting != (moment{}) {
+	if m.waiting != 0 {
 		set(k.waiting(), "1", m.waiting)
 	}
 	if m.cool.reason != "" {
