@@ -120,30 +120,34 @@ func (t *task) share() *next {
 func (t *task) reconcile(ctx context.Context) *next {
 	login, err := t.newLogin(ctx)
 	switch {
-	case login != nil:
+	case err == nil:
 		end := t.conclude(Result{Outcome: Succeeded, Login: login, Prompted: true, Reconciled: true})
 		end.Token, end.Keep = t.answer.Token, true
 		return &next{end: end}
 	case errors.Is(err, ErrNoList) && t.ambiguity != nil:
 		return t.unknown(t.answer.Token, t.answer.Wait)
-	case err != nil && !errors.Is(err, ErrNoList):
+	case !errors.Is(err, ErrNoList) && !errors.Is(err, ErrNotOnline):
 		t.log(ctx, slog.LevelWarn, "asking who is online failed: trying again", "error", err)
 	}
 	return nil
 }
 
-// newLogin returns the account's login when the online list has a new one. One that is
-// known from the account's last event was there before this prompt, and shows nothing.
+// newLogin returns the account's login when the online list has a new one, else
+// [ErrNotOnline]. One that is known from the account's last event was there before this
+// prompt, and shows nothing.
 func (t *task) newLogin(ctx context.Context) (*Login, error) {
 	ctx, cancel := context.WithTimeout(ctx, reconcileTimeout)
 	defer cancel()
 	login, err := t.w.gateway.Online(ctx, t.job.Tenant, t.job.WcID, t.ambiguousAt)
-	if login == nil || err != nil {
+	if err != nil {
 		return nil, err
 	}
 	known, err := t.w.queue.LastWID(ctx, t.job.WcID)
-	if err != nil || known == login.WID {
+	if err != nil {
 		return nil, err
+	}
+	if known == login.WID {
+		return nil, ErrNotOnline
 	}
 	t.w.protect(login)
 	return login, nil

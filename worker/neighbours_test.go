@@ -33,7 +33,7 @@ func (s *stage) mustServe(t *testing.T) {
 		s.send(fmt.Sprint("good-", i))
 	}
 	time.Sleep(2 * time.Second)
-	if got := s.ended(Succeeded); len(got) != 10 {
+	if got := s.succeeded(); len(got) != 10 {
 		t.Errorf("ended: %v", got)
 	}
 }
@@ -139,7 +139,7 @@ func TestTakesFewJobsWhileTheStoreIsDown(t *testing.T) {
 		}
 		down.Store(false)
 		time.Sleep(30 * time.Second)
-		if got := s.ended(Succeeded); len(got) != 501 {
+		if got := s.succeeded(); len(got) != 501 {
 			t.Errorf("%d of 501 ended", len(got))
 		}
 		stop()
@@ -229,7 +229,7 @@ func TestSharedWithAJobWithoutAnIDOfItsOwn(t *testing.T) {
 
 // What the store proves need not be looked for, however long the job has waited.
 func TestNoLookWhereTheStoreProvesThatItIsTheFirst(t *testing.T) {
-	slow := func(s *stage, d *Delivery) {
+	slow := func(s *stage, _ *Delivery) {
 		s.first = true
 		s.login = func(_ context.Context, _ *Job, beforeSend func() error) (Reply, error) {
 			err := beforeSend()

@@ -111,9 +111,10 @@ type Gateway interface {
 	// needs_scan. [ErrNotStarted], [ErrRefused] and [ErrUnknownTenant] say that no
 	// prompt was made; after any other error one may be open.
 	SecondLogin(ctx context.Context, j *Job, beforeSend func() error) (Reply, error)
-	// Online returns the account's login from the list of who is online, nil when
-	// it is not listed, or [ErrNoList] when there is no list to ask. It shows no
-	// prompt. The list may be a few seconds old, but was asked for after that time.
+	// Online returns the account's login from the list of who is online,
+	// [ErrNotOnline] when it is not listed, or [ErrNoList] when there is no list to
+	// ask. It shows no prompt. The list may be a few seconds old, but was asked for
+	// after that time.
 	Online(ctx context.Context, tenant, wcID string, after time.Time) (*Login, error)
 	// Access returns where and as whom the tenant's calls are made. It returns
 	// [ErrUnknownTenant] for a tenant that is not configured, and does not block.
@@ -150,4 +151,6 @@ var (
 	// ErrNoList is returned when the gateway has no list of who is online, or may
 	// not be asked for it.
 	ErrNoList = errors.New("the gateway has no online list")
+	// ErrNotOnline is returned for an account that the list does not have.
+	ErrNotOnline = errors.New("the account is not in the gateway's online list")
 )

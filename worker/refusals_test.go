@@ -94,11 +94,11 @@ func (s *stage) send(accounts ...string) {
 	}
 }
 
-func (s *stage) ended(o Outcome) (accounts []string) {
+func (s *stage) succeeded() (accounts []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, e := range s.events {
-		if e.Outcome == o {
+		if e.Outcome == Succeeded {
 			accounts = append(accounts, e.WcID)
 		}
 	}
@@ -114,7 +114,7 @@ func TestOneRefusedAccountDoesNotPauseItsTenant(t *testing.T) {
 			s.send("bad-1", "bad-2", fmt.Sprintf("good-%d", i))
 			time.Sleep(time.Second)
 		}
-		if got := s.ended(Succeeded); len(got) != 10 {
+		if got := s.succeeded(); len(got) != 10 {
 			t.Errorf("ended well: %v", got)
 		}
 		if paused, _ := s.Paused(); len(paused) > 0 {
@@ -139,7 +139,7 @@ func TestTenRefusedAccountsHardlyDelayTheirNeighbours(t *testing.T) {
 			time.Sleep(100 * time.Millisecond)
 			began := time.Now()
 			s.send(fmt.Sprintf("good-%d", i))
-			for len(s.ended(Succeeded)) < i+1 && time.Since(began) < 5*time.Minute {
+			for len(s.succeeded()) < i+1 && time.Since(began) < 5*time.Minute {
 				time.Sleep(10 * time.Millisecond)
 			}
 			took := time.Since(began)
@@ -238,7 +238,7 @@ func TestRefusedAccountsInARowPauseTheTenant(t *testing.T) {
 		}
 		revoked.Store(false)
 		time.Sleep(61 * time.Second)
-		if got := s.ended(Succeeded); len(got) != 23 {
+		if got := s.succeeded(); len(got) != 23 {
 			t.Errorf("%d of 23 jobs ended once the credential worked again", len(got))
 		}
 		if paused, _ := s.Paused(); len(paused) > 0 {
@@ -263,7 +263,7 @@ func TestPausedTenantGoesOnWhenTheCredentialChanges(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		s.changed.Store(true)
 		time.Sleep(2 * time.Second)
-		if got := s.ended(Succeeded); len(got) != 5 {
+		if got := s.succeeded(); len(got) != 5 {
 			t.Errorf("ended %v", got)
 		}
 		stop()
@@ -322,7 +322,7 @@ func TestPodsSharePauses(t *testing.T) {
 		revoked.Store(false)
 		time.Sleep(70 * time.Second)
 		for i, s := range pods {
-			if got := s.ended(Succeeded); len(got) < 2 {
+			if got := s.succeeded(); len(got) < 2 {
 				t.Errorf("pod %d ended %v once the credential worked again", i, got)
 			}
 		}

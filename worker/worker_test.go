@@ -292,8 +292,13 @@ func TestAmbiguousIsReconciled(t *testing.T) {
 		s.login = reset
 		s.online = func() (*Login, error) {
 			looks++
-			// First nobody, then the login that was there before, then the new one.
-			return []*Login{nil, {WcID: "a", WID: "w0"}, {WcID: "a", WID: "w1"}}[min(looks, 3)-1], nil
+			switch looks {
+			case 1:
+				return nil, ErrNotOnline
+			case 2: // that was there before
+				return &Login{WcID: "a", WID: "w0"}, nil
+			}
+			return &Login{WcID: "a", WID: "w1"}, nil
 		}
 	}, plain, "begin:granted login begin:held begin:held begin:held finish:succeeded publish:succeeded ack shrink unwatch")
 	if e := s.events[0]; !e.Reconciled || e.Login.WID != "w1" || !s.conclusion.Keep {
@@ -455,7 +460,7 @@ func TestDefectHandsTheJobBack(t *testing.T) {
 }
 
 func TestDeliveredTooOften(t *testing.T) {
-	often := func(s *stage, d *Delivery) { d.Attempts = 6 }
+	often := func(_ *stage, d *Delivery) { d.Attempts = 6 }
 	run(t, often, plain, "begin:granted release finish:unknown published? publish:unknown bury term shrink")
 	run(t, func(s *stage, d *Delivery) { often(s, d); s.snoozed = 1 }, plain,
 		"begin:granted published? login finish:succeeded published? publish:succeeded ack shrink")

@@ -39,10 +39,11 @@ func (c *Client) Online(ctx context.Context, tenant, wcID string, after time.Tim
 	if err != nil {
 		return nil, fmt.Errorf("read online list: %w", err)
 	}
-	if wID := list[wcID]; wID != "" {
-		return &worker.Login{WcID: wcID, WID: wID}, nil
+	wID := list[wcID]
+	if wID == "" {
+		return nil, worker.ErrNotOnline
 	}
-	return nil, nil
+	return &worker.Login{WcID: wcID, WID: wID}, nil
 }
 
 func (c *Client) fetchList(ctx context.Context, t *tenant) (map[string]string, error) {

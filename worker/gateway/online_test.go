@@ -28,10 +28,10 @@ func TestOnline(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, err := c.Online(t.Context(), "default", "a", time.Time{})
-	if want := (worker.Login{WcID: "a", WID: gw.Account("a").WID}); err != nil || got == nil || *got != want {
+	if want := (worker.Login{WcID: "a", WID: gw.Account("a").WID}); err != nil || *got != want {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)
 	}
-	if got, err := c.Online(t.Context(), "default", "b", time.Time{}); err != nil || got != nil {
+	if got, err := c.Online(t.Context(), "default", "b", time.Time{}); err != worker.ErrNotOnline {
 		t.Errorf("not online: %+v, %v", got, err)
 	}
 	if _, err := c.Online(t.Context(), "nobody", "a", time.Time{}); !errors.Is(err, worker.ErrUnknownTenant) {
