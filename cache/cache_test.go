@@ -17,7 +17,10 @@ import (
 
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.Cleanup(servers.Exit),
-		// The connection to Docker, where the shared server is a container.
+		// The shared server, where it is a process.
+		goleak.IgnoreAnyFunction("github.com/relogin/relogin/test/servers.(*Process).start.func1"),
+		goleak.IgnoreAnyFunction("os/exec.(*Cmd).writerDescriptor.func1"),
+		// The connection to Docker, where it is a container.
 		goleak.IgnoreAnyFunction("net/http.(*persistConn).readLoop"),
 		goleak.IgnoreAnyFunction("net/http.(*persistConn).writeLoop"),
 		goleak.IgnoreAnyFunction("github.com/testcontainers/testcontainers-go.(*Reaper).connect.func1"),

@@ -66,29 +66,20 @@ func TestCluster(t *testing.T) {
 	}
 }
 
-// TestSentinel kills the master: its replica, promoted, is a new server, and grants a
+// TestSentinel kills the master: a replica, promoted, is a new server, and grants a
 // lease after a pod saw it.
 func TestSentinel(t *testing.T) {
-	servers.SkipIfShort(t, "it starts servers, and waits for a failover")
-	servers.NeedRedisServer(t)
-	master := servers.StartRedis(t)
-	host, port, _ := strings.Cut(master.Addr, ":")
-	replica := servers.StartRedis(t, "--replicaof", host, port, "--repl-diskless-sync-delay", "0")
-	servers.Eventually(t, "replica in sync", func() bool {
-		return strings.Contains(servers.Ask(t, replica.Addr, "INFO", "replication"), "master_link_status:up")
-	})
-	sentinel := servers.StartRedisSentinel(t, master)
-	servers.Eventually(t, "replica known to the sentinel", func() bool {
-		return strings.Contains(servers.Ask(t, sentinel.Addr, "INFO", "sentinel"), "slaves=1")
-	})
+	redis := servers.StartRedisSentinel(t)
 	var trust ledger
-	f := open(t, sentinel.URL(), trusting(&trust), func(o *Options) { o.SentinelMaster, o.cutOff = "main", time.Second })
+	f := open(t, redis.URL(), trusting(&trust), func(o *Options) { o.SentinelMaster, o.cutOff = "main", time.Second })
 	f.mustBegin(f.ask("j", "a"), worker.Granted)
 	f.mustFinish(f.end("j", "a", worker.Succeeded), nil)
-	servers.Eventually(t, "replicated", func() bool {
-		return strings.Contains(servers.Ask(t, replica.Addr, "INFO", "keyspace"), "keys=")
-	})
-	master.Kill()
+	for _, replica := range redis.Servers[1:] {
+		servers.Eventually(t, "replicated", func() bool {
+			return strings.Contains(servers.Ask(t, replica.Addr, "INFO", "keyspace"), "keys=")
+		})
+	}
+	redis.Servers[0].Kill()
 	killed := time.Now()
 	f.begunAgain(f.ask("k", "b"), killed)
 	if waited := time.Since(killed); waited < f.Lease()+f.opts.cutOff {

@@ -192,7 +192,7 @@ func (w *world) keepLogs() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	for _, p := range slices.Concat(w.workers, w.nats, w.redis.processes()) {
+	for _, p := range w.processes() {
 		if err := os.WriteFile(dir+"/"+p.Name+".log", []byte(p.Log()), 0o600); err != nil {
 			w.t.Error(err)
 		}

@@ -47,7 +47,7 @@ const diskBytes = 128 << 20
 func killedServers(name string, count int) fault {
 	return during(name, moment, 4*second, func(w *world) func() {
 		first := w.some(len(w.nats))
-		var some []*servers.Process
+		var some []*servers.NATSProcess
 		for i := range count {
 			some = append(some, w.nats[(first+i)%len(w.nats)])
 		}
@@ -59,7 +59,7 @@ func killedServers(name string, count int) fault {
 }
 
 // restartNATS kills the servers if they still run, and starts them.
-func (w *world) restartNATS(some ...*servers.Process) {
+func (w *world) restartNATS(some ...*servers.NATSProcess) {
 	w.restarting.Lock() // two faults may hit the same server
 	defer w.restarting.Unlock()
 	for _, server := range some {

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,7 +17,6 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/redis/go-redis/v9"
 
 	"github.com/relogin/relogin/test/servers"
 	"github.com/relogin/relogin/worker/gateway/gatewaytest"
@@ -41,15 +41,16 @@ type world struct {
 	random *rand.Rand
 	dir    string
 
-	nats      []*servers.Process
-	natsAddrs []string
-	redis     *redisServers
-	gateway   *gatewaytest.Server
-	workers   []*servers.Process
-	load      *load
-	proxies   *proxies
-	nc        *nats.Conn // past all proxies
-	js        jetstream.JetStream
+	nats     []*servers.NATSProcess
+	redis    *servers.RedisServer   // nil with sentinels
+	redisDir string                 // where it keeps its data
+	sentinel *servers.RedisSentinel // nil with a single server
+	gateway  *gatewaytest.Server
+	workers  []*servers.Process
+	load     *load
+	proxies  *proxies
+	nc       *nats.Conn // past all proxies
+	js       jetstream.JetStream
 
 	starts     starts
 	restarting sync.Mutex // a server
@@ -68,7 +69,7 @@ func newWorld(t testing.TB, p program, random *rand.Rand, sentinel bool) *world 
 	t.Cleanup(w.gateway.Close)
 	w.mountDisk()
 	w.startNATS(p)
-	w.redis = startRedis(t, p, w.dir, sentinel)
+	w.startRedis(sentinel)
 	for i := range workers {
 		w.addWorker(p, i)
 	}
@@ -90,48 +91,38 @@ func (w *world) shorter(worker int) bool { return worker == workers-1 }
 func (w *world) startNATS(p program) {
 	var routes, urls []string
 	for range 3 {
-		w.natsAddrs = append(w.natsAddrs, servers.FreeAddr(w.t))
 		routes = append(routes, servers.FreeAddr(w.t))
 	}
-	for i, addr := range w.natsAddrs {
-		store := filepath.Join(w.dir, fmt.Sprint("nats", i))
-		config := fmt.Sprintf(`
-			server_name: n%d
-			listen: %q
+	for i, route := range routes {
+		server := servers.StartNATSProcess(w.t, p.nats, fmt.Sprint("nats-", i), fmt.Sprintf(`
 			jetstream { store_dir: %q, sync_interval: always, max_mem: 64MB, max_file: 4GB }
 			cluster { name: faults, listen: %q, no_advertise: true, routes: ["nats://%s"] }`,
-			i, addr, store, routes[i], strings.Join(routes, `","nats://`))
-		file := store + ".conf"
-		if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
-			w.t.Fatal(err)
-		}
-		server := &servers.Process{TB: w.t, Name: fmt.Sprint("nats-", i), Args: []string{p.nats, "-c", file}}
-		server.Start()
+			filepath.Join(w.dir, fmt.Sprint("nats", i)), route, strings.Join(routes, `","nats://`)))
 		w.nats = append(w.nats, server)
-		urls = append(urls, "nats://"+addr)
+		urls = append(urls, "nats://"+server.Addr)
 	}
+	w.nc = servers.ConnectNATS(w.t, strings.Join(urls, ","))
 	var err error
-	ok := servers.Poll(30*time.Second, func() bool {
-		w.nc, err = nats.Connect(strings.Join(urls, ","), nats.MaxReconnects(-1), nats.ReconnectWait(100*time.Millisecond))
-		return err == nil
-	})
-	if !ok {
-		w.t.Fatal(err)
-	}
-	w.t.Cleanup(w.nc.Close)
 	if w.js, err = jetstream.New(w.nc); err != nil {
 		w.t.Fatal(err)
 	}
-	if !servers.Poll(30*time.Second, func() bool { _, err = w.js.AccountInfo(w.t.Context()); return err == nil }) {
-		w.t.Fatalf("JetStream does not come up: %v", err)
+	servers.AwaitJetStream(w.t, w.js)
+}
+
+func (w *world) startRedis(sentinel bool) {
+	if sentinel {
+		w.sentinel = servers.StartRedisSentinel(w.t, "--appendonly", "yes", "--min-replicas-to-write", "1", "--min-replicas-max-lag", "10")
+		return
 	}
+	w.redisDir = w.t.TempDir()
+	w.redis = servers.StartRedis(w.t, "--dir", w.redisDir, "--appendonly", "yes")
 }
 
 // addWorker says how a worker reaches its servers.
 func (w *world) addWorker(p program, i int) {
 	var urls []string
-	for _, addr := range w.natsAddrs {
-		urls = append(urls, "nats://"+w.proxies.add(i, "nats", addr))
+	for _, server := range w.nats {
+		urls = append(urls, "nats://"+w.proxies.add(i, "nats", server.Addr))
 	}
 	env := []string{
 		"RELOGIN_NAMESPACE=" + namespace, "RELOGIN_REPLICAS=3", "RELOGIN_NATS_URL=" + strings.Join(urls, ","),
@@ -144,10 +135,10 @@ func (w *world) addWorker(p program, i int) {
 	if w.shorter(i) {
 		env = append(env, fmt.Sprint("RELOGIN_CONFIRM_TIMEOUT=", shorterTimeout), "RELOGIN_MIN_CONFIRM_TIME=500ms", "RELOGIN_GATEWAY_AUTHORIZATION="+defaultTenant+"-shorter")
 	}
-	if w.redis.sentinel {
-		env = append(env, "RELOGIN_REDIS_SENTINEL_MASTER=main", "RELOGIN_REDIS_URL=redis://"+strings.Join(w.redis.sentinels, ","))
+	if w.sentinel != nil {
+		env = append(env, "RELOGIN_REDIS_SENTINEL_MASTER=main", "RELOGIN_REDIS_URL="+w.sentinel.URL())
 	} else {
-		env = append(env, "RELOGIN_REDIS_URL=redis://"+w.proxies.add(i, "redis", w.redis.servers[0].addr))
+		env = append(env, "RELOGIN_REDIS_URL=redis://"+w.proxies.add(i, "redis", w.redis.Addr))
 	}
 	w.workers = append(w.workers, &servers.Process{TB: w.t, Name: fmt.Sprint("worker-", i), Args: []string{p.relogin, "worker"}, Env: env})
 }
@@ -209,14 +200,24 @@ func (w *world) idle() bool {
 	return true
 }
 
+// processes are the workers and all servers.
+func (w *world) processes() []*servers.Process {
+	all, redis := slices.Clone(w.workers), []*servers.RedisServer{w.redis}
+	if w.sentinel != nil {
+		redis = slices.Concat(w.sentinel.Servers, w.sentinel.Sentinels)
+	}
+	for _, server := range redis {
+		all = append(all, server.Process)
+	}
+	for _, server := range w.nats {
+		all = append(all, server.Process)
+	}
+	return all
+}
+
 // lost notes that Redis has lost what it had stored.
 func (w *world) lost() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.losses = append(w.losses, time.Now())
-}
-
-// redisClient returns a client of the first server, past all proxies.
-func redisClient(addr string) *redis.Client {
-	return redis.NewClient(&redis.Options{Addr: addr, Protocol: 2, DisableIdentity: true, DialerRetries: 1, MaxRetries: -1})
 }

@@ -160,8 +160,7 @@ func streamCases() []hostileCase {
 				}
 				a.settled()
 				a.pause(during(20 * time.Second))
-				a.writeNATS("")
-				a.nats.Signal(syscall.SIGHUP)
+				a.nats.Reload(a.natsConfig(""))
 			},
 		},
 		{

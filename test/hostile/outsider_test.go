@@ -63,7 +63,7 @@ func outsiderCases() []hostileCase {
 				a.keepOn(during(15*time.Second), 500*time.Millisecond, func(int) {
 					var all []net.Conn
 					for range scaled(500) {
-						if conn, err := net.DialTimeout("tcp", a.addr, time.Second); err == nil {
+						if conn, err := net.DialTimeout("tcp", a.nats.Addr, time.Second); err == nil {
 							_, _ = conn.Write([]byte("CONNECT {}\r\nPING\r\n")) // the server closes it
 							all = append(all, conn)
 						}

@@ -34,7 +34,7 @@ func (w *world) newPod(env ...string) *pod {
 	name, addr := fmt.Sprint("pod-", len(w.pods)), servers.FreeAddr(w.t)
 	env = append(append([]string{
 		"GOMAXPROCS=2", "RELOGIN_NAMESPACE=" + namespace, "RELOGIN_POD=" + name, "RELOGIN_HTTP_ADDR=" + addr,
-		"RELOGIN_NATS_URL=nats://pod:pod@" + w.addr, "RELOGIN_REDIS_URL=" + w.redisURL(),
+		"RELOGIN_NATS_URL=nats://pod:pod@" + w.nats.Addr, "RELOGIN_REDIS_URL=" + w.redisURL(),
 		"RELOGIN_GATEWAY_URL=" + w.here.url, "RELOGIN_TENANTS_FILE=" + w.dir + "/tenants.yaml",
 		fmt.Sprint("RELOGIN_CONCURRENCY=", w.slots()), fmt.Sprint("RELOGIN_CONFIRM_TIMEOUT=", w.confirm()),
 		"RELOGIN_MIN_CONFIRM_TIME=1s", "RELOGIN_ACK_WAIT=3s", "RELOGIN_COOLDOWN=200ms", "RELOGIN_SHUTDOWN_GRACE=5s",

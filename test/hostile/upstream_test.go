@@ -140,7 +140,7 @@ func (a *attack) remakeJobs() {
 // relogin runs one of the binary's commands, and expects its status.
 func (a *attack) relogin(status int, args ...string) (output string) {
 	p := &servers.Process{TB: a.t, Name: "relogin", Args: append([]string{a.p.relogin}, args...), Env: []string{
-		"RELOGIN_NATS_URL=nats://other:other@" + a.addr, "RELOGIN_NAMESPACE=" + namespace,
+		"RELOGIN_NATS_URL=nats://other:other@" + a.nats.Addr, "RELOGIN_NAMESPACE=" + namespace,
 		"RELOGIN_REDIS_URL=" + a.redisURL(), "RELOGIN_GATEWAY_URL=" + a.here.url, "RELOGIN_LOG_FORMAT=text"}}
 	p.Start()
 	select {

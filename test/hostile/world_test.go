@@ -68,8 +68,7 @@ type world struct {
 	t    testing.TB
 	p    program
 	dir  string
-	nats *servers.Process
-	addr string // of nats
+	nats *servers.NATSProcess
 
 	redis   *servers.RedisServer // the single server; nil with a Cluster
 	masters []string             // addresses of the Cluster's
@@ -139,50 +138,30 @@ func (w *world) redisURL() string {
 
 // startNATS starts the server, with one user for the pods and one for everybody else.
 func (w *world) startNATS() {
-	w.addr = servers.FreeAddr(w.t)
-	w.writeNATS(w.denied)
-	w.nats = &servers.Process{TB: w.t, Name: "nats", Args: []string{w.p.nats, "-c", filepath.Join(w.dir, "nats.conf")}}
-	w.nats.Start()
+	w.nats = servers.StartNATSProcess(w.t, w.p.nats, "nats", w.natsConfig(w.denied))
 	w.nc = w.connect()
 	var err error
 	if w.js, err = jetstream.New(w.nc, jetstream.WithPublishAsyncMaxPending(512)); err != nil {
 		w.t.Fatal(err)
 	}
-	if !servers.Poll(20*time.Second, func() bool { _, err = w.js.AccountInfo(w.t.Context()); return err == nil }) {
-		w.t.Fatalf("JetStream does not come up: %v", err)
-	}
+	servers.AwaitJetStream(w.t, w.js)
 }
 
-// writeNATS writes the server's configuration, which refuses the events of one account.
-func (w *world) writeNATS(denied string) {
+// natsConfig returns the server's configuration, which refuses the events of one account.
+func (w *world) natsConfig(denied string) string {
 	deny := ""
 	if denied != "" {
 		deny = fmt.Sprintf(`permissions { publish { deny: ["%s.events.*.%s"] } }`, namespace, denied)
 	}
-	config := fmt.Sprintf(`
-		server_name: hostile
-		listen: %q
+	return fmt.Sprintf(`
 		jetstream { store_dir: %q, max_mem: 256MB, max_file: 16GB }
 		authorization { users: [ { user: pod, password: pod, %s }, { user: other, password: other } ] }`,
-		w.addr, filepath.Join(w.dir, "nats"), deny)
-	if err := os.WriteFile(filepath.Join(w.dir, "nats.conf"), []byte(config), 0o600); err != nil {
-		w.t.Fatal(err)
-	}
+		filepath.Join(w.dir, "nats"), deny)
 }
 
 // connect returns a connection that is closed at the end.
 func (w *world) connect() *nats.Conn {
-	var nc *nats.Conn
-	var err error
-	ok := servers.Poll(20*time.Second, func() bool {
-		nc, err = nats.Connect("nats://other:other@"+w.addr, nats.MaxReconnects(-1), nats.ReconnectWait(100*time.Millisecond))
-		return err == nil
-	})
-	if !ok {
-		w.t.Fatal(err)
-	}
-	w.t.Cleanup(nc.Close)
-	return nc
+	return servers.ConnectNATS(w.t, "nats://other:other@"+w.nats.Addr)
 }
 
 // writeTenants gives each case two tenants: one with a gateway of its own, and one at the

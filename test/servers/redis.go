@@ -77,15 +77,15 @@ var sharedRedis = sync.OnceValues(func() (string, error) {
 	if url := os.Getenv("RELOGIN_TEST_REDIS_URL"); url != "" {
 		return url, nil
 	}
-	server, err := runRedisContainer(0, nil)
+	addr, stop, err := runRedisContainer(0, nil)
 	if err != nil {
 		var local error
-		if server, local = runRedis(os.TempDir(), 0, nil); local != nil {
+		if addr, stop, local = runRedis(); local != nil {
 			return "", errors.Join(err, local)
 		}
 	}
 	shared.Lock()
 	defer shared.Unlock()
-	shared.stops = append(shared.stops, server.stop)
-	return "redis://" + server.addr, nil
+	shared.stops = append(shared.stops, stop)
+	return "redis://" + addr, nil
 })

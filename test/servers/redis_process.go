@@ -23,55 +23,47 @@ import (
 	"github.com/testcontainers/testcontainers-go/wait"
 )
 
-// redisProcess is a running server; stop kills it, waits, and may be called again.
-type redisProcess struct {
-	addr string
-	stop func()
-}
-
-// runRedis starts redis-server; port 0 is any. A shell holds it, and kills it when its
-// input ends: so it doesn't outlive this process, however that one dies.
-func runRedis(dir string, port int, args []string) (p *redisProcess, err error) {
+// newRedis returns a redis-server that has yet to be started.
+func newRedis(dir string, port int, args []string) (*Process, error) {
 	path, err := exec.LookPath("redis-server")
 	if err != nil {
 		return nil, err
-	}
-	if port == 0 {
-		if port, err = freePort(); err != nil {
-			return nil, err
-		}
 	}
 	var file []string // a configuration file comes first; of options the last counts
 	if len(args) > 0 && !strings.HasPrefix(args[0], "--") {
 		file, args = args[:1], args[1:]
 	}
-	holder := exec.Command("sh", slices.Concat([]string{"-c", `"$@" & cat >/dev/null; kill -9 $!; wait`, "sh", path}, file,
-		[]string{"--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", dir, "--save", "", "--appendonly", "no",
-			"--daemonize", "no", "--loglevel", "warning"}, args)...)
-	holder.Dir = dir
-	input, err := holder.StdinPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := holder.Start(); err != nil {
-		return nil, err
-	}
-	p = &redisProcess{addr: loopback(port)}
-	p.stop = sync.OnceFunc(func() { _ = input.Close(); _ = holder.Wait() })
-	if err := awaitRedis(p.addr); err != nil {
-		p.stop()
-		return nil, err
-	}
-	return p, nil
+	return &Process{Name: fmt.Sprint("redis-", port), Dir: dir, Args: slices.Concat([]string{path}, file,
+		[]string{"--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", dir, "--save", "", "--appendonly", "no", "--daemonize", "no"}, args)}, nil
 }
 
-// runRedisContainer starts a container; port 0 is any.
-func runRedisContainer(port int, args []string) (*redisProcess, error) {
+// runRedis starts a redis-server that is no test's own.
+func runRedis() (addr string, stop func(), err error) {
+	port, err := freePort()
+	if err != nil {
+		return "", nil, err
+	}
+	p, err := newRedis(os.TempDir(), port, nil)
+	if err != nil {
+		return "", nil, err
+	}
+	if _, err := p.start(nil); err != nil {
+		return "", nil, err
+	}
+	if err := awaitRedis(loopback(port)); err != nil {
+		p.Kill()
+		return "", nil, err
+	}
+	return loopback(port), p.Kill, nil
+}
+
+// runRedisContainer starts a container; port 0 is any. stop kills it, and may be called again.
+func runRedisContainer(port int, args []string) (addr string, stop func(), err error) {
 	if testing.Short() {
-		return nil, errors.New("go test -short starts no container")
+		return "", nil, errors.New("go test -short starts no container")
 	}
 	if err := pingDocker(); err != nil {
-		return nil, err
+		return "", nil, err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), imageTimeout)
 	defer cancel()
@@ -83,8 +75,7 @@ func runRedisContainer(port int, args []string) (*redisProcess, error) {
 	server, err := testcontainers.Run(ctx, cmp.Or(os.Getenv("RELOGIN_TEST_REDIS_IMAGE"), "redis:7-alpine"),
 		testcontainers.WithExposedPorts("6379/tcp"), testcontainers.WithHostConfigModifier(bound), testcontainers.WithCmd(args...),
 		testcontainers.WithWaitStrategy(wait.ForListeningPort("6379/tcp").SkipInternalCheck()))
-	stop := func() { _ = testcontainers.TerminateContainer(server, testcontainers.StopTimeout(0)) }
-	var addr string
+	stop = sync.OnceFunc(func() { _ = testcontainers.TerminateContainer(server, testcontainers.StopTimeout(0)) })
 	if err == nil {
 		addr, err = server.Endpoint(ctx, "")
 	}
@@ -93,9 +84,9 @@ func runRedisContainer(port int, args []string) (*redisProcess, error) {
 	}
 	if err != nil {
 		stop()
-		return nil, fmt.Errorf("run redis container: %w", err)
+		return "", nil, fmt.Errorf("run redis container: %w", err)
 	}
-	return &redisProcess{addr: addr, stop: sync.OnceFunc(stop)}, nil
+	return addr, stop, nil
 }
 
 // pingDocker returns an error unless a daemon answers quickly.

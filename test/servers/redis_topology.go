@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -43,21 +44,72 @@ func StartRedisCluster(tb testing.TB, args ...string) []string {
 	return addrs
 }
 
-// StartRedisSentinel starts a sentinel that watches the server as the master named
-// main, alone decides that it is down, after half a second, and fails over to one of
-// its replicas. It needs a redis-server on the PATH, and skips the test without.
-func StartRedisSentinel(tb testing.TB, master *RedisServer) *RedisServer {
+// RedisSentinel is a master with two replicas, and three sentinels that watch it as the
+// master named main. Two of them fail over to a replica when it is down for a second.
+type RedisSentinel struct {
+	Servers   []*RedisServer // the first is the master until a failover
+	Sentinels []*RedisServer
+}
+
+// StartRedisSentinel starts servers with redis-server's options, and sentinels, and blocks
+// until they know each other. It needs a redis-server on the PATH, and skips the test without.
+func StartRedisSentinel(tb testing.TB, args ...string) *RedisSentinel {
 	tb.Helper()
-	SkipIfShort(tb, "it starts a sentinel")
+	SkipIfShort(tb, "it starts servers and sentinels")
 	NeedRedisServer(tb)
-	host, port, _ := net.SplitHostPort(master.Addr)
-	config := tb.TempDir() + "/sentinel.conf"
-	text := fmt.Sprintf("sentinel monitor main %s %s 1\nsentinel down-after-milliseconds main 500\n"+
-		"sentinel failover-timeout main 3000\n", host, port)
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
-		tb.Fatal(err)
+	start := func(config string, args ...string) *RedisServer {
+		file := filepath.Join(tb.TempDir(), "redis.conf") // which a failover rewrites
+		if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+			tb.Fatal(err)
+		}
+		return StartRedis(tb, slices.Concat([]string{file, "--repl-diskless-sync-delay", "0"}, args)...)
 	}
-	return StartRedis(tb, config, "--sentinel")
+	master := start("", args...)
+	host, port, _ := net.SplitHostPort(master.Addr)
+	s := &RedisSentinel{Servers: []*RedisServer{master}}
+	for range 2 {
+		s.Servers = append(s.Servers, start(fmt.Sprintf("replicaof %s %s\n", host, port), args...))
+	}
+	for range 3 {
+		s.Sentinels = append(s.Sentinels, start(fmt.Sprintf("sentinel monitor main %s %s 2\n"+
+			"sentinel down-after-milliseconds main 1000\nsentinel failover-timeout main 4000\n", host, port), "--sentinel"))
+	}
+	Eventually(tb, "sentinels that know each other and the replicas", s.Steady)
+	return s
+}
+
+// URL returns redis:// and the sentinels' addresses.
+func (s *RedisSentinel) URL() string {
+	var addrs []string
+	for _, sentinel := range s.Sentinels {
+		addrs = append(addrs, sentinel.Addr)
+	}
+	return "redis://" + strings.Join(addrs, ",")
+}
+
+// Steady tells whether there is a master that has both its replicas, and that the
+// sentinels agree on.
+func (s *RedisSentinel) Steady() bool {
+	master := s.Master()
+	if master == nil || !strings.Contains(TryAsk(master.Addr, "INFO", "replication"), "connected_slaves:2") {
+		return false
+	}
+	return !slices.ContainsFunc(s.Sentinels, func(sentinel *RedisServer) bool {
+		return !strings.Contains(TryAsk(sentinel.Addr, "INFO", "sentinel"), "status=ok,address="+master.Addr+",slaves=2,sentinels=3")
+	})
+}
+
+// Master returns the server that a sentinel names and that answers, nil while there is none.
+func (s *RedisSentinel) Master() *RedisServer {
+	for _, sentinel := range s.Sentinels {
+		named := TryAsk(sentinel.Addr, "INFO", "sentinel")
+		for _, server := range s.Servers {
+			if strings.Contains(named, "address="+server.Addr+",") && TryAsk(server.Addr, "PING") == "PONG" {
+				return server
+			}
+		}
+	}
+	return nil
 }
 
 // NeedRedisServer skips the test where no redis-server is on the PATH.
