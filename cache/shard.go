@@ -167,10 +167,10 @@ func (s *shard) noteReply(failed error) {
 
 // reloadAfter has go-redis ask a Cluster who its masters are, in the background, after an error
 // that a master's failure may have caused.
-func (l *shard) reloadAfter(err error) {
+func (s *shard) reloadAfter(err error) {
 	var reply redis.Error
-	if err != nil && l.cluster != nil && (!errors.As(err, &reply) || redis.IsClusterDownError(err)) {
-		l.cluster.ReloadState(context.Background())
+	if err != nil && s.cluster != nil && (!errors.As(err, &reply) || redis.IsClusterDownError(err)) {
+		s.cluster.ReloadState(context.Background())
 	}
 }
 

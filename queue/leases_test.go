@@ -34,18 +34,18 @@ func registered(t *testing.T, nc *nats.Conn, lease time.Duration) *IncarnationSt
 }
 
 // kept refreshes the registration until the function that it returns is called.
-func (t *IncarnationStore) kept(tb *testing.T, log *slog.Logger) (stop func()) {
+func (s *IncarnationStore) kept(tb *testing.T, log *slog.Logger) (stop func()) {
 	ctx, cancel := context.WithCancel(tb.Context())
 	var running sync.WaitGroup
-	running.Go(func() { t.Run(ctx, log) })
+	running.Go(func() { s.Run(ctx, log) })
 	stop = sync.OnceFunc(func() { cancel(); running.Wait() })
 	tb.Cleanup(stop)
 	return stop
 }
 
-func (t *IncarnationStore) longest(tb *testing.T) time.Duration {
+func (s *IncarnationStore) longest(tb *testing.T) time.Duration {
 	tb.Helper()
-	longest, err := t.look(tb.Context())
+	longest, err := s.look(tb.Context())
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -141,7 +141,7 @@ func (c *conn) askHTTP(ctx context.Context, request string) error {
 func (c *conn) readConsent() error {
 	b := c.newBuffer()
 	defer buffers.Put(b)
-	resp, err := c.readHead(b, connected)
+	resp, err := c.readHead(b, connected) //nolint:bodyclose // a reply to CONNECT has none
 	switch {
 	case err != nil:
 		return err

@@ -43,7 +43,7 @@ func TestForeignName(t *testing.T) {
 	config := s.TLS.Clone()
 	config.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 		sni <- hello.ServerName
-		return nil, nil
+		return nil, nil //nolint:nilnil // to crypto/tls it means the config that there is
 	}
 	at := serve(t, config, func(p *peer) {
 		if r := p.Peek(); r != nil {

@@ -124,7 +124,7 @@ func TestConnectionsToAProxy(t *testing.T) {
 
 // TestProxyRefuses: nothing is in doubt, and no error tells what the proxy said.
 func TestProxyRefuses(t *testing.T) {
-	never := func() error { t.Error("beforeSend was called"); return nil }
+	never := func() error { t.Error("beforeSend was called"); return net.ErrClosed }
 	for name, tt := range map[string]struct {
 		reply, want string
 	}{
