@@ -85,6 +85,13 @@ func (f *fixture) keysLeft() []string {
 	return keys
 }
 
+// Keys of an account that tests alone look at.
+func (k keys) last(tenant string) string { return k.key(lastName, tenant) }
+func (k keys) cool() string              { return k.key(coolName, "") }
+func (k keys) prompts() string           { return k.key(promptsName, "") }
+func (k keys) waiting() string           { return k.key(waitingName, "") }
+func (k keys) job(id string) string      { return k.key(jobName, id) }
+
 func (f *fixture) ask(job, token string) worker.Ask {
 	return worker.Ask{
 		WcID: "wxid_1", JobID: job, Tenant: "t", Token: token, Pod: "pod-a",

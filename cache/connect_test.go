@@ -58,10 +58,9 @@ func (f *fixture) everyCall(ctx context.Context) map[string]error {
 	_, release := f.Release(ctx, f.ask("j", "a"))
 	_, snoozed := f.Snoozed(ctx, "wxid_1", "j")
 	_, _, reserve := f.Reserve(ctx, "t", time.Second)
-	_, marked := f.Marked(ctx)
 	return map[string]error{
-		"Begin": begin, "Finish": finish, "Release": release, "Snoozed": snoozed, "Reserve": reserve, "Marked": marked,
-		"Ping": f.Ping(ctx), "Forget": f.Forget(ctx, func(func(*worker.Job) bool) {}),
+		"Begin": begin, "Finish": finish, "Release": release, "Snoozed": snoozed, "Reserve": reserve,
+		"Ping": f.Ping(ctx), "Clear": f.Clear(ctx),
 	}
 }
 

@@ -20,10 +20,5 @@ const (
 
 func (k keys) key(name, of string) string { return k.namespace + ":{" + k.account + "}:" + name + of }
 
-func (k keys) lock() string              { return k.key(lockName, "") }
-func (k keys) last(tenant string) string { return k.key(lastName, tenant) }
-func (k keys) cool() string              { return k.key(coolName, "") }
-func (k keys) prompts() string           { return k.key(promptsName, "") }
-func (k keys) waiting() string           { return k.key(waitingName, "") }
-func (k keys) job(id string) string      { return k.key(jobName, id) }
-func (k keys) snoozed(id string) string  { return k.key(snoozedName, id) }
+func (k keys) lock() string             { return k.key(lockName, "") }
+func (k keys) snoozed(id string) string { return k.key(snoozedName, id) }

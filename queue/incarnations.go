@@ -34,10 +34,6 @@ type IncarnationStore struct {
 // OpenIncarnationStore returns the namespace's bucket, and creates it with that many replicas
 // where it is missing. An empty namespace is the default.
 func OpenIncarnationStore(ctx context.Context, nc *nats.Conn, namespace string, replicas int) (*IncarnationStore, error) {
-	return openIncarnationStore(ctx, nc, namespace, replicas, "")
-}
-
-func openIncarnationStore(ctx context.Context, nc *nats.Conn, namespace string, replicas int, owner string) (*IncarnationStore, error) {
 	n, err := newNames(namespace)
 	if err != nil {
 		return nil, fmt.Errorf("open incarnation store: %w", err)
@@ -50,7 +46,7 @@ func openIncarnationStore(ctx context.Context, nc *nats.Conn, namespace string, 
 	bucket, err := js.KeyValue(ctx, name)
 	if errors.Is(err, jetstream.ErrBucketNotFound) {
 		bucket, err = js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
-			Bucket: name, Replicas: replicas, Metadata: ownedBy(owner),
+			Bucket: name, Replicas: replicas,
 			Description: "from when on the grants of each Redis server count, and the leases of pods",
 		})
 	}

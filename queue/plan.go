@@ -38,13 +38,12 @@ func newPlan(nc *nats.Conn, c *Config) (*plan, error) {
 	c.Replicas, c.DuplicateWindow = cmp.Or(c.Replicas, 1), cmp.Or(c.DuplicateWindow, 2*time.Minute)
 	p := &plan{nc: nc, js: js, names: n, config: c}
 	for i, want := range c.streams(n) {
-		want.Metadata = ownedBy(c.owner)
 		p.parts = append(p.parts, p.stream(want, [][]rule[streamConfig]{jobsStream, eventsStream, deadStream}[i]))
 	}
 	bucket := p.stream(c.bucket(n), trustBucket)
 	bucket.create = func(ctx context.Context) error {
 		return p.retry(ctx, func(ctx context.Context) error {
-			_, err := openIncarnationStore(ctx, nc, c.Namespace, c.Replicas, c.owner)
+			_, err := OpenIncarnationStore(ctx, nc, c.Namespace, c.Replicas)
 			return unless(err, jetstream.ErrBucketExists) // another pod's, just now, set otherwise
 		})
 	}

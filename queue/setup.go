@@ -28,8 +28,6 @@ type Config struct {
 	EventEncoding   worker.Encoding // msgpack unless set
 	Flags           string          // of the command line, for the commands that a Finding names
 	Logger          *slog.Logger
-
-	owner string // of what is created; see [Claim]
 }
 
 var lanes = []worker.Lane{worker.Urgent, worker.Normal}
@@ -48,6 +46,11 @@ func (n names) jobs() string              { return n.stream("JOBS") }
 func (n names) events() string            { return n.stream("EVENTS") }
 func (n names) dead() string              { return n.stream("DEAD") }
 func (n names) bucket() string            { return n.stream("REDIS") }
+
+// all returns every stream of the namespace.
+func (n names) all() []string {
+	return []string{n.jobs(), n.events(), n.dead(), "KV_" + n.bucket()}
+}
 
 // twin tells whether that is another namespace, whose streams have the same names.
 func (n names) twin(namespace string) bool {
@@ -91,12 +94,6 @@ func Setup(ctx context.Context, nc *nats.Conn, c Config) error {
 	}
 	if err := p.setUp(ctx); err != nil {
 		return fmt.Errorf("set up queue: %w", err)
-	}
-	if c.owner == "" {
-		return nil
-	}
-	if err := owned(ctx, p.js, p.names, c.owner); err != nil {
-		return fmt.Errorf("set up queue: %w", withPermissionHint(nc, err))
 	}
 	return nil
 }

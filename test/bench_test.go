@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -32,7 +33,11 @@ func newBenchSetting(t *testing.T) *benchSetting {
 
 func newBenchSettingOn(t *testing.T, redis ...string) *benchSetting {
 	t.Helper()
-	natsURL := servers.NATS(t)
+	return newBenchSettingWith(t, servers.NATS(t), redis...)
+}
+
+func newBenchSettingWith(t *testing.T, natsURL string, redis ...string) *benchSetting {
+	t.Helper()
 	nc, err := nats.Connect(natsURL)
 	if err != nil {
 		t.Fatal(err)
@@ -126,7 +131,7 @@ func TestBench(t *testing.T) {
 
 func TestBenchTable(t *testing.T) {
 	s := newBenchSetting(t)
-	status, stdout, stderr := run(t, s.env, "", "bench", "--jobs", "100", "--rate", "1000", "--namespace", "Mine")
+	status, stdout, stderr := run(t, s.env, "", "bench", "--jobs", "100", "--rate", "1000")
 	for _, want := range []string{"jobs a second ", "added latency  ", "100 succeeded; 0 shared", "1 of one account", "relogin bench --jobs 100 --accounts 100"} {
 		if !strings.Contains(stdout, want) || status != 0 {
 			t.Errorf("exit status %d, and it does not say %q:\n%s%s", status, want, stdout, stderr)
@@ -157,7 +162,7 @@ func TestBenchInterrupted(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newBenchSetting(t)
 			p := start(t, s.env, "bench", "--jobs", "300", "--confirm-after", "5m")
-			p.WaitForLog("namespace bench-")
+			p.WaitForLog("namespace relogin-bench-")
 			servers.Eventually(t, name, func() bool { return reached(s) })
 			p.Signal(syscall.SIGINT)
 			if status := p.Wait(); status != 1 {
@@ -204,29 +209,37 @@ func TestBenchWorkerDies(t *testing.T) {
 	s.clean()
 }
 
-// What others use is not touched.
-func TestBenchRefusesWhatIsUsed(t *testing.T) {
+// What others use is not touched, and its name is not the run's.
+func TestBenchBesideOthers(t *testing.T) {
 	s := newBenchSetting(t)
-	bench := func(name, says string) {
-		t.Helper()
-		status, stdout, stderr := run(t, s.env, "", "bench", "--jobs", "10", "--namespace", name)
-		if status != 1 || !strings.Contains(stderr, says) {
-			t.Errorf("exit status %d\n%s%s", status, stdout, stderr)
-		}
-	}
 	if status, _, stderr := run(t, s.env, "", "setup"); status != 0 {
 		t.Fatal(stderr)
 	}
-	bench("relogin", "stream RELOGIN_JOBS is there: nothing was touched")
-	bench("Relogin", "stream RELOGIN_JOBS is there: nothing was touched")
-	if n := len(s.streams()); n != 4 {
-		t.Errorf("%d streams are there", n)
+	servers.Ask(t, s.redisAddr, "SET", "relogin:mark", "1")
+	before := s.streams()
+	status, stdout, stderr := run(t, append(s.env, "RELOGIN_NAMESPACE=relogin"), "", "bench", "--jobs", "10")
+	if status != 0 {
+		t.Errorf("exit status %d\n%s%s", status, stdout, stderr)
 	}
-	servers.Ask(t, s.redisAddr, "SET", "other:mark", "1")
-	bench("other", "workers have used Redis as namespace other")
-	if n := len(s.streams()); n != 4 || servers.Ask(t, s.redisAddr, "KEYS", "*") != "[other:mark]" {
-		t.Errorf("%d streams are there, and keys %s", n, servers.Ask(t, s.redisAddr, "KEYS", "*"))
+	if after := s.streams(); !slices.Equal(before, after) || servers.Ask(t, s.redisAddr, "GET", "relogin:mark") != "1" || s.keys() != 1 {
+		t.Errorf("streams %q are there, were %q, and keys %s", after, before, servers.Ask(t, s.redisAddr, "KEYS", "*"))
 	}
+}
+
+// What is created is removed once a server is back, too.
+func TestBenchWaitsForServersToCleanUp(t *testing.T) {
+	natsServer := servers.StartNATS(t, nil)
+	s := newBenchSettingWith(t, natsServer.URL(), servers.StartRedis(t).Addr)
+	p := start(t, s.env, "bench", "--jobs", "300", "--confirm-after", "5m")
+	servers.Eventually(t, "confirmations", func() bool { return s.keys() > 50 })
+	natsServer.Stop()
+	p.Signal(syscall.SIGINT)
+	p.WaitForLog("interrupted: cleaning up")
+	natsServer.Start()
+	if status := p.Wait(); status != 1 || strings.Contains(p.Log(), "is left") {
+		t.Errorf("exit status %d\n%s", status, p.Log())
+	}
+	s.clean()
 }
 
 func TestBenchSaysWhatIsNotPermitted(t *testing.T) {
@@ -242,9 +255,9 @@ func TestBenchSaysWhatIsNotPermitted(t *testing.T) {
 			Publish: &server.SubjectPermission{Deny: []string{"*.jobs.normal"}}}}}
 	})
 	for name, test := range map[string]struct{ variable, says string }{
-		"jobs":    {"RELOGIN_NATS_URL=" + strings.Replace(silent.URL(), "//", "//user:p@", 1), `Permissions Violation for Publish to "bench-`},
-		"streams": {"RELOGIN_NATS_URL=" + strings.Replace(guarded.URL(), "//", "//user:p@", 1), `Permissions Violation for Publish to "$JS.API.CONSUMER.INFO.BENCH-`},
-		"keys":    {"RELOGIN_REDIS_URL=redis://user:p@" + s.redisAddr, "the user needs the keys bench-"},
+		"jobs":    {"RELOGIN_NATS_URL=" + strings.Replace(silent.URL(), "//", "//user:p@", 1), `Permissions Violation for Publish to "relogin-bench-`},
+		"streams": {"RELOGIN_NATS_URL=" + strings.Replace(guarded.URL(), "//", "//user:p@", 1), `Permissions Violation for Publish to "$JS.API.CONSUMER.INFO.RELOGIN-BENCH-`},
+		"keys":    {"RELOGIN_REDIS_URL=redis://user:p@" + s.redisAddr, "the user needs the keys relogin-bench-*"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			status, stdout, stderr := run(t, append(s.env, test.variable), "", "bench", "--jobs", "10")

@@ -20,7 +20,7 @@ import (
 const Patience = 10 * time.Second
 
 // Connect is [queue.Connect] with errors that name the settings to look at.
-func (n *NATS) Connect(ctx context.Context, name string, log *slog.Logger) (*nats.Conn, error) {
+func (n *NATSServer) Connect(ctx context.Context, name string, log *slog.Logger) (*nats.Conn, error) {
 	nc, err := queue.Connect(ctx, n.connection(name, log))
 	for _, refusal := range []error{nats.ErrAuthorization, nats.ErrAuthExpired, nats.ErrAuthRevoked, nats.ErrAccountAuthExpired} {
 		if errors.Is(err, refusal) {
@@ -30,8 +30,8 @@ func (n *NATS) Connect(ctx context.Context, name string, log *slog.Logger) (*nat
 	return nc, err
 }
 
-// ConnectSoon is [NATS.Connect], and gives up after the limit.
-func (n *NATS) ConnectSoon(ctx context.Context, name string, log *slog.Logger, limit time.Duration) (*nats.Conn, error) {
+// ConnectSoon is [NATSServer.Connect], and gives up after the limit.
+func (n *NATSServer) ConnectSoon(ctx context.Context, name string, log *slog.Logger, limit time.Duration) (*nats.Conn, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("time-out after %s", limit))
 	defer cancel()
 	nc, err := n.Connect(ctx, name, log)

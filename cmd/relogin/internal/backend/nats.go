@@ -14,12 +14,24 @@ var inboxPattern = regexp.MustCompile(`^[^\s.*>]+(\.[^\s.*>]+)*$`)
 
 // NATS says how to reach NATS, and where everything is there.
 type NATS struct {
-	Options   queue.Options // without name and logger
+	NATSServer
 	Namespace string
 }
 
 // Declare implements [settings.Group].
 func (n *NATS) Declare(s *settings.Settings) {
+	n.NATSServer.Declare(s)
+	s.Add("namespace", settings.Matching(&n.Namespace, "name", queue.NamespacePattern, "1 to 32 of A-Z a-z 0-9 _ -"), "relogin",
+		"prefix of subjects, streams (in upper case) and Redis keys")
+}
+
+// NATSServer says how to reach NATS.
+type NATSServer struct {
+	Options queue.Options // without name and logger
+}
+
+// Declare implements [settings.Group].
+func (n *NATSServer) Declare(s *settings.Settings) {
 	s.Section("NATS")
 	o := &n.Options
 	s.Add("nats-url", settings.ServerURLs(&o.URL, "nats", "tls", "ws", "wss"), "nats://127.0.0.1:4222",
@@ -33,17 +45,15 @@ func (n *NATS) Declare(s *settings.Settings) {
 		"prefix of the subjects that replies come to, where permissions want one")
 	s.Add("nats-context", settings.Text(&o.Context), "",
 		"a context of the nats command line; it stands in for --nats-url, and what else is set here goes before it")
-	s.Add("namespace", settings.Matching(&n.Namespace, "name", queue.NamespacePattern, "1 to 32 of A-Z a-z 0-9 _ -"), "relogin",
-		"prefix of subjects, streams (in upper case) and Redis keys")
 }
 
 // Check implements [settings.Group].
-func (n *NATS) Check(s *settings.Settings) {
+func (n *NATSServer) Check(s *settings.Settings) {
 	s.Require((n.Options.Cert == "") == (n.Options.Key == ""), "--nats-cert and --nats-key belong together: set both", "nats-cert", "nats-key")
 }
 
 // connection returns the options of a connection, to be shown as that name.
-func (n *NATS) connection(name string, log *slog.Logger) queue.Options {
+func (n *NATSServer) connection(name string, log *slog.Logger) queue.Options {
 	o := n.Options
 	o.Name, o.Logger = name, log
 	return o

@@ -1,12 +1,12 @@
 package bench
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -29,16 +29,15 @@ import (
 func read(environ []string, args ...string) (*bench, error) {
 	registry := settings.NewRegistry(environ)
 	var known pod.Settings
-	registry.Declare(&cobra.Command{Args: cobra.NoArgs}, &known.Gateway, &known.Pipeline, &known.Streams, &known.Output)
+	registry.Declare(&cobra.Command{Args: cobra.NoArgs}, &known.NATS, &known.Gateway, &known.Pipeline, &known.Streams, &known.Output)
 	cmd := &cobra.Command{
 		Use: "try", Args: cobra.NoArgs, SilenceErrors: true, SilenceUsage: true,
 		RunE: func(*cobra.Command, []string) error { return nil },
 	}
-	var s Settings
-	declared := s.Declare(registry, cmd)
+	b := &bench{Options: Options{Environ: environ}, namespace: "relogin-bench-x"}
+	b.Declared = registry.Declare(cmd, b.Groups()...)
 	cmd.SetArgs(append([]string{}, args...))
-	err := cmd.Execute()
-	return newBench(Options{Settings: &s, Declared: declared, Environ: environ}), err
+	return b, cmd.Execute()
 }
 
 func mustRead(t *testing.T, environ []string, args ...string) *bench {
@@ -52,17 +51,11 @@ func mustRead(t *testing.T, environ []string, args ...string) *bench {
 
 func TestBenchSettings(t *testing.T) {
 	b := mustRead(t, []string{"RELOGIN_NAMESPACE=relogin", "RELOGIN_CONCURRENCY=7", "RELOGIN_REPLICAS=3"}, "--jobs", "70")
-	if b.NATS.Namespace != "" {
-		t.Errorf("it would use the namespace %s of its environment", b.NATS.Namespace)
-	}
 	if b.Load.Accounts != 70 || b.Load.Concurrency != 512 || b.Load.Replicas != 3 {
 		t.Errorf("%+v", b.Load)
 	}
-	if got := mustRead(t, nil, "--namespace", "mine").NATS.Namespace; got != "mine" {
-		t.Errorf("namespace %q", got)
-	}
-	_, err := read(nil, "--jobs", "5", "--accounts", "6", "--replicas", "2", "--rate=-1", "--namespace", "a.b")
-	for _, flag := range []string{"--accounts", "--replicas", "--rate", "--namespace"} {
+	_, err := read(nil, "--jobs", "5", "--accounts", "6", "--replicas", "2", "--rate=-1")
+	for _, flag := range []string{"--accounts", "--replicas", "--rate"} {
 		var usage settings.UsageError
 		if !errors.As(err, &usage) || !strings.Contains(err.Error(), "flag "+flag) {
 			t.Errorf("it does not name %s:\n%v", flag, err)
@@ -71,16 +64,15 @@ func TestBenchSettings(t *testing.T) {
 }
 
 func TestBenchWorkerHasItsOwnSettings(t *testing.T) {
-	file := settingstest.WriteFile(t, "redis-url: redis://:pass@redis\ngateway-url: http://production\n")
+	file := settingstest.WriteFile(t, "redis-url: redis://:pass@redis\ngateway-url: http://production\nnamespace: relogin\n")
 	b := mustRead(t, []string{
 		"PATH=/bin", "RELOGIN_CONFIG=" + file, "RELOGIN_NAMESPACE=relogin", "RELOGIN_TENANTS_FILE=" + file, "NATS_URL=nats://common",
 	}, "--nats-inbox-prefix", "_INBOX_x", "--concurrency", "9", "--confirm-after", "40s")
-	b.NATS.Namespace = "bench-x"
 	b.gateway = gatewaytest.NewServer(gatewaytest.Options{})
 	defer b.gateway.Close()
 	env := b.workerEnvironment()
 	for _, want := range []string{
-		"PATH=/bin", "RELOGIN_NAMESPACE=bench-x", "RELOGIN_NATS_URL=nats://common", "RELOGIN_REDIS_URL=redis://:pass@redis",
+		"PATH=/bin", "RELOGIN_NAMESPACE=relogin-bench-x", "RELOGIN_NATS_URL=nats://common", "RELOGIN_REDIS_URL=redis://:pass@redis",
 		"RELOGIN_NATS_INBOX_PREFIX=_INBOX_x", "RELOGIN_GATEWAY_URL=" + b.gateway.URL, "RELOGIN_CONCURRENCY=9", "RELOGIN_CONFIRM_TIMEOUT=1m0s",
 	} {
 		if !slices.Contains(env, want) {
@@ -95,7 +87,7 @@ func TestBenchWorkerHasItsOwnSettings(t *testing.T) {
 	var p pod.PipelineSettings
 	var c backend.Streams
 	var rest pod.Settings
-	if _, err := settingstest.Read(env, nil, []settings.Group{&rest.Gateway, &rest.Output, &rest.Setup}, &b.NATS, &b.Redis, &p, &c); err != nil {
+	if _, err := settingstest.Read(env, nil, []settings.Group{&rest.Gateway, &rest.Output, &rest.Setup}, &rest.NATS, &b.Redis, &p, &c); err != nil {
 		t.Errorf("a worker refuses its settings: %v", err)
 	}
 	if lease := p.SendWindow + p.ConfirmTimeout + p.ConfirmTimeout/10; c.EventMaxAge < lease {
@@ -104,11 +96,11 @@ func TestBenchWorkerHasItsOwnSettings(t *testing.T) {
 }
 
 func TestBenchLoad(t *testing.T) {
-	l := newLoad(&LoadSettings{Jobs: 10, Accounts: 4})
+	l := &Load{Jobs: 10, Accounts: 4}
 	last := map[string]int{}
-	for j := range l.jobs() {
-		n, ours := l.number(j.ID)
-		if err := j.Check(); err != nil || !ours {
+	for j := range l.jobs(t.Context()) {
+		n, err := strconv.Atoi(j.ID)
+		if err := errors.Join(err, j.Check()); err != nil {
 			t.Errorf("job %+v: %v", j, err)
 		}
 		if before, again := last[j.WcID]; again && n-before != 4 {
@@ -116,16 +108,16 @@ func TestBenchLoad(t *testing.T) {
 		}
 		last[j.WcID] = n
 	}
-	if len(last) != 4 || newLoad(&LoadSettings{}).run == l.run {
-		t.Errorf("%d accounts, run %s", len(last), l.run)
+	if len(last) != 4 {
+		t.Errorf("%d accounts", len(last))
 	}
 }
 
 func TestPaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLoad(&LoadSettings{Jobs: 11, Accounts: 1})
+		l := &Load{Jobs: 11, Accounts: 1, Rate: 4}
 		start, given := time.Now(), 0
-		for range paced(t.Context(), 4, l.jobs()) {
+		for range l.jobs(t.Context()) {
 			if at := time.Since(start); at != time.Duration(given)*250*time.Millisecond {
 				t.Errorf("job %d came after %s", given, at)
 			}
@@ -133,7 +125,7 @@ func TestPaced(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		for range paced(ctx, 4, l.jobs()) {
+		for range l.jobs(ctx) {
 			given++
 		}
 		if given != 12 {
@@ -159,11 +151,10 @@ func TestLatency(t *testing.T) {
 }
 
 // endedRun is a run of four jobs: two prompts of 100 ms, one job that shared, one that failed.
-func endedRun(t *testing.T) *tally {
+func endedRun(t *testing.T, l *Load) *figures {
 	t.Helper()
 	start := time.Unix(1000, 0)
-	l := newLoad(&LoadSettings{Jobs: 4, Accounts: 3})
-	y := newTally(l, progressbar.DefaultSilent(4))
+	f := newFigures(l, progressbar.DefaultSilent(4))
 	for n, stored := range []int64{1105, 1110, 1120, 1300} {
 		j := l.job(n)
 		e := &worker.Event{JobID: j.ID, WcID: j.WcID, RequestedAt: start, Result: worker.Result{Outcome: worker.Succeeded, Prompted: true}}
@@ -173,52 +164,56 @@ func endedRun(t *testing.T) *tally {
 		case 3:
 			e.Prompted, e.SharedWith = false, "0"
 		}
-		err := y.see(e, time.UnixMilli(1_000_000-1000+stored))
+		err := f.see(e, time.UnixMilli(1_000_000-1000+stored))
 		if done := n == 3; (err != nil) != done {
 			t.Errorf("job %d: %v", n, err)
 		}
 		if n == 0 {
-			_ = y.see(e, start)
-			_ = y.see(&worker.Event{JobID: "0", WcID: "other"}, start)
+			_ = f.see(e, start)
+			_ = f.see(&worker.Event{JobID: "0", WcID: "other"}, start)
 		}
 	}
-	return y
-}
-
-func TestBenchFigures(t *testing.T) {
-	y := endedRun(t)
 	var prompts []gatewaytest.Prompt
 	for _, aid := range []string{"0", "1", "2"} {
 		prompts = append(prompts, gatewaytest.Prompt{AID: aid, Start: time.Unix(5, 0), End: time.Unix(5, 1e8)})
 	}
-	f := y.figures(prompts, gatewaytest.Stats{Prompts: 3, MaxOpen: 1024, MaxOpenPerAccount: 2}, usage{cpu: time.Millisecond, idle: 20 << 20, peak: 52 << 20})
-	if *f.added != (latency{10, 20, 20, 20, 3}) {
-		t.Errorf("latency %+v", f.added)
+	f.IdleResidentBytes, f.PeakResidentBytes = 20<<20, 52<<20
+	f.finish(prompts, gatewaytest.Stats{Prompts: 3, MaxOpen: 1024, MaxOpenPerAccount: 2}, time.Millisecond)
+	return f
+}
+
+func TestBenchFigures(t *testing.T) {
+	f := endedRun(t, &Load{Jobs: 4, Accounts: 3, Concurrency: 512, ConfirmAfter: 100 * time.Millisecond, Rate: 8})
+	if *f.AddedLatency != (latency{10, 20, 20, 20, 3}) {
+		t.Errorf("latency %+v", f.AddedLatency)
 	}
-	if f.backlog != 295*time.Millisecond || f.live != 300*time.Millisecond {
-		t.Errorf("it took %s and %s", f.backlog, f.live)
+	if f.Seconds != 0.3 {
+		t.Errorf("it took %v s", f.Seconds)
 	}
-	f.describe("bench-x", "", &LoadSettings{Jobs: 4, Accounts: 3, Concurrency: 512, ConfirmAfter: 100 * time.Millisecond, Rate: 8})
 	f.Version, f.CPUs = "v1", 2
 	golden.Compare(t, "bench.txt", f.table()+f.defects().Error()+"\n")
+	if f = endedRun(t, &Load{Jobs: 4, Accounts: 3}); f.Seconds != 0.295 {
+		t.Errorf("the backlog took %v s", f.Seconds)
+	}
+	var out bytes.Buffer
+	if err := f.print(output.NewPrinter(&out, output.JSON, nil)); err != nil {
+		t.Error(err)
+	}
 	for want, left := range map[string]bool{"bytesPerOpenConfirmation": false, "addedLatencyMs": false, "jobsPerSecond": true} {
-		var out bytes.Buffer
-		f.BytesPerOpenConfirmation, f.AddedLatency = 5, nil
-		f.describe("bench-x", "", &LoadSettings{Jobs: 4})
-		if err := f.print(output.NewPrinter(&out, output.JSON, nil)); err != nil || strings.Contains(out.String(), want) != left {
-			t.Errorf("%s: %v %s", want, err, out.String())
+		if strings.Contains(out.String(), want) != left {
+			t.Errorf("%s: %s", want, out.String())
 		}
 	}
 }
 
 func TestBenchPassesWarningsOn(t *testing.T) {
 	var out, plain bytes.Buffer
-	w := &workerProcess{log: slog.New(slog.NewTextHandler(&out, nil)), stderr: &plain, ready: make(chan struct{}), told: map[string]int{}}
-	w.listen(bufio.NewReader(strings.NewReader(`{"time":"x","level":"INFO","msg":"worker ready"}
+	b, ready := &bench{Options: Options{Logger: slog.New(slog.NewTextHandler(&out, nil)), Stderr: &plain}}, make(chan struct{})
+	b.listen(t.Context(), strings.NewReader(`{"time":"x","level":"INFO","msg":"worker ready"}
 {"time":"x","level":"INFO","msg":"job ended"}
 {"time":"x","level":"WARN","msg":"slow","job":"7"}
-` + strings.Repeat(`{"level":"WARN","msg":"slow"}`+"\n", 9) + `panic: out of words`)))
-	<-w.ready
+`+strings.Repeat(`{"level":"WARN","msg":"slow"}`+"\n", 9)+`panic: out of words`), ready)
+	<-ready
 	if got := out.String(); !strings.Contains(got, `level=WARN msg="worker: slow" job=7`) || strings.Contains(got, "ended") {
 		t.Errorf("the log says %s", got)
 	}

@@ -5,15 +5,20 @@ import (
 	"fmt"
 	"math"
 	"runtime"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
+	"github.com/schollz/progressbar/v3"
+
 	"github.com/relogin/relogin/cmd/relogin/internal/output"
 	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/gateway/gatewaytest"
 )
 
-// fewOpen are too few prompts to tell what one of them takes.
-const fewOpen = 1000
+// errAllEnded ends following events.
+var errAllEnded = errors.New("all jobs have ended")
 
 // figures are what a run has shown.
 type figures struct {
@@ -21,7 +26,7 @@ type figures struct {
 	Seconds                  float64                `json:"seconds"`
 	AddedLatency             *latency               `json:"addedLatencyMs,omitempty"` // with a rate
 	WorkerCPU                float64                `json:"workerCpuMicrosecondsPerJob"`
-	IdleResidentBytes        int64                  `json:"idleResidentBytes,omitempty"`
+	IdleResidentBytes        int64                  `json:"idleResidentBytes,omitempty"` // 0: not known
 	PeakResidentBytes        int64                  `json:"peakResidentBytes,omitempty"`
 	BytesPerOpenConfirmation int64                  `json:"bytesPerOpenConfirmation,omitempty"` // where people take their time
 	Outcomes                 map[worker.Outcome]int `json:"outcomes"`
@@ -30,39 +35,112 @@ type figures struct {
 	MostOpen                 int                    `json:"mostOpen"`
 	MostOpenForOneAccount    int                    `json:"mostOpenForOneAccount"`
 	Namespace                string                 `json:"namespace"`
-	Settings                 shownSettings          `json:"settings"`
+	Settings                 map[string]any         `json:"settings"`
 	Version                  string                 `json:"version"`
 	CPUs                     int                    `json:"cpus"` // of this machine, for the worker and the bench
 
-	backlog, live     time.Duration // from the first prompt, and from the first job, to the last event
-	added             *latency
-	repeated, foreign int
-	command           string
+	load                     *Load
+	progress                 *progressbar.ProgressBar
+	ends                     []ending // by the jobs' numbers
+	ended, repeated, foreign int      // events, those of jobs that had one, and of jobs that are not the run's
 }
 
-// shownSettings are the settings as -o json has them.
-type shownSettings struct {
-	Jobs                int     `json:"jobs"`
-	Accounts            int     `json:"accounts"`
-	Concurrency         int     `json:"concurrency"`
-	ConfirmAfterSeconds float64 `json:"confirmAfterSeconds"`
-	Rate                float64 `json:"rate"`
-	Replicas            int     `json:"replicas"`
+// ending is when a job began and ended, by NATS's clock. The zero value has not ended.
+type ending struct {
+	published, stored time.Time
+	alone             bool // the prompt was its own
 }
 
-// describe adds how the figures were made, and leaves out those that mean nothing then.
-func (f *figures) describe(namespace, version string, s *LoadSettings) {
-	f.Namespace, f.Version, f.CPUs, f.command = namespace, version, runtime.NumCPU(), s.command()
-	f.Settings = shownSettings{s.Jobs, s.Accounts, s.Concurrency, s.ConfirmAfter.Seconds(), s.Rate, s.Replicas}
-	took := f.backlog
-	if s.Rate > 0 {
-		took, f.AddedLatency = f.live, f.added
+func newFigures(l *Load, progress *progressbar.ProgressBar) *figures {
+	return &figures{
+		Outcomes: map[worker.Outcome]int{}, CPUs: runtime.NumCPU(), load: l, progress: progress, ends: make([]ending, l.Jobs),
+		Settings: map[string]any{"jobs": l.Jobs, "accounts": l.Accounts, "concurrency": l.Concurrency,
+			"confirmAfterSeconds": l.ConfirmAfter.Seconds(), "rate": l.Rate, "replicas": l.Replicas},
 	}
-	took = max(took, time.Millisecond)
-	f.Seconds, f.JobsPerSecond = took.Round(time.Millisecond).Seconds(), math.Round(float64(s.Jobs)/took.Seconds()*10)/10
-	if s.ConfirmAfter == 0 || f.MostOpen < fewOpen {
-		f.BytesPerOpenConfirmation = 0
+}
+
+// see notes an event, and returns [errAllEnded] once each job has one.
+func (f *figures) see(e *worker.Event, stored time.Time) error {
+	n, err := strconv.Atoi(e.JobID)
+	switch {
+	case err != nil || n < 0 || n >= len(f.ends) || f.load.job(n).WcID != e.WcID:
+		f.foreign++
+		return nil
+	case !f.ends[n].stored.IsZero():
+		f.repeated++
+		return nil
 	}
+	f.ends[n] = ending{e.RequestedAt, stored, e.Prompted && e.SharedWith == ""}
+	f.Outcomes[e.Outcome]++
+	if e.SharedWith != "" {
+		f.Shared++
+	}
+	_ = f.progress.Add(1)
+	if f.ended++; f.ended == len(f.ends) {
+		return errAllEnded
+	}
+	return nil
+}
+
+// finish adds what is known once all jobs have ended.
+func (f *figures) finish(prompts []gatewaytest.Prompt, stats gatewaytest.Stats, cpu time.Duration) {
+	f.Prompts, f.MostOpen, f.MostOpenForOneAccount = stats.Prompts, stats.MaxOpen, stats.MaxOpenPerAccount
+	open := map[string]time.Duration{} // for how long each job's prompt was, by the job's id
+	for _, p := range prompts {
+		if !p.End.IsZero() {
+			open[p.AID] = p.End.Sub(p.Start)
+		}
+	}
+	var added []time.Duration
+	first, last := f.ends[0].stored, f.ends[0].stored
+	for n, e := range f.ends {
+		wait, known := open[strconv.Itoa(n)]
+		if known && e.alone {
+			added = append(added, e.stored.Sub(e.published)-wait)
+		}
+		began := e.published
+		if f.load.Rate == 0 {
+			began = e.stored.Add(-wait)
+		}
+		if began.Before(first) {
+			first = began
+		}
+		if e.stored.After(last) {
+			last = e.stored
+		}
+	}
+	took, jobs := max(last.Sub(first), time.Millisecond), float64(f.load.Jobs)
+	f.Seconds, f.JobsPerSecond = took.Round(time.Millisecond).Seconds(), math.Round(10*jobs/took.Seconds())/10
+	f.WorkerCPU = math.Round(10*float64(cpu.Microseconds())/jobs) / 10
+	if f.load.Rate > 0 {
+		f.AddedLatency = newLatency(added)
+	}
+	const fewOpen = 1000 // prompts, too few to tell what one of them takes
+	if f.load.ConfirmAfter > 0 && f.MostOpen >= fewOpen && f.IdleResidentBytes > 0 && f.PeakResidentBytes > f.IdleResidentBytes {
+		f.BytesPerOpenConfirmation = (f.PeakResidentBytes - f.IdleResidentBytes) / int64(f.MostOpen)
+	}
+}
+
+// latency is a distribution, in milliseconds.
+type latency struct {
+	P50  float64 `json:"p50"`
+	P90  float64 `json:"p90"`
+	P99  float64 `json:"p99"`
+	Max  float64 `json:"max"`
+	Jobs int     `json:"jobs"` // that it is of
+}
+
+// newLatency sorts what it is given, and returns nil for nothing.
+func newLatency(all []time.Duration) *latency {
+	if len(all) == 0 {
+		return nil
+	}
+	slices.Sort(all)
+	at := func(percent int) float64 {
+		rank := (len(all)*percent + 99) / 100 // the least of which so many are no greater
+		return float64(all[rank-1].Microseconds()) / 1000
+	}
+	return &latency{P50: at(50), P90: at(90), P99: at(99), Max: at(100), Jobs: len(all)}
 }
 
 func (f *figures) print(p *output.Printer) error {
@@ -78,31 +156,26 @@ func (f *figures) table() string {
 	line := func(name, format string, args ...any) {
 		fmt.Fprintf(&b, "%-20s %s\n", name, fmt.Sprintf(format, args...))
 	}
-	line("jobs a second", "%.0f (%d in %.2f s)", f.JobsPerSecond, f.Settings.Jobs, f.Seconds)
+	line("jobs a second", "%.0f (%d in %.2f s)", f.JobsPerSecond, f.load.Jobs, f.Seconds)
 	if l := f.AddedLatency; l != nil {
-		line("added latency", "%s (%d jobs)", l, l.Jobs)
+		line("added latency", "p50 %.1f ms, p90 %.1f ms, p99 %.1f ms, max %.1f ms (%d jobs)", l.P50, l.P90, l.P99, l.Max, l.Jobs)
 	}
 	line("worker's CPU", "%.0f µs a job", f.WorkerCPU)
 	line("worker's memory", "%s at its peak, %s idle", mebibytes(f.PeakResidentBytes), mebibytes(f.IdleResidentBytes))
 	if n := f.BytesPerOpenConfirmation; n > 0 {
 		line("", "%.1f KiB for an open confirmation", float64(n)/1024)
 	}
-	line("outcomes", "%s; %d shared another's prompt", f.outcomes(), f.Shared)
-	line("prompts", "%d; at most %d open at once, %d of one account", f.Prompts, f.MostOpen, f.MostOpenForOneAccount)
-	line("measured by", "%s", f.command)
-	line("", "relogin %s, %d processors", f.Version, f.CPUs)
-	return b.String()
-}
-
-// outcomes returns how many jobs ended in each.
-func (f *figures) outcomes() string {
-	var parts []string
+	var outcomes []string
 	for _, outcome := range worker.Outcomes() {
 		if n := f.Outcomes[outcome]; n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", n, outcome))
+			outcomes = append(outcomes, fmt.Sprintf("%d %s", n, outcome))
 		}
 	}
-	return strings.Join(parts, ", ")
+	line("outcomes", "%s; %d shared another's prompt", strings.Join(outcomes, ", "), f.Shared)
+	line("prompts", "%d; at most %d open at once, %d of one account", f.Prompts, f.MostOpen, f.MostOpenForOneAccount)
+	line("measured by", "%s", f.load.command())
+	line("", "relogin %s, %d processors", f.Version, f.CPUs)
+	return b.String()
 }
 
 func mebibytes(n int64) string {
@@ -115,16 +188,15 @@ func mebibytes(n int64) string {
 // defects returns what must not happen, however slow servers are.
 func (f *figures) defects() error {
 	var all []error
-	note := func(n int, what string) {
-		if n > 0 {
+	note := func(found bool, what string, n int) {
+		if found {
 			all = append(all, fmt.Errorf(what, n))
 		}
 	}
-	note(f.Settings.Jobs-f.Outcomes[worker.Succeeded], "%d jobs did not succeed")
-	note(f.repeated, "%d events were of jobs that had one already")
-	note(f.foreign, "%d events were of jobs that are not the run's: somebody else publishes in its namespace")
-	if f.MostOpenForOneAccount > 1 {
-		all = append(all, fmt.Errorf("%d prompts of one account were open at once: this is a defect in relogin", f.MostOpenForOneAccount))
-	}
+	failed := f.load.Jobs - f.Outcomes[worker.Succeeded]
+	note(failed > 0, "%d jobs did not succeed", failed)
+	note(f.repeated > 0, "%d events were of jobs that had one already", f.repeated)
+	note(f.foreign > 0, "%d events were of jobs that are not the run's: somebody else publishes in its namespace", f.foreign)
+	note(f.MostOpenForOneAccount > 1, "%d prompts of one account were open at once: this is a defect in relogin", f.MostOpenForOneAccount)
 	return errors.Join(all...)
 }

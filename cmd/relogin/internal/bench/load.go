@@ -4,72 +4,102 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"math/rand/v2"
 	"strconv"
 	"time"
 
+	"github.com/relogin/relogin/cmd/relogin/internal/backend"
+	"github.com/relogin/relogin/cmd/relogin/internal/logging"
+	"github.com/relogin/relogin/cmd/relogin/internal/output"
+	"github.com/relogin/relogin/cmd/relogin/internal/settings"
 	"github.com/relogin/relogin/worker"
 )
 
-// load is the jobs of a run. Their accounts are no others': the run's letters are in
-// their names.
-type load struct {
-	run            string // eight random letters
-	jobCount       int
-	accounts       int
-	accountPattern string
+// Settings are all that a run is told.
+type Settings struct {
+	Load  Load
+	NATS  backend.NATSServer
+	Redis backend.Redis
+	Log   logging.Settings
 }
 
-func newLoad(s *LoadSettings) load {
-	letters := make([]byte, 8)
-	for i := range letters {
-		letters[i] = 'a' + byte(rand.IntN(26))
+// Groups returns all of them.
+func (s *Settings) Groups() []settings.Group {
+	return []settings.Group{&s.Load, &s.NATS, &s.Redis, &s.Log}
+}
+
+// Load says what load to make. Most of it are flags alone: no pod has them.
+type Load struct {
+	Jobs         int
+	Accounts     int
+	Concurrency  int
+	ConfirmAfter time.Duration
+	Rate         float64 // 0: all jobs are published first
+	Replicas     int
+	Output       output.Format
+}
+
+// Declare implements [settings.Group].
+func (l *Load) Declare(s *settings.Settings) {
+	s.Section("Load")
+	s.AddFlag("jobs", settings.Int(&l.Jobs, 1, 1_000_000), "10000", "how many are published")
+	s.AddFlag("accounts", settings.Int(&l.Accounts, 1, 1_000_000), "",
+		"how many accounts the jobs are for, in turn; jobs that meet at one account share a prompt").FallsBackTo("as many as jobs")
+	s.AddFlag("concurrency", settings.Int(&l.Concurrency, 1, 100_000), "512", "confirmations that the worker holds open at once; an eighth of them waits for urgent jobs, and these are normal ones")
+	s.AddFlag("confirm-after", settings.Duration(&l.ConfirmAfter, 0, 30*time.Minute), "0s", "how long the simulated people take to answer")
+	s.AddFlag("rate", settings.Rate(&l.Rate, 1_000_000), "0",
+		"jobs a second that are published while the worker runs, which shows latency; 0: all are published before it starts, which shows throughput")
+	s.Section("Streams")
+	s.Add("replicas", settings.Int(&l.Replicas, 1, 5), "1", "servers that keep each stream of the run: 1, 3 or 5")
+	s.Section("Output")
+	output.Declare(s, &l.Output)
+}
+
+// Check implements [settings.Group].
+func (l *Load) Check(s *settings.Settings) {
+	if s.IsMissing("accounts") {
+		l.Accounts = l.Jobs
 	}
-	run := string(letters)
-	return load{run: run, jobCount: s.Jobs, accounts: s.Accounts, accountPattern: "bench_" + run + "_%d"}
+	s.Require(l.Accounts <= l.Jobs, fmt.Sprintf("want no more than --jobs, %d", l.Jobs), "accounts", "jobs")
+	s.Require(l.Replicas%2 == 1, "want 1, 3 or 5", "replicas")
+}
+
+// command returns the command line that repeats the run.
+func (l *Load) command() string {
+	return fmt.Sprintf("relogin bench --jobs %d --accounts %d --concurrency %d --confirm-after %s --rate %v --replicas %d",
+		l.Jobs, l.Accounts, l.Concurrency, l.ConfirmAfter, l.Rate, l.Replicas)
 }
 
 // job returns the job of that number. The gateway is told its id as aid, so that the
 // prompt tells whose it was. Jobs of one account are as far from each other as can be.
-func (l load) job(number int) *worker.Job {
+func (l *Load) job(number int) *worker.Job {
 	id := strconv.Itoa(number)
-	return &worker.Job{ID: id, AID: id, WcID: fmt.Sprintf(l.accountPattern, number%l.accounts), Tenant: "default"}
+	return &worker.Job{ID: id, AID: id, WcID: fmt.Sprint("bench_", number%l.Accounts), Tenant: "default"}
 }
 
-func (l load) jobs() iter.Seq[*worker.Job] {
+// jobs yields the jobs at the rate, until ctx ends. After a delay those that are due come
+// at once.
+func (l *Load) jobs(ctx context.Context) iter.Seq[*worker.Job] {
 	return func(yield func(*worker.Job) bool) {
-		for i := range l.jobCount {
-			if !yield(l.job(i)) {
-				return
-			}
-		}
-	}
-}
-
-// number returns the number of the job whose id it is.
-func (l load) number(id string) (int, bool) {
-	n, err := strconv.Atoi(id)
-	return n, err == nil && n >= 0 && n < l.jobCount
-}
-
-// paced yields so many jobs a second, until ctx ends. After a delay those that are due
-// come at once.
-func paced(ctx context.Context, rate float64, jobs iter.Seq[*worker.Job]) iter.Seq[*worker.Job] {
-	return func(yield func(*worker.Job) bool) {
-		start, given := time.Now(), 0
-		for j := range jobs {
-			due := start.Add(time.Duration(float64(given) / rate * float64(time.Second)))
-			if wait := time.Until(due); wait > 0 {
+		start := time.Now()
+		for n := range l.Jobs {
+			if wait := time.Until(start.Add(time.Duration(n) * l.interval())); wait > 0 {
 				select {
 				case <-time.After(wait):
 				case <-ctx.Done():
 					return
 				}
 			}
-			if !yield(j) {
+			if !yield(l.job(n)) {
 				return
 			}
-			given++
 		}
 	}
+}
+
+// interval is the time from one job to the next.
+func (l *Load) interval() time.Duration {
+	if l.Rate == 0 {
+		return 0
+	}
+	return time.Duration(float64(time.Second) / l.Rate)
 }

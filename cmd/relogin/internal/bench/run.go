@@ -7,30 +7,36 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"os/signal"
+	"strings"
+	"sync"
 	"syscall"
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/schollz/progressbar/v3"
 
+	"github.com/relogin/relogin/cache"
 	"github.com/relogin/relogin/cmd/relogin/internal/backend"
 	"github.com/relogin/relogin/cmd/relogin/internal/output"
 	"github.com/relogin/relogin/cmd/relogin/internal/settings"
+	"github.com/relogin/relogin/cmd/relogin/internal/terminal"
+	"github.com/relogin/relogin/queue"
+	"github.com/relogin/relogin/worker"
 	"github.com/relogin/relogin/worker/gateway/gatewaytest"
 )
 
 const (
-	podName        = "bench"
-	serverPatience = time.Minute // without an event, beyond what people take
-	sendWindow     = 2 * time.Second
-	confirmMargin  = 20 * time.Second // from when people answer to the confirm time-out
-	jobMemory      = time.Minute
-	tidyTimeout    = 30 * time.Second // for removing what is in one of the servers
+	patience      = time.Minute      // with servers, beyond what people take
+	confirmMargin = 20 * time.Second // from when people answer to the confirm time-out
+	jobMemory     = time.Minute
+	removeTries   = 5
 )
 
 // Options are what [Run] needs.
 type Options struct {
-	Settings *Settings
+	Settings
 	Declared *settings.Settings // those settings as they were read: the worker is told them too
 	Environ  []string           // in the form of [os.Environ]
 	Version  string
@@ -39,47 +45,38 @@ type Options struct {
 	Logger   *slog.Logger
 }
 
-// Run blocks until all is measured and printed, or failed, and what the run has created
-// is removed. Losing the terminal counts as an interruption.
-func Run(ctx context.Context, o Options) error { return newBench(o).run(ctx) }
-
 // bench is one run.
 type bench struct {
-	*Settings
-	declared *settings.Settings
-	environ  []string
-	version  string
-	stderr   io.Writer
-	printer  *output.Printer
-	log      *slog.Logger
-
-	load    load
-	nats    *nats.Conn
-	gateway *gatewaytest.Server
-	claimed bool // the namespace is the run's alone
+	Options
+	namespace string // which nobody has had before
+	nats      *nats.Conn
+	redis     *cache.Client
+	gateway   *gatewaytest.Server
+	end       context.CancelCauseFunc // ends the measuring, with the reason
+	quiet     *time.Timer             // ends it where nothing happens
 }
 
-func newBench(o Options) *bench {
-	return &bench{
-		Settings: o.Settings, declared: o.Declared, environ: o.Environ, version: o.Version,
-		stderr: o.Stderr, printer: o.Printer, log: o.Logger, load: newLoad(&o.Settings.Load),
-	}
-}
-
-func (b *bench) run(ctx context.Context) (err error) {
+// Run blocks until all is measured and printed, or failed, and what the run has created
+// is removed. Losing the terminal counts as an interruption.
+func Run(ctx context.Context, o Options) (err error) {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGHUP)
 	defer stop()
-	if b.NATS.Namespace == "" {
-		b.NATS.Namespace = "bench-" + b.load.run
+	b := &bench{Options: o, namespace: fmt.Sprintf("relogin-bench-%08x", rand.Uint32())}
+	server := settings.RedactURL(b.NATS.Options.URL)
+	if name := b.NATS.Options.Context; name != "" {
+		server = "the NATS server of context " + name
 	}
-	fmt.Fprintf(b.stderr, "namespace %s on %s and %s\n", b.NATS.Namespace, b.natsName(), settings.RedactURL(b.Redis.URL))
-	if b.nats, err = b.connect(ctx); err != nil {
+	fmt.Fprintf(b.Stderr, "namespace %s on %s and %s\n", b.namespace, server, settings.RedactURL(b.Redis.URL))
+	patient, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("given up after %s", settings.FormatDuration(patience)))
+	defer cancel()
+	if b.nats, err = b.NATS.Connect(patient, "relogin bench", b.Logger); err != nil {
 		return err
 	}
 	defer b.nats.Close()
-	if err := b.probe(ctx); err != nil {
+	if b.redis, err = b.openRedis(patient); err != nil {
 		return err
 	}
+	defer b.redis.Close()
 	b.gateway = gatewaytest.NewServer(gatewaytest.Options{
 		ConfirmAfter: b.Load.ConfirmAfter, PromptLife: b.confirmTimeout(), KeepPrompts: 2 * b.Load.Jobs,
 	})
@@ -88,55 +85,104 @@ func (b *bench) run(ctx context.Context) (err error) {
 	return b.measure(ctx)
 }
 
-func (b *bench) natsName() string {
-	if b.NATS.Options.Context != "" {
-		return "the NATS server of context " + b.NATS.Options.Context
+// openRedis sees that Redis works. The client asks for no locks but the one that it tries, so
+// its lease is the shortest there is.
+func (b *bench) openRedis(ctx context.Context) (*cache.Client, error) {
+	client, err := backend.OpenRedis(ctx, cache.Options{
+		URL: b.Redis.URL, SentinelMaster: b.Redis.SentinelMaster, Namespace: b.namespace, Pod: "bench",
+		SendWindow: time.Millisecond, ConfirmTimeout: time.Millisecond, EventMaxAge: jobMemory, Logger: b.Logger,
+	})
+	if err != nil && strings.Contains(err.Error(), "NOPERM") {
+		return nil, fmt.Errorf("%w; for a run the user needs the keys relogin-bench-*, and the commands scan and unlink too", err)
 	}
-	return settings.RedactURL(b.NATS.Options.URL)
+	return client, err
 }
 
 // confirmTimeout is the worker's.
 func (b *bench) confirmTimeout() time.Duration { return b.Load.ConfirmAfter + confirmMargin }
 
-// streams are what the run creates, and so for how long it could leave anything behind.
-func (b *bench) streams() *backend.Streams {
-	age := 10*time.Minute + 2*b.confirmTimeout() // more than a lease
-	return &backend.Streams{
-		Replicas: b.Load.Replicas, AckWait: 30 * time.Second, EventMaxAge: age, DeadMaxAge: age, JobMemory: jobMemory,
-	}
-}
+// recordAge is for how long, at most, a run that is killed leaves locks and records in Redis.
+func (b *bench) recordAge() time.Duration { return 10*time.Minute + 2*b.confirmTimeout() }
 
 // measure does the run, and prints what it has shown.
 func (b *bench) measure(ctx context.Context) error {
-	if err := b.claim(ctx); err != nil {
-		return err
+	ctx, b.end = context.WithCancelCause(ctx)
+	defer b.end(nil)
+	b.quiet = time.AfterFunc(patience, func() {
+		b.end(fmt.Errorf("nothing happened for %s beyond what people take: see whether NATS and Redis work", settings.FormatDuration(patience)))
+	})
+	defer b.quiet.Stop()
+	f := newFigures(&b.Load, terminal.Progress(b.Stderr, b.Load.Jobs, "confirmed"))
+	b.withWorker(ctx, func(pid int) { f.IdleResidentBytes, _ = memory(pid) })
+	if b.Load.Rate == 0 {
+		b.publish(ctx, terminal.Progress(b.Stderr, b.Load.Jobs, "published"))
 	}
-	idle, err := b.rehearse(ctx)
-	if err != nil {
-		return err
+	cpu := b.withWorker(ctx, func(pid int) {
+		b.follow(ctx, f)
+		_, f.PeakResidentBytes = memory(pid)
+	})
+	_ = f.progress.Clear()
+	if err := context.Cause(ctx); err != nil {
+		return fmt.Errorf("%w; %d of %d jobs had their event", err, f.ended, b.Load.Jobs)
 	}
-	t := newTally(b.load, b.progress("confirmed"))
-	used, err := b.confirm(ctx, t)
-	_ = t.progress.Clear()
-	if err != nil {
-		return fmt.Errorf("%w; %d of %d jobs had their event", err, t.ended, b.Load.Jobs)
-	}
-	used.idle = idle
-	f := t.figures(b.gateway.Prompts(), b.gateway.Stats(), used)
-	f.describe(b.NATS.Namespace, b.version, &b.Load)
-	return errors.Join(f.print(b.printer), f.defects())
+	f.Namespace, f.Version = b.namespace, b.Version
+	f.finish(b.gateway.Prompts(), b.gateway.Stats(), cpu)
+	return errors.Join(f.print(b.Printer), f.defects())
 }
 
-// rehearse starts a worker that has nothing to do, and returns its memory.
-func (b *bench) rehearse(ctx context.Context) (idle int64, err error) {
-	w, err := b.startWorker()
+// alive notes that something has happened.
+func (b *bench) alive() { b.quiet.Reset(patience + b.Load.ConfirmAfter + b.Load.interval()) }
+
+// publish publishes the jobs in the normal lane.
+func (b *bench) publish(ctx context.Context, shown *progressbar.ProgressBar) {
+	publisher, err := queue.NewPublisher(b.nats, b.namespace)
+	if err == nil { // the first one goes alone, to see that it may: it is one job still
+		_, err = publisher.Publish(ctx, b.Load.job(0), worker.Normal)
+	}
 	if err != nil {
-		return 0, err
+		b.end(err)
+		return
 	}
-	defer w.stop()
-	if err := w.awaitReady(ctx); err != nil {
-		return 0, err
+	_ = publisher.PublishAll(ctx, worker.Normal, b.Load.jobs(ctx), func(_ *worker.Job, _ queue.Stored, err error) {
+		if err != nil {
+			b.end(err)
+		}
+		b.alive()
+		_ = shown.Add(1)
+	})
+}
+
+// follow blocks until each job has its event. With a rate it publishes the jobs meanwhile.
+func (b *bench) follow(ctx context.Context, f *figures) {
+	var publishing sync.WaitGroup
+	defer publishing.Wait()
+	if b.Load.Rate > 0 {
+		publishing.Go(func() { b.publish(ctx, progressbar.DefaultSilent(1)) })
 	}
-	idle, _ = residentBytes(w.cmd.Process.Pid)
-	return idle, nil
+	all := queue.FollowOptions{Namespace: b.namespace, Since: time.Unix(0, 0), Logger: b.Logger}
+	err := queue.FollowStored(ctx, b.nats, all, func(e *worker.Event, stored time.Time) error {
+		b.alive()
+		return f.see(e, stored)
+	})
+	if !errors.Is(err, errAllEnded) {
+		b.end(err)
+	}
+}
+
+// cleanUp removes all that is in the namespace, whether or not ctx has ended. The run's
+// worker has stopped. It tries again for servers that are away for a moment.
+func (b *bench) cleanUp(ctx context.Context) (err error) {
+	if ctx.Err() != nil {
+		fmt.Fprintln(b.Stderr, "interrupted: cleaning up")
+	}
+	ctx = context.WithoutCancel(ctx)
+	for range removeTries {
+		if err = errors.Join(b.redis.Clear(ctx), queue.Remove(ctx, b.nats, b.namespace)); err == nil {
+			return nil
+		}
+		time.Sleep(time.Second)
+	}
+	return fmt.Errorf("some of the namespace is left: remove what is there of the streams %[1]s_JOBS, %[1]s_EVENTS, %[1]s_DEAD and KV_%[1]s_REDIS (nats stream rm), "+
+		"and of the keys %[2]s:*, which expire within %[3]s but for %[2]s:mark: %[4]w",
+		strings.ToUpper(b.namespace), b.namespace, settings.FormatDuration(b.recordAge()), err)
 }

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -15,10 +14,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/prometheus/procfs"
 
 	"github.com/relogin/relogin/cmd/relogin/internal/settings"
 )
@@ -28,62 +27,58 @@ const (
 	maxRepeats = 3               // of what a worker says of many jobs
 )
 
-// workerProcess is the worker that is measured: relogin worker as a process.
-type workerProcess struct {
-	cmd      *exec.Cmd
-	log      *slog.Logger // told of warnings and errors
-	stderr   io.Writer    // gets what is no log
-	ready    chan struct{}
-	done     chan struct{}  // closed once the process has ended
-	stopping atomic.Bool    // what it has to say no longer matters
-	told     map[string]int // how often it has logged what
-	stop     func() usage   // ends it, be it by killing, and returns what it used; may be called again
-}
-
-// usage is what a worker took of the machine; 0 bytes: not known.
-type usage struct {
-	cpu        time.Duration
-	idle, peak int64 // resident bytes
-}
-
-// startWorker starts this very program again. The caller calls stop.
-func (b *bench) startWorker() (*workerProcess, error) {
+// withWorker starts this very program again as the worker that is measured, and calls do
+// once that takes jobs. It returns when the worker has ended, with the CPU time that it used.
+func (b *bench) withWorker(ctx context.Context, do func(pid int)) (cpu time.Duration) {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
 	path, err := os.Executable()
-	if err != nil {
-		return nil, fmt.Errorf("start worker: %w", err)
-	}
-	w := &workerProcess{cmd: exec.Command(path, "worker"), log: b.log, stderr: b.stderr, ready: make(chan struct{}), done: make(chan struct{}), told: map[string]int{}}
-	w.cmd.Env = b.workerEnvironment()
-	pipe, err := w.cmd.StderrPipe()
+	cmd := exec.CommandContext(ctx, path, "worker")
+	cmd.Env, cmd.WaitDelay = b.workerEnvironment(), stopGrace
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	var log io.Reader
 	if err == nil {
-		err = w.cmd.Start()
+		log, err = cmd.StderrPipe()
+	}
+	if err == nil {
+		err = cmd.Start()
 	}
 	if err != nil {
-		return nil, fmt.Errorf("start worker: %w", err)
+		b.end(fmt.Errorf("start worker: %w", err))
+		return 0
 	}
-	w.stop = sync.OnceValue(w.shut)
+	ready, ended := make(chan struct{}), make(chan struct{})
 	go func() {
-		defer close(w.done)
-		w.listen(bufio.NewReader(pipe))
-		_ = w.cmd.Wait() // its state tells
+		defer close(ended)
+		b.listen(ctx, log, ready)
+		_ = cmd.Wait() // its state tells
+		if ctx.Err() == nil {
+			b.end(fmt.Errorf("the worker ended early, with %s: what it said is above", cmd.ProcessState))
+		}
 	}()
-	return w, nil
+	select {
+	case <-ready:
+		b.alive()
+		do(cmd.Process.Pid)
+	case <-ctx.Done():
+	}
+	stop()
+	<-ended
+	return cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 }
 
 // workerEnvironment hands the worker its settings. No other process sees them, as it
 // would those of a command line.
 func (b *bench) workerEnvironment() []string {
-	env := slices.DeleteFunc(slices.Clone(b.environ), func(v string) bool {
+	env := slices.DeleteFunc(slices.Clone(b.Environ), func(v string) bool {
 		return strings.HasPrefix(v, settings.EnvironmentPrefix) || strings.HasPrefix(v, "NATS_URL=") || strings.HasPrefix(v, "REDIS_URL=")
 	})
-	env = append(env, b.declared.Environment("NATS", "Redis")...)
-	streams := b.streams()
+	env = append(env, b.Declared.Environment("NATS", "Redis")...)
 	for name, text := range map[string]string{
-		"namespace": b.NATS.Namespace, "no-setup": "true", "pod": podName, "gateway-url": b.gateway.URL,
-		"replicas":    strconv.Itoa(streams.Replicas),
+		"namespace": b.namespace, "pod": "bench", "gateway-url": b.gateway.URL, "replicas": strconv.Itoa(b.Load.Replicas),
 		"concurrency": strconv.Itoa(b.Load.Concurrency), "cooldown": "0s",
-		"confirm-timeout": b.confirmTimeout().String(), "send-window": sendWindow.String(), "shutdown-grace": "1s",
-		"event-max-age": streams.EventMaxAge.String(), "dead-max-age": streams.DeadMaxAge.String(), "job-memory": streams.JobMemory.String(),
+		"confirm-timeout": b.confirmTimeout().String(), "shutdown-grace": "1s",
+		"event-max-age": b.recordAge().String(), "dead-max-age": b.recordAge().String(), "job-memory": jobMemory.String(),
 		"log-level": "info", "log-format": "json",
 	} {
 		env = append(env, settings.EnvironmentName(name)+"="+text)
@@ -91,110 +86,60 @@ func (b *bench) workerEnvironment() []string {
 	return env
 }
 
-// listen reads what the worker logs until it ends.
-func (w *workerProcess) listen(r *bufio.Reader) {
-	ready := false
-	for {
+// listen reads what the worker logs until it ends. It closes ready once the worker takes
+// jobs, and passes on warnings and errors, each a few times, and what is no log: why the
+// process ends.
+func (b *bench) listen(ctx context.Context, log io.Reader, ready chan<- struct{}) {
+	told := map[any]int{}
+	for r := bufio.NewReader(log); ; {
 		line, err := r.ReadBytes('\n')
+		var entry map[string]any
 		switch {
-		case err != nil && len(line) == 0:
-			return
 		case bytes.Contains(line, []byte(`"level":"INFO"`)): // one for each job
-			if !ready && bytes.Contains(line, []byte(`"msg":"worker ready"`)) {
-				ready = true
-				close(w.ready)
+			if bytes.Contains(line, []byte(`"msg":"worker ready"`)) {
+				close(ready)
 			}
-		case !w.stopping.Load():
-			w.tell(line)
+		case ctx.Err() != nil: // what it says while it stops does not matter
+		case json.Unmarshal(line, &entry) != nil:
+			_, _ = b.Stderr.Write(line)
+		default:
+			text := entry[slog.MessageKey]
+			if told[text]++; told[text] <= maxRepeats {
+				b.tell(entry, told[text] == maxRepeats)
+			}
+		}
+		if err != nil {
+			return
 		}
 	}
 }
 
-// tell passes on a warning or an error, each a few times, or what is no log: why the
-// process ends.
-func (w *workerProcess) tell(line []byte) {
-	var entry map[string]any
-	var level slog.Level
-	if json.Unmarshal(line, &entry) != nil {
-		_, _ = w.stderr.Write(line)
-		return
-	}
-	if text, _ := entry["level"].(string); level.UnmarshalText([]byte(text)) != nil {
-		level = slog.LevelWarn
-	}
-	text, _ := entry["msg"].(string)
-	w.told[text]++
-	switch n := w.told[text]; {
-	case n > maxRepeats:
-		return
-	case n == maxRepeats:
+// tell logs what the worker has logged.
+func (b *bench) tell(entry map[string]any, last bool) {
+	text := fmt.Sprint("worker: ", entry[slog.MessageKey])
+	if last {
 		text += " (more of these are not shown)"
 	}
-	for _, key := range []string{slog.TimeKey, slog.LevelKey, slog.MessageKey} {
-		delete(entry, key)
+	level := slog.LevelWarn
+	if entry[slog.LevelKey] == slog.LevelError.String() {
+		level = slog.LevelError
 	}
 	var attrs []any
 	for _, key := range slices.Sorted(maps.Keys(entry)) {
-		attrs = append(attrs, key, entry[key])
+		if !slices.Contains([]string{slog.TimeKey, slog.LevelKey, slog.MessageKey}, key) {
+			attrs = append(attrs, key, entry[key])
+		}
 	}
-	w.log.Log(context.Background(), level, "worker: "+text, attrs...)
+	b.Logger.Log(context.Background(), level, text, attrs...)
 }
 
-// awaitReady blocks until the worker takes jobs.
-func (w *workerProcess) awaitReady(ctx context.Context) error {
-	select {
-	case <-w.ready:
-		return nil
-	case <-w.done:
-		return w.death(ctx)
-	case <-time.After(serverPatience):
-		return fmt.Errorf("the worker was not ready after %s: see whether NATS and Redis work", settings.FormatDuration(serverPatience))
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-// death returns why the worker has ended by itself.
-func (w *workerProcess) death(ctx context.Context) error {
-	if ctx.Err() != nil { // the signal may have reached both
-		return context.Cause(ctx)
-	}
-	return fmt.Errorf("the worker ended early, with %s: what it said is above", w.cmd.ProcessState)
-}
-
-func (w *workerProcess) shut() usage {
-	_, peak := residentBytes(w.cmd.Process.Pid)
-	w.stopping.Store(true)
-	if err := w.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		_ = w.cmd.Process.Kill()
-	}
-	select {
-	case <-w.done:
-	case <-time.After(stopGrace):
-		_ = w.cmd.Process.Kill()
-		<-w.done
-	}
-	state := w.cmd.ProcessState
-	return usage{cpu: state.UserTime() + state.SystemTime(), peak: peak}
-}
-
-// residentBytes returns what a process has in memory now, and had at most; 0 where
-// the system does not tell. It is not taken from rusage: on Linux that begins with what
-// the parent had.
-func residentBytes(pid int) (now, most int64) {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+// memory returns what the process has resident now, and had at most; 0 where the system
+// does not tell. It is not taken from rusage: on Linux that begins with what the parent had.
+func memory(pid int) (now, peak int64) {
+	process, err := procfs.NewProc(pid)
 	if err != nil {
 		return 0, 0
 	}
-	for line := range strings.Lines(string(status)) {
-		key, text, _ := strings.Cut(line, ":")
-		kib, _ := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(text), "kB")), 10, 64)
-		switch key {
-		case "VmRSS":
-			now = kib << 10
-		case "VmHWM":
-			most = kib << 10
-		}
-	}
-	return now, most
+	status, _ := process.NewStatus()
+	return int64(status.VmRSS), int64(status.VmHWM)
 }

@@ -16,7 +16,7 @@ func newBenchCommand(a *app) *cobra.Command {
 		Short: "measure a worker on your NATS and Redis, and clean up",
 		Long: `Measures how many jobs a second one worker does on these NATS and Redis servers, what it adds to each job's time, and its memory. The gateway is simulated, and in this process; the worker is a process of its own, with the defaults of relogin worker. Both, and whoever reads the events, share this machine's processors.
 
-The run has a namespace of its own, and refuses one in which anything is there. It creates four streams and three keys at most for each job, and removes them at the end, also when it is interrupted or fails. What it could not remove it names, and the exit status is 1. After kill -9 end its worker and remove the streams by hand; the keys expire, within 11 minutes and twice --confirm-after, but for NAMESPACE:mark.
+The run has a namespace of its own with a random name, relogin-bench- and eight hexadecimal digits, and touches nothing that was there before. It creates four streams and three keys at most for each job, and removes them at the end, also when it is interrupted or fails. What it could not remove it names, and the exit status is 1. After kill -9 end its worker, and remove the streams RELOGIN-BENCH-*_JOBS, _EVENTS and _DEAD and KV_RELOGIN-BENCH-*_REDIS (nats stream rm) and the key relogin-bench-*:mark by hand; its other keys, relogin-bench-*, expire within 11 minutes and twice --confirm-after. Users whose rights are limited need them for these names, and in Redis for scan and unlink too.
 
 jobs a second: without --rate from the first prompt to the last event, a backlog worked off; with --rate from the first job to the last event. By the clock of the NATS server that stores them.
 added latency: of a live system, so only with --rate: from when the job was stored to when its event was, less the time that its prompt was open. Jobs that shared another's prompt are left out. In a NATS cluster it is as exact as the servers' clocks agree.
@@ -29,10 +29,10 @@ The exit status is 1 also when a job has no event or did not succeed, or an acco
   relogin bench --jobs 20000 --concurrency 10000 --confirm-after 20s`,
 		Args: noArguments,
 	}
-	declared := s.Declare(a.registry, cmd)
+	declared := a.registry.Declare(cmd, s.Groups()...)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		return bench.Run(cmd.Context(), bench.Options{
-			Settings: &s, Declared: declared, Environ: a.environ, Version: a.version,
+			Settings: s, Declared: declared, Environ: a.environ, Version: a.version,
 			Stderr: a.stderr, Printer: output.NewPrinter(a.stdout, s.Load.Output, a.environ), Logger: s.Log.Logger(a.stderr, declared),
 		})
 	}

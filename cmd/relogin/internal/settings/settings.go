@@ -109,13 +109,6 @@ func (s *Setting) AlsoFrom(variable string) { s.environment = append(s.environme
 // FallsBackTo says what the default is where it is computed.
 func (s *Setting) FallsBackTo(usage string) { s.fallbackUsage = usage }
 
-// MakeFlag has the setting come from a flag alone, without a default. The usage of it and of
-// its computed default are shown in the help.
-func (s *Setting) MakeFlag(usage, fallbackUsage string) {
-	s.environment, s.fallback = nil, ""
-	s.usage, s.fallbackUsage = usage, fallbackUsage
-}
-
 // Named returns the setting of that name, nil when there is none.
 func (s *Settings) Named(name string) *Setting {
 	i := slices.IndexFunc(s.all, func(one *Setting) bool { return one.name == name })
