@@ -90,7 +90,7 @@ func (b *bench) workerEnvironment() []string {
 // jobs, and passes on warnings and errors, each a few times, and what is no log: why the
 // process ends.
 func (b *bench) listen(ctx context.Context, log io.Reader, ready chan<- struct{}) {
-	told := map[any]int{}
+	told := map[string]int{}
 	for r := bufio.NewReader(log); ; {
 		line, err := r.ReadBytes('\n')
 		var entry map[string]any
@@ -103,10 +103,7 @@ func (b *bench) listen(ctx context.Context, log io.Reader, ready chan<- struct{}
 		case json.Unmarshal(line, &entry) != nil:
 			_, _ = b.Stderr.Write(line)
 		default:
-			text := entry[slog.MessageKey]
-			if told[text]++; told[text] <= maxRepeats {
-				b.tell(entry, told[text] == maxRepeats)
-			}
+			b.tell(entry, told)
 		}
 		if err != nil {
 			return
@@ -115,15 +112,16 @@ func (b *bench) listen(ctx context.Context, log io.Reader, ready chan<- struct{}
 }
 
 // tell logs what the worker has logged.
-func (b *bench) tell(entry map[string]any, last bool) {
+func (b *bench) tell(entry map[string]any, told map[string]int) {
 	text := fmt.Sprint("worker: ", entry[slog.MessageKey])
-	if last {
+	told[text]++
+	if n := told[text]; n > maxRepeats {
+		return
+	} else if n == maxRepeats {
 		text += " (more of these are not shown)"
 	}
-	level := slog.LevelWarn
-	if entry[slog.LevelKey] == slog.LevelError.String() {
-		level = slog.LevelError
-	}
+	var level slog.Level
+	_ = level.UnmarshalText(fmt.Append(nil, entry[slog.LevelKey]))
 	var attrs []any
 	for _, key := range slices.Sorted(maps.Keys(entry)) {
 		if !slices.Contains([]string{slog.TimeKey, slog.LevelKey, slog.MessageKey}, key) {
