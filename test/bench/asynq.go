@@ -4,29 +4,32 @@ import (
 	"context"
 	"time"
 
+	"github.com/bsm/redislock"
 	"github.com/hibiken/asynq"
 )
 
 // runAsynq takes jobs from asynq's queue in Redis, under redislock, and publishes to
 // JetStream.
 func runAsynq(ctx context.Context, s *setting) error {
-	locks, err := s.locker()
+	client, err := s.redis()
 	if err != nil {
 		return err
 	}
+	defer client.Close()
 	nc, js, err := s.jetStream()
 	if err != nil {
 		return err
 	}
 	defer nc.Close()
-	o, err := asynq.ParseRedisURI(s.redisURL)
-	if err != nil {
-		return err
-	}
-	server := asynq.NewServer(o, asynq.Config{Concurrency: atOnce, LogLevel: asynq.ErrorLevel})
+	locks := redislock.New(client)
+	server := asynq.NewServerFromRedisClient(client, asynq.Config{Concurrency: s.atOnce, LogLevel: asynq.ErrorLevel})
 	err = server.Start(asynq.HandlerFunc(func(ctx context.Context, task *asynq.Task) error {
-		return locked(ctx, locks, account(task.Payload()), func() error {
-			r, event, err := s.confirm(ctx, task.Payload(), time.Now())
+		j, err := decodeJob(task.Payload())
+		if err != nil {
+			return err
+		}
+		return locked(ctx, locks, j, func() error {
+			r, event, err := s.confirm(ctx, j, time.Now())
 			if err != nil {
 				return err
 			}

@@ -21,6 +21,10 @@ import (
 // atOnce is how many confirmations each contestant holds open, unless BENCH_AT_ONCE is set.
 const atOnce = 512
 
+// poolSize is the others' connections to Redis, unless BENCH_POOL_SIZE is set: of 20, 64, 128
+// and 512 the one with which redislock and watermill did most jobs a second.
+const poolSize = 128
+
 // lockTTL is how long the others lock an account.
 const lockTTL = 5 * time.Minute
 
@@ -28,6 +32,7 @@ const lockTTL = 5 * time.Minute
 var contestants = map[string]func(context.Context, *setting) error{
 	"floor":     runFloor,
 	"redislock": runRedislock,
+	"pipelined": runPipelined,
 	"watermill": runWatermill,
 	"asynq":     runAsynq,
 }
@@ -37,19 +42,25 @@ type setting struct {
 	natsURL, redisURL, gatewayURL, namespace string
 	client                                   *http.Client
 	atOnce                                   int
+	poolSize                                 int // connections to Redis
 }
 
 func newSetting() *setting {
-	n := atOnce
-	if set, err := strconv.Atoi(os.Getenv("BENCH_AT_ONCE")); err == nil {
-		n = set
-	}
+	n := fromEnvironment("BENCH_AT_ONCE", atOnce)
 	return &setting{
-		atOnce:  n,
+		atOnce: n, poolSize: fromEnvironment("BENCH_POOL_SIZE", poolSize),
 		natsURL: os.Getenv("BENCH_NATS"), redisURL: os.Getenv("BENCH_REDIS"),
 		gatewayURL: os.Getenv("BENCH_GATEWAY"), namespace: os.Getenv("BENCH_NAMESPACE"),
 		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: n}},
 	}
+}
+
+// fromEnvironment returns the variable's number, or the default where it has none.
+func fromEnvironment(variable string, fallback int) int {
+	if n, err := strconv.Atoi(os.Getenv(variable)); err == nil {
+		return n
+	}
+	return fallback
 }
 
 // result is the event, with the keys that relogin's has.
@@ -80,12 +91,8 @@ type login struct {
 	Data     string `json:"data" msgpack:"data"`
 }
 
-// confirm reads the job, calls the gateway, and returns the event, also encoded.
-func (s *setting) confirm(ctx context.Context, body []byte, storedAt time.Time) (*result, []byte, error) {
-	var j job
-	if err := msgpack.Unmarshal(body, &j); err != nil {
-		return nil, nil, err
-	}
+// confirm calls the gateway, and returns the event, also encoded.
+func (s *setting) confirm(ctx context.Context, j job, storedAt time.Time) (*result, []byte, error) {
 	r := &result{ID: "event-" + j.WcID + "-" + j.ID, JobID: j.ID, WcID: j.WcID, Tenant: "default", Outcome: "succeeded",
 		Prompted: true, Attempts: 1, Worker: "pod", StartedAt: time.Now()}
 	ask, err := json.Marshal(map[string]any{"wcId": j.WcID, "type": 2})
@@ -119,13 +126,6 @@ func (s *setting) confirm(ctx context.Context, body []byte, storedAt time.Time) 
 	return r, event, err
 }
 
-// account returns the job's account, to be locked.
-func account(body []byte) string {
-	var j job
-	_ = msgpack.Unmarshal(body, &j) // confirm tells
-	return j.WcID
-}
-
 func (s *setting) eventSubject(r *result) string {
 	return s.namespace + ".events." + r.Outcome + "." + r.WcID
 }
@@ -146,19 +146,19 @@ func (s *setting) jetStream() (*nats.Conn, jetstream.JetStream, error) {
 	return nc, js, err
 }
 
-// locker has go-redis's default pool, whose queue is as long as it must be.
-func (s *setting) locker() (*redislock.Client, error) {
+// redis has calls wait for a connection as long as they must.
+func (s *setting) redis() (*redis.Client, error) {
 	o, err := redis.ParseURL(s.redisURL)
 	if err != nil {
 		return nil, err
 	}
-	o.PoolTimeout = time.Minute
-	return redislock.New(redis.NewClient(o)), nil
+	o.PoolSize, o.PoolTimeout = s.poolSize, time.Minute
+	return redis.NewClient(o), nil
 }
 
-// locked runs do under the account's lock.
-func locked(ctx context.Context, locks *redislock.Client, account string, do func() error) error {
-	lock, err := locks.Obtain(ctx, "lock:"+account, lockTTL, nil)
+// locked runs do under the lock of the job's account.
+func locked(ctx context.Context, locks *redislock.Client, j job, do func() error) error {
+	lock, err := locks.Obtain(ctx, "lock:"+j.WcID, lockTTL, nil)
 	if err != nil {
 		return err
 	}

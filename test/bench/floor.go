@@ -6,34 +6,52 @@ import (
 	"strings"
 	"time"
 
+	"github.com/bsm/redislock"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
 // runFloor is the least: consume, call, publish with an id and wait for its ack, ack the
 // job. Nothing keeps an account from being asked twice.
 func runFloor(ctx context.Context, s *setting) error {
-	return s.consume(ctx, func(js jetstream.JetStream, msg jetstream.Msg) error {
-		return s.process(ctx, js, msg)
+	return s.consume(ctx, func(js jetstream.JetStream, msg jetstream.Msg, j job) error {
+		return s.process(ctx, js, msg, j)
 	})
 }
 
 // runRedislock is the floor under a lock of github.com/bsm/redislock.
 func runRedislock(ctx context.Context, s *setting) error {
-	locks, err := s.locker()
+	client, err := s.redis()
 	if err != nil {
 		return err
 	}
-	return s.consume(ctx, func(js jetstream.JetStream, msg jetstream.Msg) error {
-		return locked(ctx, locks, account(msg.Data()), func() error { return s.process(ctx, js, msg) })
+	return s.consumeLocked(ctx, redislock.New(client))
+}
+
+// runPipelined has go-redis gather the calls of redislock in pipelines.
+func runPipelined(ctx context.Context, s *setting) error {
+	client, err := s.redis()
+	if err != nil {
+		return err
+	}
+	pipelined, err := client.AutoPipeline()
+	if err != nil {
+		return err
+	}
+	return s.consumeLocked(ctx, redislock.New(pipelined))
+}
+
+func (s *setting) consumeLocked(ctx context.Context, locks *redislock.Client) error {
+	return s.consume(ctx, func(js jetstream.JetStream, msg jetstream.Msg, j job) error {
+		return locked(ctx, locks, j, func() error { return s.process(ctx, js, msg, j) })
 	})
 }
 
-func (s *setting) process(ctx context.Context, js jetstream.JetStream, msg jetstream.Msg) error {
+func (s *setting) process(ctx context.Context, js jetstream.JetStream, msg jetstream.Msg, j job) error {
 	meta, err := msg.Metadata()
 	if err != nil {
 		return err
 	}
-	r, event, err := s.confirm(ctx, msg.Data(), meta.Timestamp)
+	r, event, err := s.confirm(ctx, j, meta.Timestamp)
 	if err != nil {
 		return err
 	}
@@ -44,7 +62,7 @@ func (s *setting) process(ctx context.Context, js jetstream.JetStream, msg jetst
 }
 
 // consume handles as many jobs at once as are allowed, until ctx ends.
-func (s *setting) consume(ctx context.Context, handle func(jetstream.JetStream, jetstream.Msg) error) error {
+func (s *setting) consume(ctx context.Context, handle func(jetstream.JetStream, jetstream.Msg, job) error) error {
 	nc, js, err := s.jetStream()
 	if err != nil {
 		return err
@@ -59,7 +77,11 @@ func (s *setting) consume(ctx context.Context, handle func(jetstream.JetStream, 
 		slots <- struct{}{}
 		go func() {
 			defer func() { <-slots }()
-			if err := handle(js, msg); err != nil {
+			j, err := decodeJob(msg.Data())
+			if err == nil {
+				err = handle(js, msg, j)
+			}
+			if err != nil {
 				log.Print(err)
 				_ = msg.NakWithDelay(time.Second)
 			}

@@ -25,6 +25,11 @@ func (j job) encode() []byte {
 	return data
 }
 
+func decodeJob(body []byte) (j job, err error) {
+	err = msgpack.Unmarshal(body, &j)
+	return j, err
+}
+
 // distinct names an account for each job.
 func distinct(i int) string { return fmt.Sprintf("wxid_%012d", i) }
 

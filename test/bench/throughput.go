@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-var allContestants = []string{"floor", "redislock", "watermill", "asynq", "relogin"}
+var allContestants = []string{"floor", "redislock", "pipelined", "watermill", "asynq", "relogin"}
 
 // measureThroughput runs every contestant on the same backlog with a gateway that answers
 // at once, in turn, and in another order each round.

@@ -8,15 +8,17 @@ import (
 	"github.com/ThreeDotsLabs/watermill"
 	wmnats "github.com/ThreeDotsLabs/watermill-nats/v2/pkg/nats"
 	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/bsm/redislock"
 	"github.com/nats-io/nats.go"
 )
 
 // runWatermill is a Watermill router between two JetStream topics, under redislock.
 func runWatermill(ctx context.Context, s *setting) error {
-	locks, err := s.locker()
+	client, err := s.redis()
 	if err != nil {
 		return err
 	}
+	locks := redislock.New(client)
 	nc, js, err := s.jetStream()
 	if err != nil {
 		return err
@@ -28,9 +30,9 @@ func runWatermill(ctx context.Context, s *setting) error {
 	}
 	quiet := watermill.NopLogger{}
 	subscriber, err := wmnats.NewSubscriber(wmnats.SubscriberConfig{
-		URL: s.natsURL, QueueGroupPrefix: "watermill", SubscribersCount: atOnce, Unmarshaler: &wmnats.NATSMarshaler{},
+		URL: s.natsURL, QueueGroupPrefix: "watermill", SubscribersCount: s.atOnce, Unmarshaler: &wmnats.NATSMarshaler{},
 		JetStream: wmnats.JetStreamConfig{DurablePrefix: "watermill", AckAsync: true,
-			SubscribeOptions: []nats.SubOpt{nats.MaxAckPending(2 * atOnce), nats.AckExplicit(), nats.ManualAck()}},
+			SubscribeOptions: []nats.SubOpt{nats.MaxAckPending(2 * s.atOnce), nats.AckExplicit(), nats.ManualAck()}},
 	}, quiet)
 	if err != nil {
 		return err
@@ -46,8 +48,12 @@ func runWatermill(ctx context.Context, s *setting) error {
 		return err
 	}
 	router.AddConsumerHandler("relogin", s.namespace+".jobs.normal", subscriber, func(m *message.Message) error {
-		return locked(m.Context(), locks, account(m.Payload), func() error {
-			r, event, err := s.confirm(m.Context(), m.Payload, time.Now())
+		j, err := decodeJob(m.Payload)
+		if err != nil {
+			return err
+		}
+		return locked(m.Context(), locks, j, func() error {
+			r, event, err := s.confirm(m.Context(), j, time.Now())
 			if err != nil {
 				return err
 			}
