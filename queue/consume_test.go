@@ -363,6 +363,7 @@ func TestConsumeKeepsWhatCannotBeBuried(t *testing.T) {
 
 // While its handler runs, an event is delivered to nobody else, however long that is.
 func TestConsumeLongerThanAckWait(t *testing.T) {
+	servers.SkipIfShort(t, "it waits for several ack-waits")
 	nc := connect(t, servers.NATS(t))
 	q := open(t, nc, config())
 	putEvents(t, q, "1")
@@ -516,6 +517,7 @@ func TestConsumeRefusesAConsumerThatCannotServe(t *testing.T) {
 }
 
 func TestConsumeEndsWithItsConsumer(t *testing.T) {
+	servers.SkipIfShort(t, "it waits until the consumer is missed")
 	nc := connect(t, servers.NATS(t))
 	q := open(t, nc, config())
 	putEvents(t, q, "1")
@@ -547,6 +549,7 @@ func TestConsumeEndsWithItsConnection(t *testing.T) {
 }
 
 func TestConsumeNamesThePermissionThatIsMissing(t *testing.T) {
+	servers.SkipIfShort(t, "it waits for requests that are not answered")
 	may := []string{
 		"$JS.API.CONSUMER.INFO.RELOGIN_EVENTS.*", "$JS.API.CONSUMER.CREATE.RELOGIN_EVENTS.*.relogin.events.*.*",
 		"$JS.API.CONSUMER.MSG.NEXT.RELOGIN_EVENTS.*", "relogin.dead.events",

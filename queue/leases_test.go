@@ -106,6 +106,7 @@ func TestLongestLease(t *testing.T) {
 // TestLeaseEndsOnceOver has the pods of the longer lease end: it counts for as long as they may
 // have granted after their last refresh, and a lease more.
 func TestLeaseEndsOnceOver(t *testing.T) {
+	servers.SkipIfShort(t, "it waits for leases to end")
 	nc := connect(t, servers.NATS(t))
 	long := registered(t, nc, 700*time.Millisecond)
 	stopped := long.kept(t, slog.New(slog.DiscardHandler))

@@ -177,6 +177,7 @@ func TestHandBackWithDelay(t *testing.T) {
 
 // Held by a living pod, a job is not delivered again; with the pod gone it is.
 func TestAliveUntilTheProcessDies(t *testing.T) {
+	servers.SkipIfShort(t, "it waits for several ack-waits")
 	url := servers.NATS(t)
 	nc := connect(t, url)
 	q := open(t, nc, config())

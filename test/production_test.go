@@ -45,6 +45,7 @@ func TestProductionBuildEmbedsNoServers(t *testing.T) {
 
 // Who looks for a command that is left out is told where it is.
 func TestProductionBuildNamesWhatItLeavesOut(t *testing.T) {
+	servers.SkipIfShort(t, "it builds relogin once more")
 	production, err := servers.Build(t.TempDir(), append([]string{"-tags", "nodev"}, buildFlags...)...)
 	if err != nil {
 		t.Fatal(err)

@@ -132,6 +132,7 @@ func TestGatewayComesLate(t *testing.T) {
 
 // A refused credential pauses its tenant, and no other, until the file changes.
 func TestRefusedCredential(t *testing.T) {
+	servers.SkipIfShort(t, "it waits until a refused credential is tried again")
 	s := newSetting(t, gatewaytest.Options{Authorization: "right"})
 	file := filepath.Join(t.TempDir(), "credential")
 	write := func(text string) {

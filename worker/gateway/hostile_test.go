@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/relogin/relogin/test/servers"
 	"github.com/relogin/relogin/worker"
 )
 
@@ -158,6 +159,7 @@ func largeReplies(t testing.TB, n, size int) {
 // TestManyLargeReplies: what they take is bounded by the texts that are kept, not by
 // those that come.
 func TestManyLargeReplies(t *testing.T) {
+	servers.SkipIfShort(t, "it reads 300 MiB of replies at once")
 	checkPeak(t, 64, func() { largeReplies(t, 300, 1<<20) })
 }
 

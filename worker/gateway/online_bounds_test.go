@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/relogin/relogin/test/servers"
 )
 
 // generated is text that is made as it is read: what a test counts is the reader's memory.
@@ -50,6 +52,7 @@ func listOf(before io.Reader) io.Reader {
 // TestHugeLists are lists up to the bound of what is read: few of them have an end that
 // can be reached, and none takes much memory.
 func TestHugeLists(t *testing.T) {
+	servers.SkipIfShort(t, "it reads lists of up to a million accounts")
 	mega := strings.Repeat("x", 1<<20)
 	account := func(i int) string { return fmt.Sprintf(`{"wcId":"wxid_%012d","wId":"%036d"},`, i, i) }
 	tests := map[string]struct {
