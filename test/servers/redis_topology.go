@@ -26,22 +26,32 @@ func StartRedisCluster(tb testing.TB, args ...string) []string {
 		first, last := i*16384/3, (i+1)*16384/3-1
 		Ask(tb, node.Addr, "CLUSTER", "ADDSLOTSRANGE", strconv.Itoa(first), strconv.Itoa(last))
 	}
-	for _, addr := range addrs[1:] {
-		host, port, _ := net.SplitHostPort(addr)
-		Ask(tb, addrs[0], "CLUSTER", "MEET", host, port)
-	}
-	for _, addr := range addrs {
-		for until := time.Now().Add(startTimeout); ; time.Sleep(20 * time.Millisecond) {
+	started := time.Now()
+	var met time.Time
+	for ; ; time.Sleep(20 * time.Millisecond) {
+		var problem string
+		again := time.Since(met) > time.Second // an introduction that takes a node longer than its time-out is forgotten
+		for i, addr := range addrs {
 			info := Ask(tb, addr, "CLUSTER", "INFO")
-			if strings.Contains(info, "cluster_state:ok") && strings.Contains(info, "cluster_slots_ok:16384") && strings.Contains(info, "cluster_known_nodes:3") {
-				break
+			if !strings.Contains(info, "cluster_state:ok") || !strings.Contains(info, "cluster_slots_ok:16384") {
+				problem = info
 			}
-			if time.Now().After(until) {
-				tb.Fatalf("the cluster does not come up:\n%s", info)
+			if !strings.Contains(info, "cluster_known_nodes:3") {
+				problem = info
+				if again {
+					met = time.Now()
+					host, port, _ := net.SplitHostPort(addrs[(i+1)%len(addrs)])
+					Ask(tb, addr, "CLUSTER", "MEET", host, port)
+				}
 			}
 		}
+		if problem == "" {
+			return addrs
+		}
+		if time.Since(started) > startTimeout {
+			tb.Fatalf("the cluster does not come up:\n%s", problem)
+		}
 	}
-	return addrs
 }
 
 // RedisSentinel is a master with two replicas, and three sentinels that watch it as the
