@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	startTimeout  = 10 * time.Second
+	startTimeout  = 30 * time.Second
 	dockerTimeout = 2 * time.Second
 	imageTimeout  = 90 * time.Second // with pulling the image
 )
