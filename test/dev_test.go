@@ -3,6 +3,7 @@ package test
 import (
 	"errors"
 	"os"
+	"regexp"
 	"os/exec"
 	"strings"
 	"testing"
@@ -19,7 +20,7 @@ func TestDevOnce(t *testing.T) {
 		t.Fatalf("exit status %d\n%s%s", status, stdout, stderr)
 	}
 	for _, outcome := range worker.Outcomes() {
-		if !strings.Contains(stdout, "  "+string(outcome)+" ") {
+		if !regexp.MustCompile(`(?m)^  ` + string(outcome) + ` +[1-9]`).MatchString(stdout) {
 			t.Errorf("no job is shown that ends as %s:\n%s", outcome, stdout)
 		}
 	}

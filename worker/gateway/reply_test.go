@@ -28,8 +28,11 @@ func TestCapturedReplies(t *testing.T) {
 		name := filepath.Base(file)
 		word, _, _ := strings.Cut(strings.TrimSuffix(name, ".json"), "-")
 		want, ok := outcomes[word]
-		if !ok {
+		if word == "query" {
 			continue // a reply to another call
+		}
+		if !ok {
+			t.Errorf("%s: its name begins with no outcome that is known here", name)
 		}
 		t.Run(name, func(t *testing.T) {
 			body, err := os.ReadFile(file)
