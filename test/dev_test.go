@@ -3,8 +3,8 @@ package test
 import (
 	"errors"
 	"os"
-	"regexp"
 	"os/exec"
+	"regexp"
 	"strings"
 	"testing"
 
