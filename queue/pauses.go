@@ -62,7 +62,7 @@ func (s *IncarnationStore) StorePauses(ctx context.Context, trials map[worker.Cr
 	} else {
 		_, err = s.bucket.Update(ctx, pausesKey, value, revision)
 	}
-	if errors.Is(err, jetstream.ErrKeyExists) {
+	if errors.Is(err, jetstream.ErrKeyExists) || errors.Is(err, jetstream.ErrKeyRevisionMismatch) {
 		return fmt.Errorf("store %s in bucket %s: %w", pausesKey, s.bucket.Bucket(), worker.ErrConflict)
 	}
 	if err != nil {

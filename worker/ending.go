@@ -60,7 +60,10 @@ func (t *task) answered(reply Reply) *next {
 // after pauses that grow, or when the credential has changed.
 func (t *task) refuse(ctx context.Context, err error) *next {
 	t.refused, t.trial = true, false
-	t.w.refusals.add(t.job.Tenant, t.job.WcID, t.access.Fingerprint, time.Since(t.calledAt), err)
+	if now, err := t.w.gateway.Access(t.job.Tenant); err == nil && now.Fingerprint != t.access.Fingerprint {
+		return again(noPause) // it was another credential
+	}
+	t.w.refusals.add(t.job.Tenant, t.job.WcID, t.access.Fingerprint, time.Since(t.sentAt), err)
 	t.log(ctx, slog.LevelDebug, "the gateway refused the credential for this job: trying again later", "tenant", t.job.Tenant, "error", err)
 	p := t.pauseInTime(t.refusalRetries.NextBackOff())
 	p.woken = t.w.refusals.changed(t.job.Tenant)

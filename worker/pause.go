@@ -76,6 +76,9 @@ func (t *task) wait(run lifetime, p *pause) *next {
 	if p == noPause {
 		return nil
 	}
+	if !p.keepsSlot {
+		t.returnTrial() // the job does not call the gateway now
+	}
 	if !p.keepsSlot && !t.park(!p.healthy) && !(p.forAll && t.w.outages.total()) {
 		return back(p.comesBack)
 	}
@@ -134,7 +137,9 @@ func (t *task) awaitTurn(ctx context.Context) *next {
 		t.log(ctx, slog.LevelDebug, "asking for the tenant's turn failed: trying again", "error", err)
 		return t.tryAgain()
 	case !taken:
-		return t.tryAgain()
+		next := t.tryAgain()
+		next.again.healthy = true
+		return next
 	case d > 0:
 		t.claim.reserved = true
 		return again(&pause{atMost: d, keepsSlot: true}) // a turn that is not used is lost

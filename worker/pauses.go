@@ -25,6 +25,7 @@ func (r *refusals) share(ctx context.Context, access func(tenant string) (Access
 	r.adopt(stored, access)
 	next, trials := r.merged(stored)
 	if maps.Equal(next, stored) { // nothing is new
+		r.published(next)
 		return nil
 	}
 	err = r.pauses.StorePauses(ctx, next, revision)
@@ -124,10 +125,10 @@ func (r *refusals) due() map[string]int {
 		if e.trials >= largeTrials {
 			after, jobs = min(firstTrial<<min(e.trials-largeTrials+1, 16), trialEvery), 1
 		}
-		if len(e.fresh) == 0 {
+		if !e.hasFresh() {
 			after += 2 * shareEvery // a pod that has a job whose account was not refused goes first
 		}
-		if !e.paused || time.Since(e.tried) < after || len(e.fresh)+len(e.others) == 0 {
+		if !e.paused || time.Since(e.tried) < after || len(e.waiting) == 0 {
 			continue
 		}
 		trials[tenant] = jobs
@@ -142,22 +143,11 @@ func (r *refusals) grantAll(trials map[string]int) {
 	}
 }
 
-// grant gives permits to so many of the tenant's jobs that wait.
+// grant has so many of the tenant's jobs try.
 func (r *refusals) grant(tenant string, n int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	e := r.tenants[tenant]
-	if e == nil || !e.paused {
-		return
-	}
-	for _, jobs := range []waiting{e.fresh, e.others} {
-		for permit := range jobs { // in no order
-			if n == 0 {
-				return
-			}
-			n--
-			delete(jobs, permit)
-			permit <- struct{}{}
-		}
+	if e := r.tenants[tenant]; e != nil && e.paused {
+		e.permit(n, false)
 	}
 }

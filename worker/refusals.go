@@ -19,8 +19,11 @@ const (
 	trialEvery    = time.Minute            // until it is this long
 	firstRefusal  = 5 * time.Second        // before a job that was refused tries again; then more
 	longRefusal   = 5 * time.Minute
-	heldOpen      = time.Second // a call that is open for so long, and for
-	heldTimes     = 4           // so many times as long as any refusal took, was not refused
+	heldOpen      = time.Second      // a call that is open for so long, and for
+	heldTimes     = 4                // so many times as long as any refusal took since the last success,
+	heldAtMost    = 10 * time.Second // and in any case for so long, was not refused:
+	heldCredit    = 4                // so many more may try
+	maxCredit     = 256
 )
 
 // Credential names a tenant's credential, and tells nothing of it.
@@ -76,13 +79,10 @@ type refusal struct {
 	shared bool      // other pods know
 	trials uint64    // as it was last seen
 	tried  time.Time // when that was new
-	fresh  waiting   // jobs whose account was not refused yet
-	others waiting
-}
+	credit int       // so many more jobs may try, as calls are open that were not refused
 
-// waiting are the jobs that wait while their tenant is paused. A permit to try is sent on the
-// channel of one.
-type waiting map[chan struct{}]struct{}
+	waiting map[string]map[chan struct{}]struct{} // the jobs that wait, by account: a permit to try is sent on the channel of one
+}
 
 // PausedTenant is a tenant whose jobs wait because its credential is refused.
 type PausedTenant struct {
@@ -103,7 +103,7 @@ func (r *refusals) add(tenant, wcID, fingerprint string, took time.Duration, err
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	e := r.entry(tenant, fingerprint)
-	e.err, e.longest = err, max(e.longest, took)
+	e.err, e.longest, e.credit = err, max(e.longest, took), 0
 	e.refused(wcID)
 	switch {
 	case e.paused:
@@ -140,7 +140,7 @@ func (r *refusals) entry(tenant, fingerprint string) *refusal {
 		}
 		e = &refusal{
 			fingerprint: fingerprint, accounts: map[string]struct{}{},
-			changed: make(chan struct{}), fresh: waiting{}, others: waiting{},
+			changed: make(chan struct{}), waiting: map[string]map[chan struct{}]struct{}{},
 		}
 		r.tenants[tenant] = e
 		r.any.Store(true)
@@ -150,7 +150,7 @@ func (r *refusals) entry(tenant, fingerprint string) *refusal {
 
 // pause is called with r.mu held.
 func (r *refusals) pause(tenant string, e *refusal) {
-	e.paused, e.since, e.trials, e.tried = true, time.Now(), 0, time.Now()
+	e.paused, e.since, e.trials, e.tried, e.credit = true, time.Now(), 0, time.Now(), 0
 	delete(r.lifted, Credential{tenant, e.fingerprint})
 	r.metrics.refused.Inc()
 	r.metrics.tenantRefused.WithLabelValues(tenant).Set(1)
@@ -189,7 +189,7 @@ func (r *refusals) accept(tenant, wcID, fingerprint string) {
 		return
 	}
 	delete(e.accounts, wcID)
-	e.inARow = 0
+	e.inARow, e.longest = 0, 0
 	if e.paused {
 		r.lift(tenant, e)
 		r.log.Info("the gateway accepts the tenant's credential again: its jobs go on", "tenant", tenant,
@@ -197,18 +197,36 @@ func (r *refusals) accept(tenant, wcID, fingerprint string) {
 	}
 }
 
-// acceptedAfter returns how long a call for the tenant must be open to count as accepted, 0
-// where nothing was refused: people take their time, and a refusal comes at once.
-func (r *refusals) acceptedAfter(tenant string) time.Duration {
+// heldOpenAfter returns how long a call for the tenant must be open to show that it was not
+// refused, 0 where nothing was: people take their time, and a refusal comes soon.
+func (r *refusals) heldOpenAfter(tenant string) time.Duration {
 	if !r.any.Load() {
 		return 0
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if e := r.tenants[tenant]; e != nil {
-		return max(heldOpen, heldTimes*e.longest)
+		return e.heldOpenAfter()
 	}
 	return 0
+}
+
+func (e *refusal) heldOpenAfter() time.Duration {
+	return max(heldOpen, min(heldTimes*e.longest, heldAtMost))
+}
+
+// heldOpen notes that a call with that credential has been open for so long and was not refused.
+// It is no proof that the credential is accepted, but reason enough for a few more to try, unless
+// refusals have come to take longer meanwhile.
+func (r *refusals) heldOpen(tenant, fingerprint string, length time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e := r.tenants[tenant]
+	if e == nil || e.fingerprint != fingerprint || length < e.heldOpenAfter() {
+		return
+	}
+	e.credit = min(e.credit+heldCredit, maxCredit)
+	e.credit -= e.permit(e.credit, true)
 }
 
 // changed returns a channel that is closed when the tenant's credential changes, nil when
@@ -222,8 +240,8 @@ func (r *refusals) changed(tenant string) <-chan struct{} {
 	return nil
 }
 
-// wait returns how a job of the account is to wait while the tenant is paused, nil when it is
-// not.
+// wait returns how a job of the account is to wait while the tenant is paused, nil when it may
+// go on.
 func (r *refusals) wait(tenant, wcID string) *turn {
 	if !r.any.Load() {
 		return nil
@@ -234,40 +252,87 @@ func (r *refusals) wait(tenant, wcID string) *turn {
 	if e == nil || !e.paused {
 		return nil
 	}
-	t := &turn{refusals: r, tenant: tenant, among: e.fresh, lifted: e.changed, permit: make(chan struct{}, 1)}
-	if _, refused := e.accounts[wcID]; refused {
-		t.among = e.others
+	if _, refused := e.accounts[wcID]; !refused && e.credit > 0 {
+		e.credit--
+		return nil
 	}
-	return t
+	return &turn{refusals: r, tenant: tenant, wcID: wcID, of: e, lifted: e.changed, permit: make(chan struct{}, 1)}
 }
 
 // turn is how a job waits for its tenant's credential: until lifted is closed, or permit
 // allows it to try.
 type turn struct {
-	refusals *refusals
-	tenant   string
-	among    waiting
-	lifted   <-chan struct{}
-	permit   chan struct{}
+	refusals     *refusals
+	tenant, wcID string
+	of           *refusal
+	lifted       <-chan struct{}
+	permit       chan struct{}
 }
 
 // join has the job wait.
 func (t *turn) join() {
 	t.refusals.mu.Lock()
 	defer t.refusals.mu.Unlock()
-	t.among[t.permit] = struct{}{}
+	jobs := t.of.waiting[t.wcID]
+	if jobs == nil {
+		jobs = map[chan struct{}]struct{}{}
+		t.of.waiting[t.wcID] = jobs
+	}
+	jobs[t.permit] = struct{}{}
 }
 
 // leave has it wait no longer. A permit that it has not used goes to another job.
 func (t *turn) leave() {
 	t.refusals.mu.Lock()
-	delete(t.among, t.permit)
+	t.of.remove(t.wcID, t.permit)
 	t.refusals.mu.Unlock()
 	select {
 	case <-t.permit:
 		t.refusals.grant(t.tenant, 1)
 	default:
 	}
+}
+
+func (e *refusal) remove(wcID string, permit chan struct{}) {
+	delete(e.waiting[wcID], permit)
+	if len(e.waiting[wcID]) == 0 {
+		delete(e.waiting, wcID)
+	}
+}
+
+// permit has up to n jobs try, each of another account, and returns how many there were. Those
+// come first, or alone, whose account was not refused.
+func (e *refusal) permit(n int, onlyFresh bool) (given int) {
+	for _, wantRefused := range []bool{false, true} {
+		if wantRefused && onlyFresh {
+			break
+		}
+		for wcID, jobs := range e.waiting { // in no order
+			if given == n {
+				return given
+			}
+			if _, refused := e.accounts[wcID]; refused != wantRefused {
+				continue
+			}
+			for permit := range jobs {
+				e.remove(wcID, permit)
+				permit <- struct{}{}
+				given++
+				break
+			}
+		}
+	}
+	return given
+}
+
+// hasFresh tells whether a job waits whose account was not refused.
+func (e *refusal) hasFresh() bool {
+	for wcID := range e.waiting {
+		if _, refused := e.accounts[wcID]; !refused {
+			return true
+		}
+	}
+	return false
 }
 
 // isPaused reports whether the tenant is paused.

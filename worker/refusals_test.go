@@ -334,3 +334,139 @@ func TestPodsSharePauses(t *testing.T) {
 		}
 	})
 }
+
+// Many jobs of one account that is refused do not take all trials.
+func TestFloodOfOneRefusedAccountLeavesTrials(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := refusing(func(wcID string) bool { return strings.HasPrefix(wcID, "bad") })
+		s.room = newRoom(100_000)
+		stop := s.start(t)
+		s.send("bad-1", "bad-2", "bad-3")
+		time.Sleep(10 * time.Millisecond)
+		for range 500 {
+			s.send("bad-4")
+		}
+		s.send("good")
+		time.Sleep(3 * time.Second)
+		if len(s.succeeded()) != 1 {
+			t.Error("the good account waits")
+		}
+		stop()
+	})
+}
+
+// A job that may try, and finds its account held, lets another one try.
+func TestTrialIsReturnedByAJobThatWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := refusing(func(wcID string) bool { return strings.HasPrefix(wcID, "bad") })
+		s.room = newRoom(100_000)
+		var paused atomic.Bool
+		s.begin = func(a Ask) (Answer, error) {
+			if a.WcID == "held" && paused.Load() && time.Now().UnixMilli()%2 == 0 {
+				return Answer{State: Held, Wait: time.Minute, Now: time.Now()}, nil
+			}
+			return Answer{State: Granted, Now: time.Now()}, nil
+		}
+		stop := s.start(t)
+		s.send("bad-1", "bad-2", "bad-3")
+		time.Sleep(10 * time.Millisecond)
+		paused.Store(true)
+		for range 50 {
+			s.send("held")
+		}
+		s.send("good")
+		time.Sleep(5 * time.Second)
+		if got := s.succeeded(); !slices.Contains(got, "good") {
+			t.Errorf("ended: %v", got)
+		}
+		stop()
+	})
+}
+
+// A pod that has lifted a pause before it told anybody of it knows nothing better a day later.
+func TestPodDoesNotLiftWhatItHasNotSeen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		access := func(string) (Access, error) { return Access{"http://gw", "f"}, nil }
+		shared := &board{trials: map[Credential]uint64{}}
+		a, b := newStage().refusals, newStage().refusals
+		a.pauses, b.pauses = shared, shared
+		refuse := func(r *refusals) {
+			for i := range 3 {
+				r.add("t", fmt.Sprint(i), "f", 1, errForbidden)
+			}
+		}
+		refuse(a)
+		a.accept("t", "x", "f")
+		share := func(r *refusals) {
+			if err := r.share(t.Context(), access); err != nil {
+				t.Error(err)
+			}
+		}
+		share(a)
+		time.Sleep(24 * time.Hour)
+		refuse(b)
+		share(b)
+		share(a)
+		share(b)
+		if !b.isPaused("t") {
+			t.Error("lifted by a pod that has heard nothing for a day")
+		}
+	})
+}
+
+// The gateway refuses the credential from before, late: the present one stays paused.
+func TestLateRefusalOfAnEarlierCredential(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := refusing(func(wcID string) bool { return true })
+		refuse := s.login
+		s.login = func(ctx context.Context, j *Job, beforeSend func() error) (Reply, error) {
+			if err := beforeSend(); err != nil {
+				return Reply{}, err
+			}
+			if j.WcID == "late" && !s.changed.Load() {
+				time.Sleep(10 * time.Second)
+			}
+			return refuse(ctx, j, beforeSend)
+		}
+		stop := s.start(t)
+		s.send("late")
+		time.Sleep(time.Second)
+		s.changed.Store(true)
+		s.send("a", "b", "c")
+		time.Sleep(20 * time.Second)
+		if paused, _ := s.Paused(); len(paused) != 1 || time.Since(paused[0].Since) < 15*time.Second {
+			t.Errorf("paused: %+v", paused)
+		}
+		stop()
+	})
+}
+
+// The gateway takes longer to refuse than before: that is not taken for its consent.
+func TestGatewayThatGetsSlowerIsNotHammered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, asked := refusing(func(wcID string) bool { return true })
+		refuse := s.login
+		var slow atomic.Bool
+		s.login = func(ctx context.Context, j *Job, beforeSend func() error) (Reply, error) {
+			if err := beforeSend(); err != nil {
+				return Reply{}, err
+			}
+			if slow.Load() {
+				time.Sleep(1500 * time.Millisecond)
+			}
+			return refuse(ctx, j, beforeSend)
+		}
+		stop := s.start(t)
+		s.send("a", "b", "c")
+		time.Sleep(10 * time.Millisecond)
+		slow.Store(true)
+		for i := range 60 {
+			s.send(fmt.Sprint(i))
+		}
+		time.Sleep(10 * time.Second)
+		if n := calls(asked); n > 3+9+16 {
+			t.Errorf("%d calls within ten seconds", n)
+		}
+		stop()
+	})
+}

@@ -5,19 +5,19 @@ import "sync"
 // room counts the jobs that wait in the pod without a slot. A tenant may have as much of
 // it as it leaves free, and an account half as much: whoever makes thousands of jobs wait
 // always leaves room for the others' jobs, and a tenant that is alone has half of it. Jobs that
-// wait for something that fails, a part of the store or a gateway, may in all have half as much
-// as is left free, so that their tenant's jobs which just wait for a person have room, too.
+// wait for something that fails, a part of the store or a gateway, may for each tenant have half
+// as much as is left free, so that its jobs which just wait for a person have room, too.
 type room struct {
 	mu       sync.Mutex
 	size     int
 	used     int
-	failing  int
+	failing  map[string]int // by tenant
 	tenants  map[string]int
 	accounts map[string]int
 }
 
 func newRoom(size int) *room {
-	return &room{size: size, tenants: map[string]int{}, accounts: map[string]int{}}
+	return &room{size: size, failing: map[string]int{}, tenants: map[string]int{}, accounts: map[string]int{}}
 }
 
 // enter counts a job in, which waits for something that fails or not. It returns false when
@@ -26,12 +26,12 @@ func (r *room) enter(j *Job, failing bool) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	free := r.size - r.used
-	if r.tenants[j.Tenant] >= free || 2*r.accounts[j.WcID] >= free || failing && 2*r.failing >= free {
+	if r.tenants[j.Tenant] >= free || 2*r.accounts[j.WcID] >= free || failing && 2*r.failing[j.Tenant] >= free {
 		return false
 	}
 	r.used++
 	if failing {
-		r.failing++
+		r.failing[j.Tenant]++
 	}
 	r.tenants[j.Tenant]++
 	r.accounts[j.WcID]++
@@ -44,10 +44,21 @@ func (r *room) leave(j *Job, failing bool) {
 	defer r.mu.Unlock()
 	r.used--
 	if failing {
-		r.failing--
+		decrease(r.failing, j.Tenant)
 	}
 	decrease(r.tenants, j.Tenant)
 	decrease(r.accounts, j.WcID)
+}
+
+// change has a job that has entered wait for something else from now on.
+func (r *room) change(j *Job, failing bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if failing {
+		r.failing[j.Tenant]++
+	} else {
+		decrease(r.failing, j.Tenant)
+	}
 }
 
 func decrease(counts map[string]int, name string) {

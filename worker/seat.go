@@ -42,6 +42,10 @@ func (t *task) freeSlot() {
 // or not. It returns false when there is no room for it.
 func (t *task) park(failing bool) bool {
 	if t.seat.parked {
+		if failing != t.seat.failing {
+			t.seat.failing = failing
+			t.w.room.change(t.job, failing)
+		}
 		return true
 	}
 	if !t.w.room.enter(t.job, failing) {

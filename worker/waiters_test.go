@@ -164,3 +164,30 @@ func TestFailingJobsLeaveRoom(t *testing.T) {
 		t.Errorf("%d failing jobs had room, and then %d others, want 334 and 166", failing, healthy)
 	}
 }
+
+// A tenant's jobs that wait for something that fails leave room for another tenant's.
+func TestFailingRoomIsShared(t *testing.T) {
+	r := newRoom(8192)
+	for n := 0; r.enter(&Job{Tenant: "revoked", WcID: fmt.Sprint(n)}, true); n++ {
+	}
+	if !r.enter(&Job{Tenant: "other", WcID: "b"}, true) {
+		t.Error("no room for another tenant")
+	}
+}
+
+// A job that waited for Redis, and waits for a person then, counts as one that waits for a person.
+func TestParkedJobChangesWhatItWaitsFor(t *testing.T) {
+	s := newStage()
+	task := s.newTask(s.job(plain))
+	task.decode(during(t.Context()))
+	for _, failing := range []bool{true, false, true, false} {
+		task.park(failing)
+		if got := s.room.failing[task.job.Tenant] == 1; got != failing {
+			t.Errorf("waits for something that fails: %v, want %v", got, failing)
+		}
+	}
+	task.unpark()
+	if len(s.room.failing) != 0 || s.room.used != 0 {
+		t.Errorf("left behind: %+v", s.room.failing)
+	}
+}

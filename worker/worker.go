@@ -175,7 +175,7 @@ func (t *task) confirm(ctx context.Context) *next {
 		return err
 	}, healthy, t.calls == 0)
 	t.calls++
-	t.acceptNoMore()
+	t.stopNoting()
 	if !ran {
 		return t.tryAgain()
 	}
@@ -203,25 +203,26 @@ func (t *task) call(ctx context.Context, sent func()) (Reply, error) {
 		}
 		w.outages.sending.worked()
 		t.claim.markSent()
-		t.acceptLater()
+		t.noteWhenHeldOpen()
 		sent()
 		failpoint("sending")
 		return nil
 	})
 }
 
-// acceptLater has a call that stays open show that the tenant's credential was accepted.
-func (t *task) acceptLater() {
-	t.acceptNoMore() // the connection failed before it took a byte, and this is the next one
-	if after := t.w.refusals.acceptedAfter(t.job.Tenant); after > 0 {
-		tenant, wcID, fingerprint := t.job.Tenant, t.job.WcID, t.access.Fingerprint
-		t.accepts = time.AfterFunc(after, func() { t.w.refusals.accept(tenant, wcID, fingerprint) })
+// noteWhenHeldOpen has it noted when the call stays open, where the tenant's credential was refused.
+func (t *task) noteWhenHeldOpen() {
+	t.stopNoting() // the connection failed before it took a byte, and this is the next one
+	t.sentAt = time.Now()
+	if after := t.w.refusals.heldOpenAfter(t.job.Tenant); after > 0 {
+		tenant, fingerprint := t.job.Tenant, t.access.Fingerprint
+		t.heldOpen = time.AfterFunc(after, func() { t.w.refusals.heldOpen(tenant, fingerprint, after) })
 	}
 }
 
-func (t *task) acceptNoMore() {
-	if t.accepts != nil {
-		t.accepts.Stop()
+func (t *task) stopNoting() {
+	if t.heldOpen != nil {
+		t.heldOpen.Stop()
 	}
 }
 

@@ -80,6 +80,9 @@ func hostOf(u *url.URL) (host, error) {
 			return host{}, fmt.Errorf("name of the host: %w", err)
 		}
 	}
+	if name == "" { // also one of characters that mean nothing: it would be this machine
+		return host{}, errors.New("the name of the host is empty")
+	}
 	return host{u.Scheme, name, net.JoinHostPort(name, port)}, nil
 }
 
