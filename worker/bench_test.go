@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"math"
 	"testing"
 	"time"
 
@@ -82,7 +83,11 @@ func TestHandleAllocatesLittle(t *testing.T) {
 	if acks := d.Settler.(*settled).acks; acks != 1 {
 		t.Fatalf("%d acks", acks)
 	}
-	if n := testing.AllocsPerRun(200, func() { w.process(during(t.Context()), deliver()) }); n > allocations {
-		t.Errorf("a job takes %v allocations, want %d at the most", n, allocations)
+	least := math.Inf(1) // the collector empties pools now and then, and the race detector at random
+	for range 5 {
+		least = min(least, testing.AllocsPerRun(200, func() { w.process(during(t.Context()), deliver()) }))
+	}
+	if least > allocations {
+		t.Errorf("a job takes %v allocations, want %d at the most", least, allocations)
 	}
 }
