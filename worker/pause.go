@@ -147,12 +147,4 @@ func (t *task) awaitTurn(ctx context.Context) *next {
 	return nil
 }
 
-// returnTrial lets another job try that has not.
-func (t *task) returnTrial() {
-	if t.trial {
-		t.trial = false
-		t.w.refusals.grant(t.job.Tenant, 1)
-	}
-}
-
 func jitter(up time.Duration) time.Duration { return time.Duration(rand.Int64N(int64(up))) }

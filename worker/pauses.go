@@ -12,23 +12,19 @@ import (
 // pod has paused or lifted, and takes trials that are due. It blocks until the store has
 // answered; an error changes nothing, and the pod goes by what it knows.
 func (r *refusals) share(ctx context.Context, access func(tenant string) (Access, error)) error {
-	if r.pauses == nil {
-		next, trials := r.merged(nil)
-		r.published(next)
-		r.grantAll(trials)
-		return nil
+	var stored map[Credential]uint64
+	var revision uint64
+	var err error
+	if r.pauses != nil {
+		if stored, revision, err = r.pauses.LoadPauses(ctx); err != nil {
+			return fmt.Errorf("load paused tenants: %w", err)
+		}
+		r.adopt(stored, access)
 	}
-	stored, revision, err := r.pauses.LoadPauses(ctx)
-	if err != nil {
-		return fmt.Errorf("load paused tenants: %w", err)
-	}
-	r.adopt(stored, access)
 	next, trials := r.merged(stored)
-	if maps.Equal(next, stored) { // nothing is new
-		r.published(next)
-		return nil
+	if r.pauses != nil && !maps.Equal(next, stored) {
+		err = r.pauses.StorePauses(ctx, next, revision)
 	}
-	err = r.pauses.StorePauses(ctx, next, revision)
 	switch {
 	case errors.Is(err, ErrConflict):
 		return nil // the next time
@@ -36,7 +32,9 @@ func (r *refusals) share(ctx context.Context, access func(tenant string) (Access
 		return fmt.Errorf("store paused tenants: %w", err)
 	}
 	r.published(next)
-	r.grantAll(trials)
+	for tenant, n := range trials {
+		r.grant(tenant, n)
+	}
 	return nil
 }
 
@@ -114,40 +112,5 @@ func (r *refusals) published(next map[Credential]uint64) {
 		if trials, there := next[e.credential(tenant)]; there {
 			e.tell(trials)
 		}
-	}
-}
-
-// due returns of which paused tenants so many jobs may try, and wait. r.mu is held.
-func (r *refusals) due() map[string]int {
-	trials := map[string]int{}
-	for tenant, e := range r.tenants {
-		after, jobs := firstTrial, refusedInARow
-		if e.trials >= largeTrials {
-			after, jobs = min(firstTrial<<min(e.trials-largeTrials+1, 16), trialEvery), 1
-		}
-		if !e.hasFresh() {
-			after += 2 * shareEvery // a pod that has a job whose account was not refused goes first
-		}
-		if !e.paused || time.Since(e.tried) < after || len(e.waiting) == 0 {
-			continue
-		}
-		trials[tenant] = jobs
-	}
-	return trials
-}
-
-// grantAll gives out permits for trials that have been counted.
-func (r *refusals) grantAll(trials map[string]int) {
-	for tenant, n := range trials {
-		r.grant(tenant, n)
-	}
-}
-
-// grant has so many of the tenant's jobs try.
-func (r *refusals) grant(tenant string, n int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if e := r.tenants[tenant]; e != nil && e.paused {
-		e.permit(n, false)
 	}
 }

@@ -12,18 +12,10 @@ import (
 )
 
 const (
-	refusedInARow = 3                      // accounts that were not refused before, whose refusals say that it is the credential
-	maxRefused    = 10_000                 // of a tenant's refused accounts so many are remembered
-	largeTrials   = 3                      // so often as many jobs try as were refused in a row, then one
-	firstTrial    = 500 * time.Millisecond // after a tenant was paused, over all pods; after the large trials twice as long each time
-	trialEvery    = time.Minute            // until it is this long
-	firstRefusal  = 5 * time.Second        // before a job that was refused tries again; then more
+	refusedInARow = 3               // accounts that were not refused before, whose refusals say that it is the credential
+	maxRefused    = 10_000          // of a tenant's refused accounts so many are remembered
+	firstRefusal  = 5 * time.Second // before a job that was refused tries again; then more
 	longRefusal   = 5 * time.Minute
-	heldOpen      = time.Second      // a call that is open for so long, and for
-	heldTimes     = 4                // so many times as long as any refusal took since the last success,
-	heldAtMost    = 10 * time.Second // and in any case for so long, was not refused:
-	heldCredit    = 4                // so many more may try
-	maxCredit     = 256
 )
 
 // Credential names a tenant's credential, and tells nothing of it.
@@ -197,38 +189,6 @@ func (r *refusals) accept(tenant, wcID, fingerprint string) {
 	}
 }
 
-// heldOpenAfter returns how long a call for the tenant must be open to show that it was not
-// refused, 0 where nothing was: people take their time, and a refusal comes soon.
-func (r *refusals) heldOpenAfter(tenant string) time.Duration {
-	if !r.any.Load() {
-		return 0
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if e := r.tenants[tenant]; e != nil {
-		return e.heldOpenAfter()
-	}
-	return 0
-}
-
-func (e *refusal) heldOpenAfter() time.Duration {
-	return max(heldOpen, min(heldTimes*e.longest, heldAtMost))
-}
-
-// heldOpen notes that a call with that credential has been open for so long and was not refused.
-// It is no proof that the credential is accepted, but reason enough for a few more to try, unless
-// refusals have come to take longer meanwhile.
-func (r *refusals) heldOpen(tenant, fingerprint string, length time.Duration) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	e := r.tenants[tenant]
-	if e == nil || e.fingerprint != fingerprint || length < e.heldOpenAfter() {
-		return
-	}
-	e.credit = min(e.credit+heldCredit, maxCredit)
-	e.credit -= e.permit(e.credit, true)
-}
-
 // changed returns a channel that is closed when the tenant's credential changes, nil when
 // it was not refused.
 func (r *refusals) changed(tenant string) <-chan struct{} {
@@ -238,101 +198,6 @@ func (r *refusals) changed(tenant string) <-chan struct{} {
 		return e.changed
 	}
 	return nil
-}
-
-// wait returns how a job of the account is to wait while the tenant is paused, nil when it may
-// go on.
-func (r *refusals) wait(tenant, wcID string) *turn {
-	if !r.any.Load() {
-		return nil
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	e := r.tenants[tenant]
-	if e == nil || !e.paused {
-		return nil
-	}
-	if _, refused := e.accounts[wcID]; !refused && e.credit > 0 {
-		e.credit--
-		return nil
-	}
-	return &turn{refusals: r, tenant: tenant, wcID: wcID, of: e, lifted: e.changed, permit: make(chan struct{}, 1)}
-}
-
-// turn is how a job waits for its tenant's credential: until lifted is closed, or permit
-// allows it to try.
-type turn struct {
-	refusals     *refusals
-	tenant, wcID string
-	of           *refusal
-	lifted       <-chan struct{}
-	permit       chan struct{}
-}
-
-// join has the job wait.
-func (t *turn) join() {
-	t.refusals.mu.Lock()
-	defer t.refusals.mu.Unlock()
-	jobs := t.of.waiting[t.wcID]
-	if jobs == nil {
-		jobs = map[chan struct{}]struct{}{}
-		t.of.waiting[t.wcID] = jobs
-	}
-	jobs[t.permit] = struct{}{}
-}
-
-// leave has it wait no longer. A permit that it has not used goes to another job.
-func (t *turn) leave() {
-	t.refusals.mu.Lock()
-	t.of.remove(t.wcID, t.permit)
-	t.refusals.mu.Unlock()
-	select {
-	case <-t.permit:
-		t.refusals.grant(t.tenant, 1)
-	default:
-	}
-}
-
-func (e *refusal) remove(wcID string, permit chan struct{}) {
-	delete(e.waiting[wcID], permit)
-	if len(e.waiting[wcID]) == 0 {
-		delete(e.waiting, wcID)
-	}
-}
-
-// permit has up to n jobs try, each of another account, and returns how many there were. Those
-// come first, or alone, whose account was not refused.
-func (e *refusal) permit(n int, onlyFresh bool) (given int) {
-	for _, wantRefused := range []bool{false, true} {
-		if wantRefused && onlyFresh {
-			break
-		}
-		for wcID, jobs := range e.waiting { // in no order
-			if given == n {
-				return given
-			}
-			if _, refused := e.accounts[wcID]; refused != wantRefused {
-				continue
-			}
-			for permit := range jobs {
-				e.remove(wcID, permit)
-				permit <- struct{}{}
-				given++
-				break
-			}
-		}
-	}
-	return given
-}
-
-// hasFresh tells whether a job waits whose account was not refused.
-func (e *refusal) hasFresh() bool {
-	for wcID := range e.waiting {
-		if _, refused := e.accounts[wcID]; !refused {
-			return true
-		}
-	}
-	return false
 }
 
 // isPaused reports whether the tenant is paused.

@@ -140,8 +140,10 @@ func (t *task) obstacle(ctx context.Context) *next {
 		return t.reject(unknown)
 	}
 	t.access = access
-	if turn := t.w.refusals.wait(t.job.Tenant, t.job.WcID); turn != nil && !t.trial {
-		return again(t.awaitCredential(turn))
+	if !t.trial {
+		if turn := t.w.refusals.wait(t.job.Tenant, t.job.WcID); turn != nil {
+			return again(t.awaitCredential(turn))
+		}
 	}
 	if t.ambiguity != nil {
 		return t.unknown("", 0)
@@ -208,22 +210,6 @@ func (t *task) call(ctx context.Context, sent func()) (Reply, error) {
 		failpoint("sending")
 		return nil
 	})
-}
-
-// noteWhenHeldOpen has it noted when the call stays open, where the tenant's credential was refused.
-func (t *task) noteWhenHeldOpen() {
-	t.stopNoting() // the connection failed before it took a byte, and this is the next one
-	t.sentAt = time.Now()
-	if after := t.w.refusals.heldOpenAfter(t.job.Tenant); after > 0 {
-		tenant, fingerprint := t.job.Tenant, t.access.Fingerprint
-		t.heldOpen = time.AfterFunc(after, func() { t.w.refusals.heldOpen(tenant, fingerprint, after) })
-	}
-}
-
-func (t *task) stopNoting() {
-	if t.heldOpen != nil {
-		t.heldOpen.Stop()
-	}
 }
 
 // errSlow is returned when the request would go out after the send window.
