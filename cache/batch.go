@@ -6,153 +6,141 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
 
 const (
-	flushers   = 2       // pipelines under way at once: more would be smaller, and cost Redis more
-	batchSize  = 512     // scripts in a pipeline, at most
-	batchBytes = 1 << 20 // keys and arguments in a pipeline, at most, unless it is one script alone
-	queueSize  = 4096    // calls, and separately tidyings, that wait for a pipeline
+	flushers   = 2                    // pipelines under way at once: more would be smaller, and cost Redis more
+	batchSize  = 512                  // calls in a pipeline, at most
+	batchBytes = 1 << 20              // their keys and arguments, at most, unless it is one call alone
+	tidyDelay  = 5 * time.Millisecond // how long tidyings wait for calls whose pipeline takes them along
+	tidyAtOnce = 64                   // jobs that one script tidies, at most: others wait for its end
+	queueSize  = 4096                 // jobs that wait to be tidied, at most
 )
 
 // ErrClosed is returned by the calls on a client that was closed.
 var ErrClosed = errors.New("the redis client is closed")
 
-// run hands the call to its shard's flushers and returns Redis's reply. It blocks until
-// then, or until ctx ends, at most for twice the time-out, in a Cluster for a third of it;
-// what an error means for the script is not known, except that one never sent is not
-// executed later.
+var errSlow = fmt.Errorf("redis did not answer in time: %w", context.DeadlineExceeded)
+
+// run hands the call to its shard and returns Redis's reply. It blocks until then, or until
+// ctx ends, at most for twice the time-out, in a Cluster for a third of it; what an error means
+// for the script is not known, except that one never sent is not executed later.
 func (c *Client) run(ctx context.Context, one *call) (reply any, err error) {
 	one.seal()
-	l, err := c.shardOf(ctx, one.text[0])
+	s, err := c.shardOf(ctx, one.text[0])
+	if err == nil {
+		err = s.add(one)
+	}
 	if err != nil {
 		return nil, err
 	}
-	if l.isStalled() {
-		return nil, errStalls
-	}
-	one.late.Reset(l.patience())
-	err = l.completed(ctx, one)
-	one.late.Stop()
-	if err != nil {
-		l.noteTimeout(err)
-		one.claimed.Store(true)
-		return nil, err // it may be under way: not freed
-	}
-	reply, err = one.reply, one.err
-	one.free()
-	return reply, err
-}
-
-// completed returns nil once the call has its reply, or its own error.
-func (s *shard) completed(ctx context.Context, one *call) error {
-	select {
-	case s.calls <- one: // nearly always: one case is cheaper than four
-		return s.awaited(ctx, one)
-	default:
-	}
-	select {
-	case s.calls <- one:
-		return s.awaited(ctx, one)
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-one.late.C:
-		return errSlow
-	case <-s.closing:
-		return ErrClosed
-	}
-}
-
-// awaited is completed for a call that a flusher will take.
-func (s *shard) awaited(ctx context.Context, one *call) error {
+	one.late.Reset(s.patience())
+	defer one.late.Stop()
 	select {
 	case <-one.done:
-		return nil
+		reply, err = one.reply, one.err
+		one.free()
+		return reply, err
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		err = context.Cause(ctx)
 	case <-one.late.C:
-		return errSlow
-	case <-s.closed:
-		select {
-		case <-one.done:
-			return nil
-		default:
-			return ErrClosed
-		}
+		err = errSlow
+	}
+	s.abandon(one, err) // it may be under way: not freed
+	return nil, err
+}
+
+// tidying is a job whose record a script tidies. Nobody waits for that.
+type tidying struct{ wcID, jobID string }
+
+// tidy leaves a job to the script, which the next pipeline takes along.
+func (c *Client) tidy(s *script, wcID, jobID string) {
+	to := c.shard
+	if c.cluster != nil {
+		to, _ = c.shardOf(context.Background(), c.keys(wcID).lock())
+	}
+	if to == nil || !to.addTidying(s, tidying{wcID, jobID}) {
+		c.stats.dropped.Add(1)
 	}
 }
 
-var errSlow = fmt.Errorf("redis did not answer in time: %w", context.DeadlineExceeded)
-
-// flush sends calls until the client is closing. It collects what is there, tidyings
-// too, and does not wait for more, except that it lets those run first who are about to
-// call.
+// flush sends what there is, until there is no more. It does not wait, except that it lets
+// those run first who are about to call.
 func (s *shard) flush() {
-	var next *call
 	for {
-		if next == nil {
-			select {
-			case next = <-s.calls:
-				runtime.Gosched()
-			case <-s.closing:
-				return
-			}
+		runtime.Gosched()
+		batch := s.next()
+		if len(batch) == 0 {
+			return
 		}
-		var batch []*call
-		batch, next = collect(s.calls, next)
-		s.exec(s.pipe(), append(batch, s.tidyings()...))
+		s.exec(s.pipe(), batch)
 	}
 }
 
-// collect returns first and what else is in the queue and fits into a pipeline, without
-// those that their callers gave up, and the one taken from the queue that no longer fits.
-func collect(queue <-chan *call, first *call) (batch []*call, next *call) {
-	batch, size := make([]*call, 0, min(batchSize, len(queue)+1)), 0
-	for one := first; one != nil; {
-		if size += one.buf.Len(); size > batchBytes && len(batch) > 0 {
-			return batch, one
-		}
-		if one.redirected || one.claimed.CompareAndSwap(false, true) {
-			batch = append(batch, one)
-		}
-		if len(batch) == batchSize {
-			return batch, nil
-		}
-		select {
-		case one = <-queue:
-		default:
-			return batch, nil
-		}
+// next returns what goes into the next pipeline: calls, and tidyings that are overdue or
+// ride along. It returns nothing when its flusher is to end.
+func (s *shard) next() []*call {
+	s.mu.Lock()
+	batch := s.takeCalls()
+	var tidyings map[*script][]tidying
+	if len(batch) > 0 || s.overdue {
+		tidyings, s.tidyings, s.untidy, s.overdue = s.tidyings, nil, 0, false
 	}
-	return batch, nil // the queue is closed
+	if len(batch) == 0 && len(tidyings) == 0 {
+		s.flushers--
+	}
+	s.mu.Unlock()
+	// Snoozes first: the shrinking of the same job takes them away.
+	batch = s.tidyCalls(batch, s.scripts.snooze, tidyings)
+	return s.tidyCalls(batch, s.scripts.shrink, tidyings)
 }
 
-// exec runs the calls in one pipeline, and once more those whose script the server
-// does not know: it has not executed these.
+// takeCalls takes calls that fit into a pipeline, without those that their callers gave up.
+func (s *shard) takeCalls() []*call {
+	batch, size, taken := make([]*call, 0, min(batchSize, len(s.calls))), 0, 0
+	for _, one := range s.calls {
+		full := len(batch) == batchSize || len(batch) > 0 && size+one.buf.Len() > batchBytes
+		if full {
+			break
+		}
+		taken++
+		if !one.abandoned {
+			batch, size = append(batch, one), size+one.buf.Len()
+		}
+	}
+	s.calls = slices.Delete(s.calls, 0, taken)
+	return batch
+}
+
+// tidyCalls appends calls that run the script for its tidyings. In a Cluster their keys are
+// in many slots, and each has a call of its own.
+func (c *Client) tidyCalls(batch []*call, s *script, tidyings map[*script][]tidying) []*call {
+	atOnce := tidyAtOnce
+	if c.cluster != nil {
+		atOnce = 1
+	}
+	for these := range slices.Chunk(tidyings[s], atOnce) {
+		one := &call{script: s}
+		for _, t := range these {
+			one.account = c.keys(t.wcID)
+			one.accountKeys(jobName, t.jobID, snoozedName, t.jobID)
+		}
+		one.seal()
+		batch = append(batch, one)
+	}
+	return batch
+}
+
+// exec runs the calls in one pipeline and completes them. It runs once more those whose
+// script the server does not know, and leaves those that it redirects to go-redis, which finds
+// out where to, and nobody waits for: the server has executed none of these.
 func (s *shard) exec(pipe redis.Pipeliner, batch []*call) {
-	if len(batch) == 0 {
-		return
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), s.opts.Timeout)
 	defer cancel()
-	unknown := s.pipeline(ctx, pipe, batch)
-	if len(unknown) == 0 {
-		return
-	}
-	s.stats.reloads.Add(uint64(len(unknown)))
-	for _, one := range unknown {
-		one.withSource()
-	}
-	for _, one := range s.pipeline(ctx, pipe, unknown) {
-		s.complete(one)
-	}
-}
-
-// pipeline runs the calls, completes them, and returns those that failed with
-// NOSCRIPT, which are not completed.
-func (s *shard) pipeline(ctx context.Context, pipe redis.Pipeliner, batch []*call) (unknown []*call) {
 	cmds := make([]redis.Cmder, len(batch))
 	for i, one := range batch {
 		cmds[i] = once{redis.NewCmd(ctx, one.args...)}
@@ -161,26 +149,33 @@ func (s *shard) pipeline(ctx context.Context, pipe redis.Pipeliner, batch []*cal
 	s.stats.pipelines.Add(1)
 	s.stats.commands.Add(uint64(len(batch)))
 	_, failed := pipe.Exec(ctx)
-	s.reloadAfter(failed)
 	s.noteReply(failed)
+	var unknown, redirected []*call
 	for i, one := range batch {
 		one.reply, one.err = cmds[i].(once).Result()
 		if one.reply == nil && one.err == nil {
 			one.err = notRun(failed)
 		}
-		if one.err != nil {
-			if redis.HasErrorPrefix(one.err, "NOSCRIPT") {
-				unknown = append(unknown, one)
-				continue
-			}
-			if s.redirected(one) {
-				continue
-			}
-			s.stats.failed.Add(1)
+		switch {
+		case one.err == nil:
+			s.complete(one)
+		case redis.HasErrorPrefix(one.err, "NOSCRIPT"):
+			one.withSource()
+			unknown = append(unknown, one)
+		case s.redirects(one):
+			one.redirected = true
+			redirected = append(redirected, one)
+		default:
+			s.complete(one)
 		}
-		s.complete(one)
 	}
-	return unknown
+	if len(unknown) > 0 {
+		s.stats.reloads.Add(uint64(len(unknown)))
+		s.exec(pipe, unknown)
+	}
+	if len(redirected) > 0 {
+		s.running.Go(func() { s.exec(s.redis.Pipeline(), redirected) })
+	}
 }
 
 // notRun returns the error of a command that got neither a reply nor an error. go-redis
@@ -194,11 +189,12 @@ var errNotRun = errors.New("the server refused it: see that it takes this user's
 
 // complete tells who waits for the call, who may use it for another one at once.
 func (c *Client) complete(one *call) {
-	if one.done == nil {
-		c.untidied.Add(-int64(one.jobs))
-		return
+	if one.err != nil {
+		c.stats.failed.Add(1)
 	}
-	one.done <- struct{}{}
+	if one.done != nil {
+		one.done <- struct{}{}
+	}
 }
 
 // once is a command that go-redis must not send again: a Cluster client would repeat

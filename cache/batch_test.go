@@ -83,12 +83,10 @@ func TestCallersGiveUp(t *testing.T) {
 
 // TestGivenUpIsNotSent checks that a call whose caller left before it was sent never runs.
 func TestGivenUpIsNotSent(t *testing.T) {
-	left := &call{}
-	left.claimed.Store(true)
-	stays := &call{}
-	queue := make(chan *call, 2)
-	queue <- stays
-	if batch, _ := collect(queue, left); len(batch) != 1 || batch[0] != stays {
+	left, stays := &call{}, &call{}
+	s := &shard{Client: &Client{}, calls: []*call{left, stays}}
+	s.abandon(left, context.Canceled)
+	if batch := s.next(); len(batch) != 1 || batch[0] != stays {
 		t.Fatalf("gathered %v", batch)
 	}
 }
@@ -97,17 +95,16 @@ func TestGivenUpIsNotSent(t *testing.T) {
 // bytes than it may.
 func TestBatchBytes(t *testing.T) {
 	const n, mib = 200, 1 << 20
-	queue := make(chan *call, n)
+	s := &shard{}
 	for i := range n {
 		one := &call{}
 		one.buf.Grow([]int{100, mib / 3, mib / 2, 3 * mib}[i%4])
 		one.buf.Write(make([]byte, one.buf.Cap()))
-		queue <- one
+		s.calls = append(s.calls, one)
 	}
-	total, next := 0, <-queue
-	for next != nil {
-		var batch []*call
-		batch, next = collect(queue, next)
+	total := 0
+	for len(s.calls) > 0 {
+		batch := s.takeCalls()
 		size := 0
 		for _, one := range batch {
 			size += one.buf.Len()
@@ -115,9 +112,7 @@ func TestBatchBytes(t *testing.T) {
 		if len(batch) == 0 || len(batch) > 1 && size > batchBytes {
 			t.Fatalf("a batch of %d with %d bytes", len(batch), size)
 		}
-		if total += len(batch); next == nil && len(queue) > 0 {
-			next = <-queue
-		}
+		total += len(batch)
 	}
 	if total != n {
 		t.Errorf("%d of %d calls", total, n)
@@ -196,10 +191,10 @@ func (discard) Error(...any) {}
 
 // TestDropsWhenFull checks that Shrink never blocks.
 func TestDropsWhenFull(t *testing.T) {
-	c := &Client{}
-	c.shard = &shard{Client: c, tidying: make(chan tidying, 1)}
-	c.Shrink("w", "1")
-	c.Shrink("w", "2")
+	c := quietClient(&Client{})
+	for range queueSize + 1 {
+		c.Shrink("w", "1")
+	}
 	if n := c.stats.dropped.Load(); n != 1 {
 		t.Fatalf("%d dropped", n)
 	}

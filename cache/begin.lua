@@ -23,8 +23,8 @@ local known = took or kind == 'done' -- another delivery has concluded the job
 -- The order of the fields is that of parseAnswer in codec.go.
 local function answer(state, a)
   a = a or {}
-  return {state, int(now), a.token or '', a.own and '1' or '', a.by or '', a.pod or '',
-    int(a.wait or 0), a.result or '', a.since or '0', int(a.retry or 0), a.reason or '', known and '1' or ''}
+  return {now, a.wait or 0, tonumber(a.since or 0), a.retry or 0,
+    state, a.token or '', a.own and '1' or '', a.by or '', a.pod or '', a.result or '', a.reason or '', known and '1' or ''}
 end
 
 if forgotten then
@@ -117,4 +117,4 @@ if dailyPrompts > 0 then
   call('LTRIM', promptsKey, -dailyPrompts, -1)
   call('PEXPIRE', promptsKey, day)
 end
-return clock[1] .. '.' .. clock[2] .. (took and ' known' or '')
+return took and answer('granted') or now

@@ -125,11 +125,11 @@ func BenchmarkWriteResult(b *testing.B) {
 }
 
 func BenchmarkParseGrant(b *testing.B) {
-	benchmarkAnswer(b, "1700000000.123456")
+	benchmarkAnswer(b, int64(1700000000123))
 }
 
 func BenchmarkParseHeld(b *testing.B) {
-	benchmarkAnswer(b, []any{"held", "1700000000123", "1#1", "", "j", "pod-a", "306020", "", "0", "0", "", ""})
+	benchmarkAnswer(b, []any{int64(1700000000123), int64(306020), int64(0), int64(0), "held", "1#1", "", "j", "pod-a", "", "", ""})
 }
 
 func benchmarkAnswer(b *testing.B, reply any) {

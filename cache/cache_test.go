@@ -91,6 +91,34 @@ func (k keys) cool() string              { return k.key(coolName, "") }
 func (k keys) prompts() string           { return k.key(promptsName, "") }
 func (k keys) waiting() string           { return k.key(waitingName, "") }
 func (k keys) job(id string) string      { return k.key(jobName, id) }
+func (k keys) snoozed(id string) string  { return k.key(snoozedName, id) }
+
+func (f *fixture) markKey() string { return f.opts.Namespace + markName }
+
+// quietClient returns a client like c whose Shrink and Snooze only queue.
+func quietClient(c *Client) *Client {
+	quiet := &Client{opts: c.opts, scripts: c.scripts, redis: c.redis}
+	quiet.shard = &shard{Client: quiet, late: time.AfterFunc(time.Hour, func() {})}
+	return quiet
+}
+
+// mustTidy blocks until what Shrink and Snooze were given so far has been sent.
+func (f *fixture) mustTidy() {
+	f.tb.Helper()
+	servers.Eventually(f.tb, "tidied", func() bool {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		for _, s := range f.shards {
+			s.mu.Lock()
+			busy := s.untidy > 0 || s.flushers > 0
+			s.mu.Unlock()
+			if busy {
+				return false
+			}
+		}
+		return true
+	})
+}
 
 func (f *fixture) ask(job, token string) worker.Ask {
 	return worker.Ask{

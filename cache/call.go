@@ -2,27 +2,26 @@ package cache
 
 import (
 	"bytes"
+	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
 // call is one run of a script: its keys and arguments, which are written one after the
-// other, keys first, and what came of it. Whoever wins claimed decides whether it is
-// sent: the flusher that takes it, or the caller that no longer waits for it.
+// other, keys first, and what came of it.
 type call struct {
-	script *script
-	buf    bytes.Buffer // keys and arguments
-	keys   int
-	ends   []int    // where each key and argument ends in buf
-	text   []string // each of them
-	args   []any    // the whole command
+	script  *script
+	account keys         // whose keys are added
+	buf     bytes.Buffer // keys and arguments
+	keys    int
+	ends    []int    // where each key and argument ends in buf
+	text    []string // each of them
+	args    []any    // the whole command
 
-	claimed    atomic.Bool
+	abandoned  bool          // its caller no longer waits; held by the shard's lock
 	redirected bool          // sent again, to where the first server pointed
 	done       chan struct{} // takes one value once reply and err are set; nil: nobody waits
 	late       *time.Timer
-	jobs       int // that a tidying is about
 	reply      any
 	err        error
 }
@@ -33,11 +32,11 @@ var calls = sync.Pool{New: func() any {
 	return &call{done: make(chan struct{}, 1), late: late}
 }}
 
-// newCall returns a call without keys and arguments, which its caller frees once it
-// has the reply.
-func newCall(s *script) *call {
+// newCall returns a call about the account without keys and arguments, which its caller
+// frees once it has the reply.
+func (c *Client) newCall(s *script, wcID string) *call {
 	one := calls.Get().(*call)
-	one.script = s
+	one.script, one.account = s, c.keys(wcID)
 	return one
 }
 
@@ -49,44 +48,56 @@ func (c *call) free() {
 	}
 	c.buf.Reset()
 	clear(c.text)
-	c.script, c.reply, c.err, c.redirected = nil, nil, nil, false
+	c.reply, c.err, c.redirected = nil, nil, false
 	c.keys, c.ends, c.text, c.args = 0, c.ends[:0], c.text[:0], c.args[:0]
-	c.claimed.Store(false)
 	calls.Put(c)
 }
 
-// key adds a key of an account.
-func (c *call) key(k keys, name, of string) {
-	writeAll(&c.buf, k.namespace, ":{", k.account, "}:", name, of)
-	c.keyEnds()
+// accountKeys adds keys of the account: pairs of a name and what it is of.
+func (c *call) accountKeys(pairs ...string) {
+	for i := 0; i < len(pairs); i += 2 {
+		c.key(c.account.namespace, ":{", c.account.account, "}:", pairs[i], pairs[i+1])
+	}
 }
 
-// plainKey adds a key that is not an account's.
-func (c *call) plainKey(parts ...string) {
-	writeAll(&c.buf, parts...)
-	c.keyEnds()
-}
-
-func (c *call) keyEnds() {
+func (c *call) key(parts ...any) {
 	c.keys++
-	c.argEnds()
+	c.arg(parts...)
 }
 
-// argEnds makes an argument of what was written to buf since the one before.
-func (c *call) argEnds() { c.ends = append(c.ends, c.buf.Len()) }
-
-func (c *call) arg(parts ...string) {
-	writeAll(&c.buf, parts...)
-	c.argEnds()
+// arg adds an argument. Those that are empty are left out at the end.
+func (c *call) arg(parts ...any) {
+	c.write(parts...)
+	c.ends = append(c.ends, c.buf.Len())
 }
 
-func (c *call) intArg(n int64) {
-	writeInt(&c.buf, n)
-	c.argEnds()
+// write writes strings, an int or an int64 as the beginning of the next argument.
+func (c *call) write(parts ...any) {
+	for _, part := range parts {
+		switch part := part.(type) {
+		case string:
+			c.buf.WriteString(part)
+		case int:
+			c.buf.Write(strconv.AppendInt(c.buf.AvailableBuffer(), int64(part), 10))
+		case int64:
+			c.buf.Write(strconv.AppendInt(c.buf.AvailableBuffer(), part, 10))
+		}
+	}
+}
+
+// timeArg adds a time in Unix milliseconds, an empty argument for none.
+func (c *call) timeArg(t time.Time) {
+	if !t.IsZero() {
+		c.write(t.UnixMilli())
+	}
+	c.arg()
 }
 
 // seal makes the command of what was written: one allocation for all of the text.
 func (c *call) seal() {
+	for n := len(c.ends); n > c.keys && c.ends[n-1] == c.ends[n-2]; n-- {
+		c.ends = c.ends[:n-1]
+	}
 	all, from := c.buf.String(), 0
 	for _, end := range c.ends {
 		c.text = append(c.text, all[from:end])

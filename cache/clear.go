@@ -11,16 +11,18 @@ import (
 // them. Pods that still work in the namespace would take that for a loss of data: it is for
 // who had the namespace alone. After an error, call it again.
 func (c *Client) Clear(ctx context.Context) error {
-	err := c.tidied(ctx) // else a key could come back
-	if node, single := c.redis.(*redis.Client); err == nil && single {
-		err = c.clearNode(ctx, node)
-	} else if err == nil {
-		err = c.cluster.ForEachMaster(ctx, c.clearNode)
-	}
-	if err != nil {
+	if err := c.eachMaster(ctx, c.clearNode); err != nil {
 		return fmt.Errorf("clear namespace %s: %w", c.opts.Namespace, err)
 	}
 	return nil
+}
+
+// eachMaster calls f with the server, of a Cluster at once with each master.
+func (c *Client) eachMaster(ctx context.Context, f func(context.Context, *redis.Client) error) error {
+	if c.cluster != nil {
+		return c.cluster.ForEachMaster(ctx, f)
+	}
+	return f(ctx, c.redis.(*redis.Client))
 }
 
 func (c *Client) clearNode(ctx context.Context, node *redis.Client) error {

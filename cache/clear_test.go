@@ -41,9 +41,7 @@ func TestClear(t *testing.T) {
 	f := open(t, servers.RealRedis(t), trusting(&trust), func(o *Options) { o.DailyPrompts = 5 })
 	other := open(t, servers.RealRedis(t), func(o *Options) { o.Namespace = f.opts.Namespace + "-2" })
 	other.fill("kept")
-	if err := other.tidied(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	other.mustTidy()
 	kept := len(other.keysLeft())
 	f.fill("wxid_1")
 	const each = 11 // keys of an account; the mark is one more

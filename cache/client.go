@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -21,23 +22,22 @@ import (
 
 // Client implements [worker.Locker] on Redis. It is safe for concurrent use.
 type Client struct {
-	opts        Options
-	lease       time.Duration
-	scripts     scripts
-	redis       redis.UniversalClient
-	quarantine  *quarantine
-	incarnation *incarnation // nil: a loss of keys is not noticed
-	stats       counters
+	opts       Options
+	lease      time.Duration
+	scripts    scripts
+	redis      redis.UniversalClient
+	quarantine *quarantine
+	mark       mark
+	stats      counters
 
-	shard    *shard               // outside of a Cluster
-	cluster  *redis.ClusterClient // nil outside of a Cluster
-	shards   shards
-	untidied atomic.Int64 // tidyings that were not sent yet
-	probes   atomic.Uint32
-	closing  chan struct{} // closed when Close is called
-	closed   chan struct{} // closed when the flushers have returned
-	running  sync.WaitGroup
-	close    func() error
+	cluster *redis.ClusterClient // nil outside of a Cluster
+	shard   *shard               // nil in a Cluster
+	mu      sync.Mutex
+	shards  map[string]*shard // by the addresses of the masters that calls were made to
+	probes  atomic.Uint32
+	closing chan struct{} // closed when Close is called
+	running sync.WaitGroup
+	close   func() error
 }
 
 // Open connects to Redis. It blocks until Redis has answered and proven that it runs
@@ -55,7 +55,7 @@ func Open(ctx context.Context, o Options) (*Client, error) {
 	redis.SetLogger(redisLogger{o.Logger})
 	c := &Client{
 		opts: o, lease: o.Lease(), scripts: newScripts(&o, o.Lease()), quarantine: newQuarantine(&o),
-		shards: shards{of: make(map[string]*shard)}, closing: make(chan struct{}), closed: make(chan struct{}),
+		shards: make(map[string]*shard), closing: make(chan struct{}),
 	}
 	if o.Incarnations != nil {
 		universal.OnConnect = c.quarantine.onConnect
@@ -63,12 +63,9 @@ func Open(ctx context.Context, o Options) (*Client, error) {
 	c.redis = redis.NewUniversalClient(universal)
 	c.close = sync.OnceValue(c.shut)
 	if c.cluster, _ = c.redis.(*redis.ClusterClient); c.cluster == nil {
-		c.shard = c.newShard()
+		c.shard = c.newShard("")
 	} else {
 		c.quarantine.slots = new([slots]atomic.Int64)
-	}
-	if o.Incarnations != nil && c.cluster == nil {
-		c.incarnation = newIncarnation(c.redis, o.Namespace, c.quarantine)
 	}
 	if err := c.ready(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("open redis %s: %w", redacted(o.URL), err), c.Close())
@@ -85,12 +82,23 @@ func Open(ctx context.Context, o Options) (*Client, error) {
 func (c *Client) Close() error { return c.close() }
 
 func (c *Client) shut() error {
-	c.shards.mu.Lock()
 	close(c.closing)
-	c.shards.mu.Unlock()
+	c.mu.Lock()
+	for _, s := range c.shards {
+		s.close()
+	}
+	c.mu.Unlock()
 	c.running.Wait()
-	close(c.closed)
 	return c.redis.Close()
+}
+
+func (c *Client) isClosing() bool {
+	select {
+	case <-c.closing:
+		return true
+	default:
+		return false
+	}
 }
 
 // Lease returns how long a lock lives: send window + confirm time-out + 1 s + 1 %.
@@ -123,21 +131,7 @@ func (c *Client) ready(ctx context.Context) error {
 	var logged time.Time
 	var last error // before ctx ended: the reason
 	for {
-		err := c.admitNewCluster(ctx)
-		if err == nil {
-			err = c.Ping(ctx)
-		}
-		if err == nil && c.incarnation != nil {
-			err = c.learnIncarnation(ctx, "")
-		}
-		if err == nil {
-			if err = c.selfTest(ctx); err != nil {
-				c.probes.Add(1)
-			}
-		}
-		if err == nil && c.opts.Incarnations != nil && c.inspect(ctx) {
-			err = errEvicts
-		}
+		err := c.try(ctx)
 		if ctx.Err() == nil {
 			last = err
 		}
@@ -161,12 +155,34 @@ func (c *Client) ready(ctx context.Context) error {
 	}
 }
 
+// try returns nil when Redis takes calls and may be trusted, but for what it may have forgotten.
+func (c *Client) try(ctx context.Context) error {
+	if c.opts.Incarnations != nil && c.cluster != nil {
+		if err := c.admitNewCluster(ctx); err != nil {
+			return err
+		}
+	}
+	if err := c.Ping(ctx); err != nil {
+		return err
+	}
+	if c.opts.Incarnations != nil && c.cluster == nil {
+		if err := c.learnMark(ctx, ""); err != nil {
+			return err
+		}
+	}
+	if err := c.selfTest(ctx); err != nil {
+		c.probes.Add(1)
+		return err
+	}
+	if c.opts.Incarnations != nil && c.inspect(ctx) {
+		return errEvicts
+	}
+	return nil
+}
+
 // admitNewCluster has the masters of a Cluster that is new count together, before any of them is
 // taken for newer than another. Those that can't be asked wait for a lease.
 func (c *Client) admitNewCluster(ctx context.Context) error {
-	if c.cluster == nil || c.opts.Incarnations == nil {
-		return nil
-	}
 	ctx, cancel := context.WithTimeout(ctx, c.opts.Timeout)
 	defer cancel()
 	plain := *c.cluster.Options()
@@ -198,17 +214,16 @@ func (c *Client) selfTest(ctx context.Context) error {
 	}
 	ctx = context.WithoutCancel(ctx)
 	a := worker.Ask{WcID: c.probe(), JobID: c.opts.Pod, Token: uuid.NewString(), Pod: c.opts.Pod}
-	if _, err := c.begin(ctx, a, c.incarnation.name()); err != nil {
+	if _, err := c.begin(ctx, a, c.mark.name()); err != nil {
 		return err
 	}
 	if _, err := c.Release(ctx, a); err != nil {
 		return err
 	}
 	// Nobody would be told that Shrink, which most of Redis's memory depends on, is refused.
-	one, k := newCall(c.scripts.shrink), c.keys(a.WcID)
-	one.key(k, jobName, a.JobID)
-	one.key(k, snoozedName, a.JobID)
-	_, err := c.run(ctx, one)
+	shrink := c.newCall(c.scripts.shrink, a.WcID)
+	shrink.accountKeys(jobName, a.JobID, snoozedName, a.JobID)
+	_, err := c.run(ctx, shrink)
 	return err
 }
 
@@ -232,12 +247,13 @@ func permanent(err error) bool {
 		return permanent(unidentified.cause)
 	}
 	var refusal redis.Error
-	if !errors.As(err, &refusal) {
-		return false
-	}
-	return !redis.IsLoadingError(err) && !redis.IsReadOnlyError(err) && !redis.IsClusterDownError(err) &&
-		!redis.IsMasterDownError(err) && !redis.IsMaxClientsError(err) && !redis.IsTryAgainError(err) &&
-		!redis.HasErrorPrefix(err, "NOREPLICAS") && !redis.HasErrorPrefix(err, "BUSY") && !redis.HasErrorPrefix(err, "OOM") && !redis.HasErrorPrefix(err, "MISCONF")
+	return errors.As(err, &refusal) &&
+		!slices.ContainsFunc(passing, func(prefix string) bool { return redis.HasErrorPrefix(err, prefix) })
+}
+
+// passing are how the replies begin of a server that may take calls later.
+var passing = []string{
+	"LOADING", "READONLY", "CLUSTERDOWN", "MASTERDOWN", "max number of clients", "TRYAGAIN", "NOREPLICAS", "BUSY", "OOM", "MISCONF",
 }
 
 // Stats are counts since [Open].
@@ -257,9 +273,13 @@ type counters struct{ commands, pipelines, failed, reloads, dropped atomic.Uint6
 // Stats returns the counts.
 func (c *Client) Stats() Stats {
 	waiting := 0
-	for _, l := range c.eachShard() {
-		waiting += len(l.calls)
+	c.mu.Lock()
+	for _, s := range c.shards {
+		s.mu.Lock()
+		waiting += len(s.calls)
+		s.mu.Unlock()
 	}
+	c.mu.Unlock()
 	return Stats{
 		Commands: c.stats.commands.Load(), Pipelines: c.stats.pipelines.Load(),
 		Failed: c.stats.failed.Load(), Reloads: c.stats.reloads.Load(), Dropped: c.stats.dropped.Load(),

@@ -2,9 +2,9 @@
 -- where no other delivery can have ended the job, or the record of one that has.
 local lockKey, jobKey, waitingKey, lastKey, coolKey = unpack(KEYS)
 -- holder is how the token's lock begins, empty without a token; open is the token's
--- record; flags has a k when the lock stays, an a when nobody shares a late result, and
--- a c when there is a cool-down. sole is for a job without a token: see take.lua. What
--- would be empty is left out at the end.
+-- record; flags has a k when the lock stays, and an a when nobody shares a late result.
+-- cooldown and reason are empty without a cool-down. sole is for a job without a token: see
+-- take.lua. What would be empty is left out at the end.
 local holder, open, done, flags, cooldown, reason, sole = unpack(ARGV)
 local call = redis.call
 
@@ -38,7 +38,7 @@ call('SET', jobKey, done, 'PX', keep)
 if token == '' then
   return first and 'first' or 'stored'
 end
-if flagged('c') then
+if coolKey then
   call('SET', coolKey, reason, 'PX', cooldown)
 end
 

@@ -8,9 +8,9 @@ local clock = call('TIME')
 local forgotten = incarnation and incarnation ~= '' and call('GET', incarnationKey) ~= incarnation
 local record, lock = call('GET', jobKey), call('GET', lockKey)
 if not record and not lock and not forgotten and dailyPrompts == 0
-  and (deadline == '' or (clock[1] + 1) * 1000 + minConfirm <= tonumber(deadline))
+  and (not deadline or deadline == '' or (clock[1] + 1) * 1000 + minConfirm <= tonumber(deadline))
   and not call('GET', coolKey) then
   call('SET', lockKey, newLock, 'PX', lease)
   call('SET', jobKey, newRecord, 'PX', keep)
-  return clock[1] .. '.' .. clock[2]
+  return clock[1] * 1000 + math.floor(clock[2] / 1000)
 end

@@ -20,5 +20,31 @@ const (
 
 func (k keys) key(name, of string) string { return k.namespace + ":{" + k.account + "}:" + name + of }
 
-func (k keys) lock() string             { return k.key(lockName, "") }
-func (k keys) snoozed(id string) string { return k.key(snoozedName, id) }
+func (k keys) lock() string { return k.key(lockName, "") }
+
+// slots is how many slots a Cluster has.
+const slots = 16384
+
+// slot returns the Cluster's slot of the account's keys: the CRC-16 (XMODEM) of what is
+// between the braces.
+func (k keys) slot() int {
+	var crc uint16
+	for _, b := range []byte(k.account) {
+		crc ^= uint16(b) << 8
+		for range 8 {
+			carry := crc&0x8000 != 0
+			if crc <<= 1; carry {
+				crc ^= 0x1021
+			}
+		}
+	}
+	return int(crc % slots)
+}
+
+// slotOf returns the account's slot in a Cluster, [anySlot] elsewhere.
+func (c *Client) slotOf(wcID string) int {
+	if c.cluster == nil {
+		return anySlot
+	}
+	return c.keys(wcID).slot()
+}

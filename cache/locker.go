@@ -2,9 +2,11 @@ package cache
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"strconv"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/relogin/relogin/worker"
 )
@@ -20,10 +22,10 @@ func (c *Client) Begin(ctx context.Context, a worker.Ask) (worker.Answer, error)
 	if wait := c.quarantine.wait(slot); wait > 0 {
 		return c.suspended(wait), nil
 	}
-	incarnation := c.incarnation.name()
-	answer, err := c.begin(ctx, a, incarnation)
+	mark := c.mark.name()
+	answer, err := c.begin(ctx, a, mark)
 	if err == nil && answer.State == forgotten {
-		if err = c.learnIncarnation(ctx, incarnation); err == nil {
+		if err = c.learnMark(ctx, mark); err == nil {
 			return c.Begin(ctx, a)
 		}
 	}
@@ -44,51 +46,38 @@ func (c *Client) suspended(wait time.Duration) worker.Answer {
 	return worker.Answer{State: worker.Suspended, Now: c.quarantine.now(), Wait: wait}
 }
 
-// forgotten is the state of an ask whose incarnation is not the server's.
+// forgotten is the state of an ask whose mark is not the server's.
 const forgotten worker.State = "forgotten"
 
-func (c *Client) begin(ctx context.Context, a worker.Ask, incarnation string) (worker.Answer, error) {
-	reply, err := c.run(ctx, c.beginCall(a, incarnation))
+func (c *Client) begin(ctx context.Context, a worker.Ask, mark string) (worker.Answer, error) {
+	reply, err := c.run(ctx, c.beginCall(a, mark))
 	if err != nil {
 		return worker.Answer{}, err
 	}
 	return parseAnswer(reply)
 }
 
-func (c *Client) beginCall(a worker.Ask, incarnation string) *call {
-	one, k := newCall(c.scripts.begin), c.keys(a.WcID)
-	one.key(k, lockName, "")
-	one.key(k, jobName, a.JobID)
-	one.key(k, lastName, a.Tenant)
-	one.key(k, coolName, "")
-	one.key(k, waitingName, "")
-	if incarnation != "" {
-		one.plainKey(c.opts.Namespace, incarnationName)
+func (c *Client) beginCall(a worker.Ask, mark string) *call {
+	one := c.newCall(c.scripts.begin, a.WcID)
+	one.accountKeys(lockName, "", jobName, a.JobID, lastName, a.Tenant, coolName, "", waitingName, "")
+	if mark != "" {
+		one.key(c.opts.Namespace, markName)
 	}
 	if c.opts.DailyPrompts > 0 {
-		one.key(k, promptsName, "")
+		one.accountKeys(promptsName, "")
 	}
-	writeLock(&one.buf, a)
-	one.argEnds()
-	writeOpen(&one.buf, a.StoredAt, a.Token)
-	one.argEnds()
-	if !a.Deadline.IsZero() {
-		writeInt(&one.buf, a.Deadline.UnixMilli())
-	}
-	one.argEnds()
-	if incarnation != "" || a.Have != "" {
-		one.arg(incarnation)
-	}
-	if a.Have != "" {
-		one.arg(a.Have)
-	}
+	one.arg(len(a.Token), ":", a.Token, len(a.JobID), ":", a.JobID, len(a.Pod), ":", a.Pod) // lock.lua reads it
+	one.arg("open:", unixMilli(a.StoredAt), ":", a.Token)
+	one.timeArg(a.Deadline)
+	one.arg(mark)
+	one.arg(a.Have)
 	return one
 }
 
 // Finish remembers how the job ended, and returns the result that counts: see the
 // table of [worker.Locker]. The cool-down runs from now.
 func (c *Client) Finish(ctx context.Context, end worker.Conclusion) (worker.Finished, error) {
-	one, err := c.finishCall(&end)
+	one, err := c.endCall(&end)
 	if err != nil {
 		return worker.Finished{}, fmt.Errorf("finish job: %w", err)
 	}
@@ -99,80 +88,57 @@ func (c *Client) Finish(ctx context.Context, end worker.Conclusion) (worker.Fini
 	return finished(reply, end.Result)
 }
 
-func (c *Client) finishCall(end *worker.Conclusion) (*call, error) {
+// endCall returns the call of the script that is for this kind of end.
+func (c *Client) endCall(end *worker.Conclusion) (*call, error) {
 	switch {
-	case end.Result.Outcome == worker.Invalid:
-		return c.voidCall(end), nil
-	case end.Result.SharedWith != "" && end.Token == "":
-		return c.takeCall(end), nil
+	case end.Result.Outcome == worker.Invalid: // the id stays free for the mended job
+		one := c.newCall(c.scripts.void, end.WcID)
+		one.accountKeys(jobName, end.JobID)
+		one.arg(end.Digest)
+		one.arg(unixMilli(end.StoredAt))
+		return one, nil
+	case end.Result.SharedWith != "" && end.Token == "": // the account has the result already
+		one := c.newCall(c.scripts.take, end.WcID)
+		one.accountKeys(jobName, end.JobID)
+		one.arg(end.Shared)
+		one.timeArg(end.SoleUntil)
+		return one, nil
 	}
-	one, k := newCall(c.scripts.finish), c.keys(end.WcID)
-	one.key(k, lockName, "")
-	one.key(k, jobName, end.JobID)
-	one.key(k, waitingName, "")
-	one.key(k, lastName, end.Tenant)
+	return c.finishCall(end)
+}
+
+func (c *Client) finishCall(end *worker.Conclusion) (*call, error) {
+	one := c.newCall(c.scripts.finish, end.WcID)
+	one.accountKeys(lockName, "", jobName, end.JobID, waitingName, "", lastName, end.Tenant)
 	if end.Cooldown > 0 {
-		one.key(k, coolName, "")
+		one.accountKeys(coolName, "")
 	}
-	return one, finishArgs(one, end)
-}
-
-// takeCall is for a job that took over the outcome of another's confirmation: what it
-// stores is small.
-func (c *Client) takeCall(end *worker.Conclusion) *call {
-	one := newCall(c.scripts.take)
-	one.key(c.keys(end.WcID), jobName, end.JobID)
-	one.arg(end.Shared)
-	if !end.SoleUntil.IsZero() {
-		one.intArg(end.SoleUntil.UnixMilli())
-	}
-	return one
-}
-
-// voidCall is for a message that is an invalid job: the id stays free for the mended one.
-func (c *Client) voidCall(end *worker.Conclusion) *call {
-	one := newCall(c.scripts.void)
-	one.key(c.keys(end.WcID), jobName, end.JobID)
-	one.arg(end.Digest)
-	one.intArg(unixMilli(end.StoredAt))
-	return one
-}
-
-// finishArgs adds the arguments of finish.lua.
-func finishArgs(one *call, end *worker.Conclusion) error {
 	if end.Token != "" {
-		writeField(&one.buf, end.Token)
+		one.write(len(end.Token), ":", end.Token)
 	}
-	one.argEnds()
-	writeOpen(&one.buf, end.StoredAt, end.Token)
-	one.argEnds()
-	if err := writeDone(&one.buf, end.StoredAt, &end.Result); err != nil {
-		return err
+	one.arg()
+	one.arg("open:", unixMilli(end.StoredAt), ":", end.Token)
+	one.write("done:", unixMilli(end.StoredAt), ":")
+	if err := writeResult(&one.buf, &end.Result); err != nil {
+		return nil, err
 	}
-	one.argEnds()
-	var flags string
+	one.arg()
 	if end.Keep {
-		flags += "k"
+		one.write("k")
 	}
 	if end.Result.Outcome == worker.Unknown {
-		flags += "a"
+		one.write("a")
 	}
-	if end.Cooldown > 0 {
-		flags += "c"
-	}
-	sole := end.Token == "" && !end.SoleUntil.IsZero()
-	if flags != "" || sole {
-		one.arg(flags)
-	}
-	if sole {
+	one.arg()
+	if end.Token == "" {
 		one.arg()
 		one.arg()
-		one.intArg(end.SoleUntil.UnixMilli())
+		one.timeArg(end.SoleUntil)
 	} else if end.Cooldown > 0 {
-		one.intArg(millis(end.Cooldown))
-		one.arg(coolReason(end.Result))
+		one.arg(millis(end.Cooldown))
+		one.arg("the account's last confirmation ended with ", string(end.Result.Outcome))
 	}
-	return nil
+	return one, nil
 }
 
 // finished turns what finish.lua, take.lua or void.lua says into what [Client.Finish] returns.
@@ -191,8 +157,8 @@ func finished(reply any, own worker.Result) (worker.Finished, error) {
 	case "superseded":
 		return worker.Finished{}, worker.ErrSuperseded
 	}
-	if copied, ok := reply.([]any); ok {
-		return voided(copied, own)
+	if at, copied := reply.(int64); copied && own.Outcome == worker.Invalid {
+		return worker.Finished{Result: own, ConcludedBefore: true, Since: time.UnixMilli(at)}, nil
 	}
 	record, _ := reply.(string)
 	stored, err := parseDone(record)
@@ -202,31 +168,11 @@ func finished(reply any, own worker.Result) (worker.Finished, error) {
 	return worker.Finished{Result: *stored, ConcludedBefore: !stored.FinishedAt.Equal(own.FinishedAt)}, nil
 }
 
-// voided reads when the job was stored of which an invalid message is a copy.
-func voided(reply []any, own worker.Result) (worker.Finished, error) {
-	f, err := replyFields(reply, 1)
-	if err != nil {
-		return worker.Finished{}, fmt.Errorf("finish job: %w", err)
-	}
-	at, err := strconv.ParseInt(f[0], 10, 64)
-	if err != nil {
-		return worker.Finished{}, fmt.Errorf("finish job: %w", err)
-	}
-	return worker.Finished{Result: own, ConcludedBefore: true, Since: time.UnixMilli(at)}, nil
-}
-
-func coolReason(r worker.Result) string {
-	return "the account's last confirmation ended with " + string(r.Outcome)
-}
-
-// Release undoes the grant of a.Token and of earlier ones of the same attempts: its lock, the job's record and its entry among
-// the prompts. It returns nil when there is nothing to undo.
+// Release undoes the grant of a.Token and of earlier ones of the same attempts: its lock, the
+// job's record and its entry among the prompts. It returns nil when there is nothing to undo.
 func (c *Client) Release(ctx context.Context, a worker.Ask) (waited bool, err error) {
-	one, k := newCall(c.scripts.release), c.keys(a.WcID)
-	one.key(k, lockName, "")
-	one.key(k, jobName, a.JobID)
-	one.key(k, promptsName, "")
-	one.key(k, waitingName, "")
+	one := c.newCall(c.scripts.release, a.WcID)
+	one.accountKeys(lockName, "", jobName, a.JobID, promptsName, "", waitingName, "")
 	one.arg(a.Token)
 	reply, err := c.run(ctx, one)
 	if err != nil {
@@ -251,8 +197,8 @@ func (c *Client) Snooze(wcID, jobID string) {
 func (c *Client) Snoozed(ctx context.Context, wcID, jobID string) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.opts.Timeout)
 	defer cancel()
-	n, err := c.redis.Get(ctx, c.keys(wcID).snoozed(jobID)).Int()
-	if err != nil && !isNil(err) {
+	n, err := c.redis.Get(ctx, c.keys(wcID).key(snoozedName, jobID)).Int()
+	if err != nil && !errors.Is(err, redis.Nil) {
 		return 0, fmt.Errorf("count snoozed deliveries: %w", err)
 	}
 	return n, nil
@@ -266,19 +212,15 @@ func (c *Client) Reserve(ctx context.Context, tenant string, ahead time.Duration
 	if c.opts.GatewayRate == 0 {
 		return 0, true, nil
 	}
-	interval := 1e6 / c.opts.GatewayRate
-	one := newCall(c.scripts.reserve)
-	one.plainKey(c.opts.Namespace, ":rate:", tenant)
-	one.arg(strconv.FormatFloat(interval, 'f', -1, 64))
-	one.arg(strconv.FormatFloat(max(1e6, interval), 'f', -1, 64))
-	one.intArg(ahead.Microseconds())
+	one := c.newCall(c.scripts.reserve, "")
+	one.key(c.opts.Namespace, ":rate:", tenant)
+	one.arg(ahead.Microseconds())
 	reply, err := c.run(ctx, one)
 	if err != nil {
 		return 0, false, fmt.Errorf("reserve place: %w", err)
 	}
-	text, _ := reply.(string)
-	micros, err := strconv.ParseInt(text, 10, 64)
-	if err != nil {
+	micros, ok := reply.(int64)
+	if !ok {
 		return 0, false, fmt.Errorf("reserve place: unexpected reply %v", reply)
 	}
 	return time.Duration(max(micros, -micros)) * time.Microsecond, micros >= 0, nil

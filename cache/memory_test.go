@@ -28,9 +28,7 @@ func TestMemory(t *testing.T) {
 		f.Shrink(a.WcID, a.JobID)
 		return err
 	})
-	if err := f.tidied(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	f.mustTidy()
 	if dropped := f.Stats().Dropped; dropped > jobs/100 {
 		t.Fatalf("%d records were not shrunk", dropped)
 	}
@@ -59,9 +57,7 @@ func TestAllEnds(t *testing.T) {
 		if _, _, err := f.Reserve(t.Context(), "t", time.Second); err != nil {
 			t.Fatal(err)
 		}
-		if err := f.tidied(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		f.mustTidy()
 		k := f.Client.keys("wxid_1")
 		f.wantKeys(k.lock(), k.job("j"), k.job("k"), k.waiting(), k.last("t"), k.cool(), k.prompts(), k.snoozed("k"),
 			f.opts.Namespace+":rate:t")

@@ -249,7 +249,7 @@ func (m *model) finish(now int64, end worker.Conclusion) (worker.Finished, error
 		return finished, nil
 	}
 	if end.Cooldown > 0 {
-		m.cool = modelCool{reason: coolReason(end.Result), until: now + millis(end.Cooldown)}
+		m.cool = modelCool{reason: "the account's last confirmation ended with " + string(end.Result.Outcome), until: now + millis(end.Cooldown)}
 	}
 	last := modelLast{token: end.Token, job: end.JobID, at: now, until: now + millis(m.rules.lease), result: end.Result}
 	waits, there := m.waiting != 0, m.last[end.Tenant].token != ""

@@ -83,27 +83,32 @@ func (o *Options) Lease() time.Duration {
 // universal turns the URL into go-redis's options. Retries are off: they would repeat
 // whole pipelines.
 func (o *Options) universal() (*redis.UniversalOptions, error) {
-	u, err := parseURLs(o.URL)
-	if err != nil {
-		return nil, err
+	u := &redis.UniversalOptions{
+		MasterName: o.SentinelMaster, MaxRetries: -1, DialerRetries: 1,
+		DialTimeout: o.Timeout, ReadTimeout: o.Timeout, WriteTimeout: o.Timeout, PoolTimeout: o.Timeout,
+		ContextTimeoutEnabled: true,
+		PipelinePoolSize:      -1, // pipelines are all there is: one pool
+		ReadBufferSize:        redis.DefaultPipelineBufferSize, WriteBufferSize: redis.DefaultPipelineBufferSize,
+		// A node of a Cluster that was demoted and promoted again keeps its idle
+		// connections: look at every server again now and then.
+		ConnMaxLifetime: time.Minute, ConnMaxLifetimeJitter: 10 * time.Second,
+		Protocol:                 2, // no pushes between the replies
+		DisableIdentity:          true,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	}
-	u.MasterName = o.SentinelMaster
-	if u.MasterName != "" && u.TLSConfig != nil {
-		u.TLSConfig.ServerName = "" // the master's own, also where there is one sentinel's name
+	for s := range strings.SplitSeq(o.URL, ",") {
+		s = strings.TrimSpace(s)
+		if len(u.Addrs) > 0 && !strings.Contains(s, "://") {
+			s = "redis://" + s
+		}
+		if err := addURL(u, s); err != nil {
+			return nil, err
+		}
 	}
-	u.MaxRetries = -1
-	u.DialerRetries = 1
-	u.DialTimeout, u.ReadTimeout, u.WriteTimeout, u.PoolTimeout = o.Timeout, o.Timeout, o.Timeout, o.Timeout
-	u.ContextTimeoutEnabled = true
+	if u.TLSConfig != nil && (len(u.Addrs) > 1 || u.MasterName != "") {
+		u.TLSConfig.ServerName = "" // each server's own, and the master's is not the sentinel's
+	}
 	u.PoolSize = cmp.Or(u.PoolSize, poolSize)
-	u.PipelinePoolSize = -1 // pipelines are all there is: one pool
-	u.ReadBufferSize, u.WriteBufferSize = redis.DefaultPipelineBufferSize, redis.DefaultPipelineBufferSize
-	// A node of a Cluster that was demoted and promoted again keeps its idle
-	// connections: look at every server again now and then.
-	u.ConnMaxLifetime, u.ConnMaxLifetimeJitter = time.Minute, 10*time.Second
-	u.Protocol = 2 // no pushes between the replies
-	u.DisableIdentity = true
-	u.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	u.ClientName = cmp.Or(u.ClientName, clientName(o.Namespace, o.Pod))
 	if u.DB != 0 && len(u.Addrs) > 1 && u.MasterName == "" {
 		return nil, fmt.Errorf("redis url: a Cluster has database 0 alone, not %d", u.DB)
@@ -111,39 +116,17 @@ func (o *Options) universal() (*redis.UniversalOptions, error) {
 	return u, nil
 }
 
-func parseURLs(urls string) (*redis.UniversalOptions, error) {
-	var all *redis.UniversalOptions
-	for s := range strings.SplitSeq(urls, ",") {
-		s = strings.TrimSpace(s)
-		if all != nil && !strings.Contains(s, "://") {
-			s = "redis://" + s
-		}
-		one, err := parseURL(s)
-		if err != nil {
-			return nil, err
-		}
-		if all == nil {
-			all = one
-			continue
-		}
-		all.Addrs = append(all.Addrs, one.Addrs...)
-		if all.TLSConfig != nil {
-			all.TLSConfig.ServerName = "" // each server's own
-		}
-	}
-	return all, nil
-}
-
-func parseURL(s string) (*redis.UniversalOptions, error) {
+// addURL adds the URL's address, and of the first URL all that it says.
+func addURL(to *redis.UniversalOptions, s string) error {
 	u, err := url.Parse(s)
 	if err != nil {
 		// The parser's error repeats the text, and with it a password.
-		return nil, errors.New("redis url: not a URL: want redis://[user:password@]host:port/db")
+		return errors.New("redis url: not a URL: want redis://[user:password@]host:port/db")
 	}
 	query := u.Query()
 	for option := range query {
 		if !slices.Contains(urlOptions, option) {
-			return nil, fmt.Errorf("redis url: unknown option %q: allowed are %s", option, strings.Join(urlOptions, ", "))
+			return fmt.Errorf("redis url: unknown option %q: allowed are %s", option, strings.Join(urlOptions, ", "))
 		}
 	}
 	name, password := query.Get("sentinel_username"), query.Get("sentinel_password")
@@ -152,13 +135,15 @@ func parseURL(s string) (*redis.UniversalOptions, error) {
 	u.RawQuery = query.Encode()
 	one, err := redis.ParseURL(u.String())
 	if err != nil {
-		return nil, fmt.Errorf("redis url %s: %w", u.Redacted(), err)
+		return fmt.Errorf("redis url %s: %w", u.Redacted(), err)
 	}
-	return &redis.UniversalOptions{
-		Addrs: []string{one.Addr}, Username: one.Username, Password: one.Password, DB: one.DB,
-		TLSConfig: one.TLSConfig, ClientName: one.ClientName, PoolSize: one.PoolSize,
-		SentinelUsername: name, SentinelPassword: password,
-	}, nil
+	if to.Addrs == nil {
+		to.Username, to.Password, to.DB, to.TLSConfig = one.Username, one.Password, one.DB, one.TLSConfig
+		to.ClientName, to.PoolSize = one.ClientName, one.PoolSize
+		to.SentinelUsername, to.SentinelPassword = name, password
+	}
+	to.Addrs = append(to.Addrs, one.Addr)
+	return nil
 }
 
 // redacted returns the URLs as they may be logged.

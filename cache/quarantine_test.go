@@ -157,7 +157,7 @@ func TestGrantOnNewConnection(t *testing.T) {
 		}
 		return err == nil && answer.State == worker.Suspended
 	})
-	f.wantKeys(f.incarnation.key)
+	f.wantKeys(f.markKey())
 }
 
 // TestIncarnationStoreFails has the store of trusted ids out of reach: nothing is granted.
@@ -195,7 +195,7 @@ func TestClockDifference(t *testing.T) {
 				t.Fatal("options without windows")
 			}
 			q := newQuarantine(&o)
-			if err := q.admit(t.Context(), process, "id", now, 0, noSlots); err != nil {
+			if err := q.admit(t.Context(), process, "id", now, 0, nil); err != nil {
 				t.Fatal(err)
 			}
 			if wait := q.wait(anySlot); wait < c.min || wait > c.max {

@@ -1,7 +1,6 @@
 package cache
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -98,9 +97,7 @@ func newMachine(t *rapid.T, url, namespace string) *machine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	quiet := &Client{opts: c.opts, scripts: c.scripts, redis: c.redis}
-	quiet.shard = &shard{Client: quiet, tidying: make(chan tidying, 1)}
-	return &machine{T: t, client: c, quiet: quiet, model: newModel(&r)}
+	return &machine{T: t, client: c, quiet: quietClient(c), model: newModel(&r)}
 }
 
 func (m *machine) close() {
@@ -265,8 +262,9 @@ func (m *machine) release() {
 
 // tidyNow sends what Shrink or Snooze has queued.
 func (m *machine) tidyNow() {
-	l := m.client.shard
-	l.exec(l.pipe(), m.quiet.shard.tidyings())
+	to, from := m.client.shard, m.quiet.shard
+	from.overdue = true
+	to.exec(to.pipe(), from.next())
 }
 
 func (m *machine) shrink() {
@@ -388,12 +386,11 @@ func (m *model) stored(k keys, now int64) map[string]string {
 		all[key] = fmt.Sprintf("%v, %v left", value, time.Duration(until-now)*time.Millisecond)
 	}
 	if l := m.lock; l != nil {
-		var lock bytes.Buffer
-		writeLock(&lock, worker.Ask{Token: l.token, JobID: l.job, Pod: l.pod})
+		lock := fmt.Sprintf("%d:%s%d:%s%d:%s", len(l.token), l.token, len(l.job), l.job, len(l.pod), l.pod)
 		if l.prompted != 0 {
-			writeInt(&lock, l.prompted)
+			lock += fmt.Sprint(l.prompted)
 		}
-		set(k.lock(), lock.String(), l.until)
+		set(k.lock(), lock, l.until)
 	}
 	for job, j := range m.jobs {
 		data, _ := encodeResult(j.result)

@@ -2,54 +2,33 @@ package cache
 
 import (
 	"crypto/sha1"
-	_ "embed"
+	"embed"
 	"encoding/hex"
 	"fmt"
 	"time"
 )
+
+//go:embed *.lua
+var sources embed.FS
 
 // script is a Lua script and the hash by which Redis knows it.
 type script struct {
 	source, hash string
 }
 
-func newScript(source string) *script {
+// newScript puts a script together from the settings and the files with these names.
+func newScript(settings string, files ...string) *script {
+	source := settings
+	for _, name := range files {
+		text, err := sources.ReadFile(name + ".lua")
+		if err != nil {
+			panic(err)
+		}
+		source += string(text)
+	}
 	sum := sha1.Sum([]byte(source))
 	return &script{source: source, hash: hex.EncodeToString(sum[:])}
 }
-
-//go:embed token.lua
-var tokenSource string
-
-//go:embed lock.lua
-var lockSource string
-
-//go:embed grant.lua
-var grantSource string
-
-//go:embed begin.lua
-var beginSource string
-
-//go:embed finish.lua
-var finishSource string
-
-//go:embed take.lua
-var takeSource string
-
-//go:embed void.lua
-var voidSource string
-
-//go:embed release.lua
-var releaseSource string
-
-//go:embed shrink.lua
-var shrinkSource string
-
-//go:embed snooze.lua
-var snoozeSource string
-
-//go:embed reserve.lua
-var reserveSource string
 
 // scripts are those of one configuration: what never changes is not sent with each call.
 type scripts struct {
@@ -59,18 +38,18 @@ type scripts struct {
 func newScripts(o *Options, lease time.Duration) scripts {
 	settings := fmt.Sprintf("-- Times are in ms, and text where Redis alone reads them.\n"+
 		"local lease, waitFor, keep, memory = '%d', '%d', '%d', '%d'\n"+
-		"local minConfirm, dailyPrompts = %d, %d\n",
+		"local minConfirm, dailyPrompts, rate = %d, %d, %v\n",
 		millis(lease), millis(lease+waitsOn), millis(o.EventMaxAge), millis(o.JobMemory),
-		millis(o.MinConfirmTime), o.DailyPrompts)
+		millis(o.MinConfirmTime), o.DailyPrompts, o.GatewayRate)
 	return scripts{
-		begin:   newScript(settings + grantSource + tokenSource + lockSource + beginSource),
-		finish:  newScript(settings + finishSource),
-		take:    newScript(settings + takeSource),
-		void:    newScript(settings + voidSource),
-		release: newScript(tokenSource + lockSource + releaseSource),
-		shrink:  newScript(settings + shrinkSource),
-		snooze:  newScript(settings + snoozeSource),
-		reserve: newScript(reserveSource),
+		begin:   newScript(settings, "grant", "lock", "begin"),
+		finish:  newScript(settings, "finish"),
+		take:    newScript(settings, "take"),
+		void:    newScript(settings, "void"),
+		release: newScript(settings, "lock", "release"),
+		shrink:  newScript(settings, "shrink"),
+		snooze:  newScript(settings, "snooze"),
+		reserve: newScript(settings, "reserve"),
 	}
 }
 

@@ -108,9 +108,7 @@ func TestTakenOver(t *testing.T) {
 		"shrunk": func(f *fixture) {
 			f.takeOver("o", f.waited("o")[0], time.Time{}, nil)
 			f.Shrink("wxid_1", "o")
-			if err := f.tidied(f.tb.Context()); err != nil {
-				f.tb.Fatal(err)
-			}
+			f.mustTidy()
 			got := f.mustBegin(f.ask("o", "2#1"), worker.Ended)
 			f.takeOver("o", got, time.Time{}, worker.ErrEnded)
 		},

@@ -33,7 +33,7 @@ func TestSlotsOfAMaster(t *testing.T) {
 	}
 	for id, want := range map[string]int{"one": 100, "two": slots - 100, "replica": slots, "none": slots} {
 		q := &quarantine{slots: new([slots]atomic.Int64), logger: slog.New(slog.DiscardHandler)}
-		if got := count(q.slotsOf(t.Context(), clusterNode{id: id, all: ranges})); got != want {
+		if got := len(q.slotsOf(t.Context(), clusterNode{id: id, all: ranges})); got != want {
 			t.Errorf("%s has %d slots that wait, want %d", id, got, want)
 		}
 	}

@@ -28,5 +28,5 @@ elseif kind == 'waits' then
 end
 local clock = call('TIME')
 local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
-call('SET', jobKey, string.format('took:%.0f:', now) .. token, 'PX', keep)
+call('SET', jobKey, string.format('took:%.0f:', now) .. (token or ''), 'PX', keep)
 return 'stored'

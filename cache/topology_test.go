@@ -40,9 +40,7 @@ func TestCluster(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if err := f.tidied(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	f.mustTidy()
 	if got := f.raw.Get(t.Context(), f.Client.keys("wxid_7").job("j")).Val(); got != "1" {
 		t.Errorf("not shrunk: %q", got)
 	}

@@ -15,7 +15,7 @@ elseif record then
   elseif kind ~= 'void' then
     return 'superseded'
   elseif rest == digest then
-    return {at}
+    return tonumber(at)
   end
 end
 if memory ~= '0' then

@@ -98,7 +98,7 @@ func TestNotRegistered(t *testing.T) {
 	if answer := f.mustBegin(f.ask("j", "a"), worker.Suspended); answer.Wait != time.Minute {
 		t.Errorf("wait %v", answer.Wait)
 	}
-	f.wantKeys(f.incarnation.key)
+	f.wantKeys(f.markKey())
 }
 
 // eventuallyState begins another job of another account until the answer is the state.
