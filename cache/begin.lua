@@ -28,7 +28,9 @@ local function answer(state, a)
 end
 
 if forgotten then
-  return answer('forgotten')
+  -- Its token is the mark that the server has, or has now: one that no other server ever had.
+  call('SET', markKey, redis.sha1hex(newLock .. clock[1] .. clock[2]), 'NX')
+  return answer('forgotten', {token = call('GET', markKey)})
 end
 if record == '1' then
   return answer('ended')

@@ -104,10 +104,11 @@ func BenchmarkJob(b *testing.B) {
 // BenchmarkRequest writes what Begin sends.
 func BenchmarkRequest(b *testing.B) {
 	c := &Client{opts: Options{Namespace: "relogin"}, scripts: newScripts(&Options{}, time.Minute)}
+	c.mark.Store("mark")
 	a := worker.Ask{WcID: "wxid_0123456789abcde", JobID: "j", Tenant: "t", Token: "1#1", Pod: "pod-a", StoredAt: time.Unix(1700000000, 0)}
 	b.ReportAllocs()
 	for b.Loop() {
-		one := c.beginCall(a, "mark")
+		one := c.beginCall(a)
 		one.seal()
 		one.free()
 	}

@@ -27,7 +27,8 @@ type Client struct {
 	scripts    scripts
 	redis      redis.UniversalClient
 	quarantine *quarantine
-	mark       mark
+	mark       atomic.Value // a string, see [markName]; none where a loss of keys is not noticed
+	learning   sync.Mutex
 	stats      counters
 
 	cluster *redis.ClusterClient // nil outside of a Cluster
@@ -66,6 +67,9 @@ func Open(ctx context.Context, o Options) (*Client, error) {
 		c.shard = c.newShard("")
 	} else {
 		c.quarantine.slots = new([slots]atomic.Int64)
+	}
+	if o.Incarnations != nil && c.cluster == nil {
+		c.mark.Store(unknownMark)
 	}
 	if err := c.ready(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("open redis %s: %w", redacted(o.URL), err), c.Close())
@@ -165,11 +169,6 @@ func (c *Client) try(ctx context.Context) error {
 	if err := c.Ping(ctx); err != nil {
 		return err
 	}
-	if c.opts.Incarnations != nil && c.cluster == nil {
-		if err := c.learnMark(ctx, ""); err != nil {
-			return err
-		}
-	}
 	if err := c.selfTest(ctx); err != nil {
 		c.probes.Add(1)
 		return err
@@ -214,8 +213,11 @@ func (c *Client) selfTest(ctx context.Context) error {
 	}
 	ctx = context.WithoutCancel(ctx)
 	a := worker.Ask{WcID: c.probe(), JobID: c.opts.Pod, Token: uuid.NewString(), Pod: c.opts.Pod}
-	if _, err := c.begin(ctx, a, c.mark.name()); err != nil {
-		return err
+	for answer := (worker.Answer{State: forgotten}); answer.State == forgotten; {
+		var err error
+		if answer, err = c.begin(ctx, a); err != nil {
+			return err
+		}
 	}
 	if _, err := c.Release(ctx, a); err != nil {
 		return err

@@ -2,14 +2,8 @@ package cache
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"sync"
-	"sync/atomic"
 	"time"
-
-	"github.com/google/uuid"
-	"github.com/redis/go-redis/v9"
 )
 
 // IncarnationStore remembers, outside of Redis and for all pods, each incarnation of a Redis
@@ -53,46 +47,18 @@ const (
 // process that goes on. A Cluster has none: no script may read both an account's slot and the mark's.
 const markName = ":mark"
 
-// mark is what the pod knows of it.
-type mark struct {
-	sync.Mutex // held by who learns it
-	known      atomic.Value
-}
+// unknownMark is no server's mark.
+const unknownMark = "?"
 
-// name returns the mark that this pod knows, "" where there is none.
-func (m *mark) name() string {
-	name, _ := m.known.Load().(string)
-	return name
-}
-
-// learnMark learns the server's mark in place of the one that is no longer there, sets a
-// new one where the server has none, and has it admitted.
-func (c *Client) learnMark(ctx context.Context, gone string) error {
-	c.mark.Lock()
-	defer c.mark.Unlock()
-	if c.mark.name() != gone {
-		return nil // another caller has learnt it meanwhile
-	}
+// learnMark has the mark of a server admitted that told it at that time.
+func (c *Client) learnMark(ctx context.Context, mark string, now time.Time) error {
+	c.learning.Lock() // one asks for all
+	defer c.learning.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, c.opts.Timeout)
 	defer cancel()
-	pipe, key := c.redis.Pipeline(), c.opts.Namespace+markName
-	set := pipe.SetArgs(ctx, key, uuid.NewString(), redis.SetArgs{Mode: "NX"})
-	found, now := pipe.Get(ctx, key), pipe.Time(ctx)
-	_, failed := pipe.Exec(ctx)
-	there := set.Err()
-	if errors.Is(there, redis.Nil) {
-		there = nil // somebody had set one
-	}
-	if err := errors.Join(there, found.Err(), now.Err()); err != nil {
+	if err := c.quarantine.admit(ctx, memory, mark, now, 0, nil); err != nil {
 		return fmt.Errorf("learn redis's incarnation: %w", err)
 	}
-	name := found.Val()
-	if name == "" {
-		return fmt.Errorf("learn redis's incarnation: %w", notRun(failed))
-	}
-	if err := c.quarantine.admit(ctx, memory, name, now.Val(), 0, nil); err != nil {
-		return err
-	}
-	c.mark.known.Store(name)
+	c.mark.Store(mark)
 	return nil
 }

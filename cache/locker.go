@@ -22,15 +22,12 @@ func (c *Client) Begin(ctx context.Context, a worker.Ask) (worker.Answer, error)
 	if wait := c.quarantine.wait(slot); wait > 0 {
 		return c.suspended(wait), nil
 	}
-	mark := c.mark.name()
-	answer, err := c.begin(ctx, a, mark)
-	if err == nil && answer.State == forgotten {
-		if err = c.learnMark(ctx, mark); err == nil {
-			return c.Begin(ctx, a)
-		}
-	}
+	answer, err := c.begin(ctx, a)
 	if err != nil {
 		return worker.Answer{}, fmt.Errorf("begin job: %w", err)
+	}
+	if answer.State == forgotten {
+		return c.Begin(ctx, a)
 	}
 	// The very connection that brought the answer may have been to a new server.
 	if wait := c.quarantine.wait(slot); wait > 0 && answer.State == worker.Granted {
@@ -46,20 +43,25 @@ func (c *Client) suspended(wait time.Duration) worker.Answer {
 	return worker.Answer{State: worker.Suspended, Now: c.quarantine.now(), Wait: wait}
 }
 
-// forgotten is the state of an ask whose mark is not the server's.
+// forgotten is the state of an ask whose mark was not the server's, and now is.
 const forgotten worker.State = "forgotten"
 
-func (c *Client) begin(ctx context.Context, a worker.Ask, mark string) (worker.Answer, error) {
-	reply, err := c.run(ctx, c.beginCall(a, mark))
+func (c *Client) begin(ctx context.Context, a worker.Ask) (worker.Answer, error) {
+	reply, err := c.run(ctx, c.beginCall(a))
 	if err != nil {
 		return worker.Answer{}, err
 	}
-	return parseAnswer(reply)
+	answer, err := parseAnswer(reply)
+	if err == nil && answer.State == forgotten {
+		err = c.learnMark(ctx, answer.Token, answer.Now)
+	}
+	return answer, err
 }
 
-func (c *Client) beginCall(a worker.Ask, mark string) *call {
+func (c *Client) beginCall(a worker.Ask) *call {
 	one := c.newCall(c.scripts.begin, a.WcID)
 	one.accountKeys(lockName, "", jobName, a.JobID, lastName, a.Tenant, coolName, "", waitingName, "")
+	mark, _ := c.mark.Load().(string)
 	if mark != "" {
 		one.key(c.opts.Namespace, markName)
 	}

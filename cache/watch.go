@@ -1,7 +1,6 @@
 package cache
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -42,11 +41,8 @@ func (e identifyError) Is(target error) bool { return errors.Is(e.cause, target)
 
 // server is a [redis.Conn] or a [redis.Client].
 type server interface {
+	redis.Cmdable
 	fmt.Stringer
-	Info(ctx context.Context, sections ...string) *redis.StringCmd
-	Time(ctx context.Context) *redis.TimeCmd
-	ClusterMyID(ctx context.Context) *redis.StringCmd
-	ClusterSlots(ctx context.Context) *redis.ClusterSlotsCmd
 }
 
 // examine has the server admitted, or returns why it is not one to lock on.
@@ -172,10 +168,9 @@ func (q *quarantine) setEvicting(ctx context.Context, server string, evicts bool
 // parseInfo reads what INFO returns: lines of key:value.
 func parseInfo(text string) map[string]string {
 	info := make(map[string]string)
-	for lines := bufio.NewScanner(strings.NewReader(text)); lines.Scan(); {
-		if key, value, found := strings.Cut(lines.Text(), ":"); found {
-			info[key] = value
-		}
+	for line := range strings.Lines(text) {
+		key, value, _ := strings.Cut(strings.TrimSpace(line), ":")
+		info[key] = value
 	}
 	return info
 }
