@@ -18,7 +18,7 @@ const (
 	batchBytes = 1 << 20              // their keys and arguments, at most, unless it is one call alone
 	tidyDelay  = 5 * time.Millisecond // how long tidyings wait for calls whose pipeline takes them along
 	tidyAtOnce = 64                   // jobs that one script tidies, at most: others wait for its end
-	queueSize  = 4096                 // jobs that wait to be tidied, at most
+	queueSize  = 4096                 // jobs that wait for a script that tidies, at most
 )
 
 // ErrClosed is returned by the calls on a client that was closed.
@@ -88,7 +88,7 @@ func (s *shard) next() []*call {
 	batch := s.takeCalls()
 	var tidyings map[*script][]tidying
 	if len(batch) > 0 || s.overdue {
-		tidyings, s.tidyings, s.untidy, s.overdue = s.tidyings, nil, 0, false
+		tidyings, s.tidyings, s.overdue = s.tidyings, nil, false
 	}
 	if len(batch) == 0 && len(tidyings) == 0 {
 		s.flushers--

@@ -230,7 +230,7 @@ func TestDailyPrompts(t *testing.T) {
 		}
 		// A lower limit later on finds more entries than it needs.
 		f.opts.DailyPrompts = 1
-		f.scripts = newScripts(&f.opts, f.lease)
+		f.scripts = newScripts(&f.opts, f.Lease())
 		f.mustBegin(f.ask("j3", "c"), worker.Cooling)
 	})
 }

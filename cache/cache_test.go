@@ -110,7 +110,7 @@ func (f *fixture) mustTidy() {
 		defer f.mu.Unlock()
 		for _, s := range f.shards {
 			s.mu.Lock()
-			busy := s.untidy > 0 || s.flushers > 0
+			busy := s.tidyings != nil || s.flushers > 0
 			s.mu.Unlock()
 			if busy {
 				return false

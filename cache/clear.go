@@ -17,14 +17,6 @@ func (c *Client) Clear(ctx context.Context) error {
 	return nil
 }
 
-// eachMaster calls f with the server, of a Cluster at once with each master.
-func (c *Client) eachMaster(ctx context.Context, f func(context.Context, *redis.Client) error) error {
-	if c.cluster != nil {
-		return c.cluster.ForEachMaster(ctx, f)
-	}
-	return f(ctx, c.redis.(*redis.Client))
-}
-
 func (c *Client) clearNode(ctx context.Context, node *redis.Client) error {
 	for cursor := uint64(0); ; {
 		keys, next, err := node.Scan(ctx, cursor, c.opts.Namespace+":*", batchSize).Result()

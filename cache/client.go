@@ -23,7 +23,6 @@ import (
 // Client implements [worker.Locker] on Redis. It is safe for concurrent use.
 type Client struct {
 	opts       Options
-	lease      time.Duration
 	scripts    scripts
 	redis      redis.UniversalClient
 	quarantine *quarantine
@@ -55,7 +54,7 @@ func Open(ctx context.Context, o Options) (*Client, error) {
 	}
 	redis.SetLogger(redisLogger{o.Logger})
 	c := &Client{
-		opts: o, lease: o.Lease(), scripts: newScripts(&o, o.Lease()), quarantine: newQuarantine(&o),
+		opts: o, scripts: newScripts(&o, o.Lease()), quarantine: newQuarantine(&o),
 		shards: make(map[string]*shard), closing: make(chan struct{}),
 	}
 	if o.Incarnations != nil {
@@ -106,7 +105,7 @@ func (c *Client) isClosing() bool {
 }
 
 // Lease returns how long a lock lives: send window + confirm time-out + 1 s + 1 %.
-func (c *Client) Lease() time.Duration { return c.lease }
+func (c *Client) Lease() time.Duration { return c.opts.Lease() }
 
 // Ping returns nil when Redis answers within the time-out: of a Cluster one of the masters.
 // Where the one that answered last does not, a later call of Ping asks another.
@@ -121,13 +120,9 @@ func (c *Client) Ping(ctx context.Context) error {
 	return nil
 }
 
-// probe returns an account that no job can have, in a Cluster another one after each failure.
-func (c *Client) probe() string {
-	if n := c.probes.Load(); c.cluster != nil && n > 0 {
-		return "\x00" + strconv.FormatUint(uint64(n), 10)
-	}
-	return ""
-}
+// probe returns an account that no job can have, another one after each failure: it may be
+// another master's.
+func (c *Client) probe() string { return "\x00" + strconv.FormatUint(uint64(c.probes.Load()), 10) }
 
 // ready blocks until Redis takes calls. See [Open] for its errors.
 func (c *Client) ready(ctx context.Context) error {
@@ -177,32 +172,6 @@ func (c *Client) try(ctx context.Context) error {
 		return errEvicts
 	}
 	return nil
-}
-
-// admitNewCluster has the masters of a Cluster that is new count together, before any of them is
-// taken for newer than another. Those that can't be asked wait for a lease.
-func (c *Client) admitNewCluster(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, c.opts.Timeout)
-	defer cancel()
-	plain := *c.cluster.Options()
-	plain.OnConnect = nil
-	stranger := redis.NewClusterClient(&plain)
-	defer stranger.Close()
-	var mu sync.Mutex
-	var names []string
-	err := stranger.ForEachMaster(ctx, func(ctx context.Context, master *redis.Client) error {
-		info, err := master.Info(ctx).Result()
-		if name := processName(parseInfo(info)); name != "" {
-			mu.Lock()
-			defer mu.Unlock()
-			names = append(names, name)
-		}
-		return err
-	})
-	if len(names) == 0 {
-		return errors.Join(errors.New("no master of the Cluster tells who it is"), err)
-	}
-	return c.opts.Incarnations.First(ctx, process, names...)
 }
 
 // selfTest locks and frees an account that no job can have, to see that the scripts

@@ -28,8 +28,7 @@ func TestConcurrent(t *testing.T) {
 	namespace := servers.Namespace(t)
 	client := func(url string) *Client {
 		f := open(t, url, shortLease, func(o *Options) { o.Namespace = namespace })
-		f.lease = lease
-		f.scripts = newScripts(&f.opts, f.lease)
+		f.scripts = newScripts(&f.opts, lease)
 		return f.Client
 	}
 	clients := []*Client{client(server.URL()), client(server.URL()), client("redis://" + cutting.Addr().String())}

@@ -2,8 +2,12 @@ package cache
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"sync"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // IncarnationStore remembers, outside of Redis and for all pods, each incarnation of a Redis
@@ -61,4 +65,30 @@ func (c *Client) learnMark(ctx context.Context, mark string, now time.Time) erro
 	}
 	c.mark.Store(mark)
 	return nil
+}
+
+// admitNewCluster has the masters of a Cluster that is new count together, before any of them is
+// taken for newer than another. Those that can't be asked wait for a lease.
+func (c *Client) admitNewCluster(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, c.opts.Timeout)
+	defer cancel()
+	plain := *c.cluster.Options()
+	plain.OnConnect = nil
+	stranger := redis.NewClusterClient(&plain)
+	defer stranger.Close()
+	var mu sync.Mutex
+	var names []string
+	err := stranger.ForEachMaster(ctx, func(ctx context.Context, master *redis.Client) error {
+		info, err := master.Info(ctx).Result()
+		if name := processName(parseInfo(info)); name != "" {
+			mu.Lock()
+			defer mu.Unlock()
+			names = append(names, name)
+		}
+		return err
+	})
+	if len(names) == 0 {
+		return errors.Join(errors.New("no master of the Cluster tells who it is"), err)
+	}
+	return c.opts.Incarnations.First(ctx, process, names...)
 }

@@ -40,7 +40,8 @@ func (c *Client) Begin(ctx context.Context, a worker.Ask) (worker.Answer, error)
 }
 
 func (c *Client) suspended(wait time.Duration) worker.Answer {
-	return worker.Answer{State: worker.Suspended, Now: c.quarantine.now(), Wait: wait}
+	now := time.Now().Add(time.Duration(c.quarantine.lead.Load()))
+	return worker.Answer{State: worker.Suspended, Now: now, Wait: wait}
 }
 
 // forgotten is the state of an ask whose mark was not the server's, and now is.

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -166,4 +167,12 @@ func clientName(parts ...string) string {
 		}
 		return r
 	}, strings.Trim(strings.Join(parts, "/"), "/"))
+}
+
+// redisLogger takes go-redis's own lines, which are process-wide: what matters in them is
+// in an error too, so they are for debugging.
+type redisLogger struct{ *slog.Logger }
+
+func (l redisLogger) Printf(ctx context.Context, format string, v ...any) {
+	l.DebugContext(ctx, "go-redis: "+fmt.Sprintf(format, v...))
 }

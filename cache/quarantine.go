@@ -3,7 +3,6 @@ package cache
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,27 +16,21 @@ const cutOff = 15 * time.Second
 // quarantine is how long this process must not begin, because of a server that it
 // connected to. In a Cluster that is about the accounts in the server's slots.
 type quarantine struct {
-	store  IncarnationStore // nil: nothing is ever suspended
-	cutOff time.Duration
-	logger *slog.Logger
-	start  time.Time            // with its monotonic reading, the zero of until
-	until  atomic.Int64         // nanoseconds after start; in a Cluster the last of slots
-	slots  *[slots]atomic.Int64 // until when each slot waits; nil outside of a Cluster
-	lead   atomic.Int64         // nanoseconds by which the server's clock is ahead of ours
+	*Options
+	start time.Time            // with its monotonic reading, the zero of until
+	until atomic.Int64         // nanoseconds after start; in a Cluster the last of slots
+	slots *[slots]atomic.Int64 // until when each slot waits; nil outside of a Cluster
+	lead  atomic.Int64         // nanoseconds by which the server's clock is ahead of ours
 
-	evicting sync.Map      // the names of servers that may evict locks
-	evictors atomic.Int32  // how many these are
-	recheck  time.Duration // when that may have changed
+	evicting sync.Map     // the names of servers that may evict locks
+	evictors atomic.Int32 // how many these are
 
 	mu    sync.Mutex
 	known map[string]bool // names whose wait is in until
 }
 
 func newQuarantine(o *Options) *quarantine {
-	return &quarantine{
-		store: o.Incarnations, cutOff: o.cutOff, logger: o.Logger,
-		start: time.Now(), recheck: o.watchEvery, known: make(map[string]bool),
-	}
+	return &quarantine{Options: o, start: time.Now(), known: make(map[string]bool)}
 }
 
 // anySlot stands for the account's slot outside of a Cluster, and for the slot that waits longest.
@@ -47,18 +40,18 @@ const anySlot = -1
 // is trusted.
 func (q *quarantine) wait(slot int) time.Duration {
 	var wait time.Duration
-	if q.store != nil {
-		wait = q.store.Suspended()
+	if q.Incarnations != nil {
+		wait = q.Incarnations.Suspended()
 	}
 	if q.evictors.Load() > 0 {
-		wait = max(wait, q.recheck)
+		wait = max(wait, q.watchEvery)
 	}
-	until := q.until.Load()
-	if until != 0 && slot != anySlot {
-		until = q.slots[slot].Load()
+	until := &q.until
+	if slot != anySlot {
+		until = &q.slots[slot]
 	}
-	if until != 0 {
-		wait = max(wait, time.Duration(until)-time.Since(q.start))
+	if end := until.Load(); end != 0 {
+		wait = max(wait, time.Duration(end)-time.Since(q.start))
 	}
 	return wait
 }
@@ -72,11 +65,6 @@ func (q *quarantine) suspend(wait time.Duration, slots []int) {
 	q.until.Store(max(q.until.Load(), until))
 }
 
-// now is the server's clock, as far as it is known here.
-func (q *quarantine) now() time.Time {
-	return time.Now().Add(time.Duration(q.lead.Load()))
-}
-
 // admit suspends the server's slots until its grants count, once for each name.
 func (q *quarantine) admit(ctx context.Context, kind, name string, now time.Time, extra time.Duration, cn server) error {
 	q.mu.Lock()
@@ -85,7 +73,7 @@ func (q *quarantine) admit(ctx context.Context, kind, name string, now time.Time
 	if known {
 		return nil
 	}
-	from, err := q.store.LockDelayEnds(ctx, kind, name, now, extra)
+	from, err := q.Incarnations.LockDelayEnds(ctx, kind, name, now, extra)
 	if err != nil {
 		return fmt.Errorf("ask whether %s %s is trusted: %w", kind, name, err)
 	}
@@ -102,7 +90,7 @@ func (q *quarantine) admit(ctx context.Context, kind, name string, now time.Time
 	q.known[name] = true
 	if wait > 0 {
 		q.suspend(wait, its)
-		q.logger.WarnContext(ctx, "redis was restarted, wiped or failed over and may have lost locks: no confirmation starts for now",
+		q.Logger.WarnContext(ctx, "redis was restarted, wiped or failed over and may have lost locks: no confirmation starts for now",
 			kind, name, "for", wait.Round(time.Millisecond), "slots", len(its))
 	}
 	return nil

@@ -21,7 +21,6 @@ type shard struct {
 	mu       sync.Mutex
 	calls    []*call               // somebody waits for the reply
 	tidyings map[*script][]tidying // nobody does
-	untidy   int                   // how many these are
 	overdue  bool                  // they are to be sent without calls
 	late     *time.Timer           // makes them overdue
 	flushers int                   // goroutines that send
@@ -60,6 +59,14 @@ func (c *Client) shardTo(node *redis.Client) *shard {
 	}
 	s.node.Store(node) // go-redis may have a new client for the address
 	return s
+}
+
+// eachMaster calls f with the server, of a Cluster at once with each master.
+func (c *Client) eachMaster(ctx context.Context, f func(context.Context, *redis.Client) error) error {
+	if c.cluster != nil {
+		return c.cluster.ForEachMaster(ctx, f)
+	}
+	return f(ctx, c.redis.(*redis.Client))
 }
 
 // pipe returns a pipeline to the shard's server.
@@ -125,15 +132,14 @@ func (s *shard) abandon(one *call, why error) {
 func (s *shard) addTidying(by *script, t tidying) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.untidy == queueSize || s.isClosing() {
+	if len(s.tidyings[by]) == queueSize || s.isClosing() {
 		return false
 	}
-	if s.untidy == 0 {
+	if s.tidyings == nil {
 		s.tidyings = make(map[*script][]tidying, 1)
 		s.late.Reset(tidyDelay)
 	}
 	s.tidyings[by] = append(s.tidyings[by], t)
-	s.untidy++
 	return true
 }
 
@@ -141,7 +147,7 @@ func (s *shard) addTidying(by *script, t tidying) bool {
 func (s *shard) tidyNow() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.untidy > 0 && !s.isClosing() {
+	if s.tidyings != nil && !s.isClosing() {
 		s.overdue = true
 		s.send()
 	}

@@ -99,7 +99,7 @@ func (q *quarantine) slotsOf(ctx context.Context, cn server) (own []int) {
 	id, idErr := cn.ClusterMyID(ctx).Result()
 	all, err := cn.ClusterSlots(ctx).Result()
 	if err := errors.Join(idErr, err); err != nil {
-		q.logger.WarnContext(ctx, "which slots a redis server has is not known: it holds up the accounts of all; allow its user +cluster|myid and +cluster|slots", "error", err)
+		q.Logger.WarnContext(ctx, "which slots a redis server has is not known: it holds up the accounts of all; allow its user +cluster|myid and +cluster|slots", "error", err)
 	}
 	add := func(r redis.ClusterSlot) {
 		for slot := r.Start; slot <= r.End; slot++ {
@@ -157,11 +157,11 @@ func (q *quarantine) setEvicting(ctx context.Context, server string, evicts bool
 	if !evicts {
 		if _, did := q.evicting.LoadAndDelete(server); did {
 			q.evictors.Add(-1)
-			q.logger.InfoContext(ctx, "redis evicts no more", "server", server)
+			q.Logger.InfoContext(ctx, "redis evicts no more", "server", server)
 		}
 	} else if _, did := q.evicting.LoadOrStore(server, nil); !did {
 		q.evictors.Add(1)
-		q.logger.ErrorContext(ctx, "redis may evict locks: no confirmation starts until its maxmemory-policy is noeviction, or its maxmemory 0", "server", server)
+		q.Logger.ErrorContext(ctx, "redis may evict locks: no confirmation starts until its maxmemory-policy is noeviction, or its maxmemory 0", "server", server)
 	}
 }
 
