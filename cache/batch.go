@@ -39,9 +39,9 @@ func (c *Client) run(ctx context.Context, one *call) (reply any, err error) {
 		return nil, err
 	}
 	one.late.Reset(s.patience())
-	defer one.late.Stop()
 	select {
 	case <-one.done:
+		one.late.Stop()
 		reply, err = one.reply, one.err
 		one.free()
 		return reply, err
