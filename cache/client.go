@@ -120,9 +120,13 @@ func (c *Client) Ping(ctx context.Context) error {
 	return nil
 }
 
-// probe returns an account that no job can have, another one after each failure: it may be
-// another master's.
-func (c *Client) probe() string { return "\x00" + strconv.FormatUint(uint64(c.probes.Load()), 10) }
+// probe returns an account that no job can have, in a Cluster another one after each failure.
+func (c *Client) probe() string {
+	if n := c.probes.Load(); c.cluster != nil && n > 0 {
+		return "\x00" + strconv.FormatUint(uint64(n), 10)
+	}
+	return ""
+}
 
 // ready blocks until Redis takes calls. See [Open] for its errors.
 func (c *Client) ready(ctx context.Context) error {
