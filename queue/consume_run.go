@@ -60,7 +60,7 @@ func (c *consumption) takeAll(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		err := pullUpTo(ctx, c.nc, c.names.events(), c.Name, free, pullWait, func(msg *nats.Msg) {
+		err := pull(ctx, c.nc, c.names.events(), c.Name, free, pullWait, func(msg *nats.Msg) {
 			if c.start(ctx, msg) {
 				free--
 			}

@@ -109,10 +109,10 @@ func (q *Queue) start(ackWait time.Duration) {
 	q.stop = stop
 	q.heartbeat = newHeartbeat(ackWait)
 	q.watchers = newWatchers(q.nc, q.names)
-	q.lookups = newLookups(q, func(do func(context.Context)) { q.running.Go(func() { do(ctx) }) })
+	q.lookups = newLookups(q.nc, q.events)
 	q.running.Go(func() { q.heartbeat.run(ctx) })
 	q.running.Go(func() { q.watchers.run(ctx) })
-	q.running.Go(func() { q.lookups.clean(ctx) })
+	q.running.Go(func() { q.lookups.run(ctx) })
 }
 
 // Close stops keeping deliveries heartbeat. It blocks until the queue's goroutines have ended.

@@ -15,7 +15,7 @@ import (
 
 // Take implements [worker.Queue]. What was on its way when ctx ended is returned too.
 func (q *Queue) Take(ctx context.Context, lane worker.Lane, n int, wait time.Duration) (taken []*worker.Delivery, backlog int, err error) {
-	err = pullUpTo(ctx, q.nc, q.names.jobs(), string(lane), n, wait, func(msg *nats.Msg) {
+	err = pull(ctx, q.nc, q.names.jobs(), string(lane), n, wait, func(msg *nats.Msg) {
 		d, pending := q.delivery(lane, msg)
 		if d != nil {
 			taken, backlog = append(taken, d), pending
