@@ -65,8 +65,9 @@ func FuzzWakes(f *testing.F) {
 		}
 		w := newWatchers(nil, "relogin")
 		var woken []string
-		for _, account := range []string{wcID, other} {
-			w.add(w.names.account(account), &watch{
+		accounts := map[string]*nats.Subscription{wcID: {}, other: {}}
+		for account, sub := range accounts {
+			w.all.Store(sub, watch{
 				ended: func() { woken = append(woken, "ended "+account) },
 				freed: func() { woken = append(woken, "freed "+account) },
 			})
@@ -76,7 +77,12 @@ func FuzzWakes(f *testing.F) {
 			{Subject: w.names.eventSubject(worker.Expired, wcID), Header: nats.Header{cePrompted: {"false"}}},
 			{Subject: w.names.freed(worker.AccountToken(wcID))},
 		} {
-			w.read(msg)
+			for account, sub := range accounts {
+				if matches(msg.Subject, w.names.account(account)) {
+					msg.Sub = sub
+					w.read(msg)
+				}
+			}
 		}
 		if want := []string{"ended " + wcID, "freed " + wcID}; !slices.Equal(woken, want) {
 			t.Errorf("woken: %q, want %q", woken, want)
