@@ -104,12 +104,10 @@ func (l *lookups) read(ctx context.Context, h *history, since time.Time) error {
 	defer func() { _ = l.events.DeleteConsumer(context.WithoutCancel(ctx), info.Name) }()
 	for left := int(info.NumPending); left > 0; {
 		before := left
-		err := pull(ctx, l.nc, info.Stream, info.Name, min(left, lookBatch), lookTimeout, func(msg *nats.Msg) {
+		err := pull(ctx, l.nc, info.Stream, info.Name, min(left, lookBatch), lookTimeout, func(msg *nats.Msg, meta *nats.MsgMetadata) {
 			left--
-			if meta, err := msg.Metadata(); err == nil { // else it is no event
-				h.upto = meta.Sequence.Stream
-				h.add(msg.Header, meta.Sequence.Stream, meta.Timestamp)
-			}
+			h.upto = meta.Sequence.Stream
+			h.add(msg.Header, meta.Sequence.Stream, meta.Timestamp)
 		})
 		switch {
 		case err != nil:

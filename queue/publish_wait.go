@@ -3,7 +3,6 @@ package queue
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -14,9 +13,6 @@ import (
 )
 
 const defaultJobMemory = time.Hour
-
-// errFound ends following events.
-var errFound = errors.New("found")
 
 // PublishAndWait stores the job in a lane, as [Publisher.Publish] does, and blocks until the
 // job has ended. It returns its event, whatever the outcome: an outcome is no error. A job
@@ -35,38 +31,28 @@ func (p *Publisher) PublishAndWait(ctx context.Context, j *worker.Job, lane work
 	if err != nil {
 		return nil, fmt.Errorf("publish job: %w", err)
 	}
-	following, stop := context.WithCancel(ctx)
-	defer stop()
-	ready, followed := make(chan struct{}), make(chan error, 1)
-	var found *worker.Event // once followed has errFound
-	id, invalidID := j.EventID(), j.InvalidEventID(msg.Data)
-	go func() {
-		o := FollowOptions{Namespace: string(p.names), Account: j.WcID, Ready: func() { close(ready) }, lookBack: cmp.Or(p.JobMemory, defaultJobMemory)}
-		followed <- Follow(following, p.nc, o, func(e *worker.Event) error {
-			if e.ID != id && e.ID != invalidID {
-				return nil
-			}
-			found = e
-			return errFound
-		})
-	}()
-	select {
-	case <-ready:
-	case err := <-followed: // it can't be errFound before it was ready
+	o := FollowOptions{Namespace: string(p.names), Account: j.WcID}
+	events, err := o.follow(ctx, p.nc, cmp.Or(p.JobMemory, defaultJobMemory))
+	if err != nil {
 		return nil, fmt.Errorf("publish job: it was not stored, since its event could not be waited for: %w", err)
 	}
+	defer events.stop()
 	if _, err := p.js.PublishMsg(ctx, msg); err != nil {
-		stop()
-		<-followed
 		if ctx.Err() != nil {
 			err = context.Cause(ctx)
 		}
 		return nil, fmt.Errorf("publish job %s, which may be stored: %w", j.ID, p.withPermissionHint(err))
 	}
-	if err := <-followed; !errors.Is(err, errFound) {
-		return nil, fmt.Errorf("wait for the event of job %s, which is stored and goes on: %w", j.ID, err)
+	id, invalidID := j.EventID(), j.InvalidEventID(msg.Data)
+	for {
+		e, _, err := events.next(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("wait for the event of job %s, which is stored and goes on: %w", j.ID, err)
+		}
+		if e.ID == id || e.ID == invalidID {
+			return e, nil
+		}
 	}
-	return found, nil
 }
 
 // identified returns a copy of the job that has an id, and its message.

@@ -39,7 +39,7 @@ type request struct {
 // one drops what is on its way when its context ends, so that it waits for AckWait; leaves
 // a subscription behind with every request that can't be sent; and takes an empty job with
 // a header Status for its own.
-func pull(ctx context.Context, nc *nats.Conn, stream, consumer string, n int, wait time.Duration, job func(*nats.Msg)) error {
+func pull(ctx context.Context, nc *nats.Conn, stream, consumer string, n int, wait time.Duration, job func(*nats.Msg, *nats.MsgMetadata)) error {
 	r := request{Batch: n, Expires: wait, Heartbeat: min(longestSilence, wait/2), NoWait: n > 1}
 	err := r.send(ctx, nc, pullSubject(stream, consumer), job)
 	if errors.Is(err, errOthersWait) {
@@ -49,7 +49,7 @@ func pull(ctx context.Context, nc *nats.Conn, stream, consumer string, n int, wa
 	return err
 }
 
-func (r request) send(ctx context.Context, nc *nats.Conn, subject string, job func(*nats.Msg)) error {
+func (r request) send(ctx context.Context, nc *nats.Conn, subject string, job func(*nats.Msg, *nats.MsgMetadata)) error {
 	body, err := json.Marshal(r)
 	if err != nil {
 		return err
@@ -72,8 +72,9 @@ func (r request) send(ctx context.Context, nc *nats.Conn, subject string, job fu
 	}
 	drain(sub)
 	for len(msgs) > 0 { // nobody else reads them
-		if msg := <-msgs; isJob(msg) {
-			job(msg)
+		msg := <-msgs
+		if meta, err := msg.Metadata(); err == nil {
+			job(msg, meta)
 		}
 	}
 	return err
@@ -86,7 +87,7 @@ func pullSubject(stream, consumer string) string {
 
 // answers reads what answers the request, until that is answered or can't be any more.
 // It tells whether the request is still open, so that there may be more.
-func (r request) answers(ctx context.Context, msgs <-chan *nats.Msg, lost <-chan nats.Status, job func(*nats.Msg)) (open bool, err error) {
+func (r request) answers(ctx context.Context, msgs <-chan *nats.Msg, lost <-chan nats.Status, job func(*nats.Msg, *nats.MsgMetadata)) (open bool, err error) {
 	allowed := 2*r.Heartbeat + time.Second
 	silence := time.NewTimer(allowed)
 	defer silence.Stop()
@@ -94,8 +95,8 @@ func (r request) answers(ctx context.Context, msgs <-chan *nats.Msg, lost <-chan
 		select {
 		case msg := <-msgs:
 			silence.Reset(allowed)
-			if isJob(msg) {
-				job(msg)
+			if meta, err := msg.Metadata(); err == nil { // only a job has any, whatever its headers say
+				job(msg, meta)
 				got++
 			} else if ended, err := status(msg); ended {
 				return false, err
@@ -110,8 +111,6 @@ func (r request) answers(ctx context.Context, msgs <-chan *nats.Msg, lost <-chan
 	}
 	return false, nil
 }
-
-func isJob(msg *nats.Msg) bool { return strings.HasPrefix(msg.Reply, "$JS.ACK.") }
 
 // status reads what the server says of a request: whether it ended it, and how.
 func status(msg *nats.Msg) (ended bool, err error) {

@@ -36,9 +36,8 @@ type Queue struct {
 	watchers  *watchers
 	lookups   *lookups
 
-	passedOver seldom // of jobs that can't be acknowledged
-	stop       context.CancelFunc
-	running    sync.WaitGroup
+	stop    context.CancelFunc
+	running sync.WaitGroup
 }
 
 var _ worker.Queue = (*Queue)(nil)
