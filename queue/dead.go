@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -78,28 +79,21 @@ func letterHeaders(d *worker.Delivery, consumer, reason string) []nats.Header {
 	return []nats.Header{all, few, fewer, bare, nil}
 }
 
-// passable returns a copy of a message's headers without those that would keep a message from
-// being written or stored, or mean something to the server, to clients, or in a dead letter.
+// reserved are the headers that mean something to the server, to clients or in a dead
+// letter. In any case: who reads them may not tell cases apart. A client takes a message
+// without a body and with a Status for one of the server's.
+var reserved = regexp.MustCompile(`^(?i:nats-.*|kv-.*|relogin-.*|status)$`)
+
+// passable returns a copy of a message's headers without those that are reserved, or would
+// keep a message from being written or stored.
 func passable(message nats.Header) nats.Header {
 	header := make(nats.Header, len(message)+8)
 	for key, values := range message {
-		if httpguts.ValidHeaderFieldName(key) && !means(key) {
+		if httpguts.ValidHeaderFieldName(key) && !reserved.MatchString(key) {
 			header[key] = values
 		}
 	}
 	return header
-}
-
-// means tells the headers that have a meaning. In any case: who reads them may not tell
-// cases apart. A client takes a message without a body and with a Status for one of the server's.
-func means(key string) bool {
-	key = strings.ToLower(key)
-	for _, prefix := range []string{"nats-", "kv-", "relogin-"} {
-		if strings.HasPrefix(key, prefix) {
-			return true
-		}
-	}
-	return key == "status"
 }
 
 // oneLine returns s without control characters and cut to so many bytes.

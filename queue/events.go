@@ -31,15 +31,12 @@ func (q *Queue) Publish(ctx context.Context, e *worker.Event) error {
 	}
 	future, err := q.js.PublishMsgAsync(msg)
 	if err == nil {
-		select {
-		case <-future.Ok():
-			return nil
-		case err = <-future.Err():
-		case <-ctx.Done():
-			err = context.Cause(ctx)
-		}
+		_, err = await(ctx, future)
 	}
-	if tooLarge(err) {
+	switch {
+	case err == nil:
+		return nil
+	case tooLarge(err):
 		return fmt.Errorf("publish event: %w: %d bytes: %w", worker.ErrUnsendable, msg.Size(), err)
 	}
 	return fmt.Errorf("publish event: %w", withPermissionHint(q.nc, err))

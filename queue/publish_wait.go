@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/nats-io/nats.go"
 
 	"github.com/relogin/relogin/worker"
 )
@@ -27,7 +26,12 @@ const defaultJobMemory = time.Hour
 //
 // The user needs the permissions of both a publisher and a follower of events.
 func (p *Publisher) PublishAndWait(ctx context.Context, j *worker.Job, lane worker.Lane) (*worker.Event, error) {
-	j, msg, err := p.identified(j, lane)
+	if j != nil && j.ID == "" {
+		named := *j
+		named.ID = uuid.Must(uuid.NewV7()).String()
+		j = &named
+	}
+	msg, err := p.message(j, lane)
 	if err != nil {
 		return nil, fmt.Errorf("publish job: %w", err)
 	}
@@ -53,19 +57,4 @@ func (p *Publisher) PublishAndWait(ctx context.Context, j *worker.Job, lane work
 			return e, nil
 		}
 	}
-}
-
-// identified returns a copy of the job that has an id, and its message.
-func (p *Publisher) identified(j *worker.Job, lane worker.Lane) (*worker.Job, *nats.Msg, error) {
-	if j != nil && j.ID == "" {
-		id, err := uuid.NewV7()
-		if err != nil {
-			return nil, nil, fmt.Errorf("make job id: %w", err)
-		}
-		named := *j
-		named.ID = id.String()
-		j = &named
-	}
-	msg, err := p.message(j, lane)
-	return j, msg, err
 }

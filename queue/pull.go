@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -134,16 +133,12 @@ func status(msg *nats.Msg) (ended bool, err error) {
 
 // drain ends the subscription, and blocks until nothing more can come on it.
 func drain(sub *nats.Subscription) {
-	drained := make(chan struct{})
-	once := sync.OnceFunc(func() { close(drained) })
-	sub.SetClosedHandler(func(string) { once() })
+	drained := sub.StatusChanged(nats.SubscriptionClosed)
 	if err := sub.Drain(); err != nil {
 		return // the connection is closed
 	}
-	timeout := time.NewTimer(drainTimeout)
-	defer timeout.Stop()
 	select {
 	case <-drained:
-	case <-timeout.C: // the connection is lost
+	case <-time.After(drainTimeout): // the connection is lost
 	}
 }

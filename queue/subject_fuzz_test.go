@@ -63,24 +63,24 @@ func FuzzWakes(f *testing.F) {
 		if wcID == other {
 			return
 		}
-		w := newWatchers(nil, "relogin")
+		q := &Queue{names: "relogin"}
 		var woken []string
 		accounts := map[string]*nats.Subscription{wcID: {}, other: {}}
 		for account, sub := range accounts {
-			w.all.Store(sub, watch{
+			q.watches.Store(sub, watch{
 				ended: func() { woken = append(woken, "ended "+account) },
 				freed: func() { woken = append(woken, "freed "+account) },
 			})
 		}
 		for _, msg := range []*nats.Msg{
-			{Subject: w.names.eventSubject(worker.Failed, wcID), Header: nats.Header{cePrompted: {"true"}}},
-			{Subject: w.names.eventSubject(worker.Expired, wcID), Header: nats.Header{cePrompted: {"false"}}},
-			{Subject: w.names.freed(worker.AccountToken(wcID))},
+			{Subject: q.names.eventSubject(worker.Failed, wcID), Header: nats.Header{cePrompted: {"true"}}},
+			{Subject: q.names.eventSubject(worker.Expired, wcID), Header: nats.Header{cePrompted: {"false"}}},
+			{Subject: q.names.freed(worker.AccountToken(wcID))},
 		} {
 			for account, sub := range accounts {
-				if matches(msg.Subject, w.names.account(account)) {
+				if matches(msg.Subject, q.names.account(account)) {
 					msg.Sub = sub
-					w.read(msg)
+					q.wake(msg)
 				}
 			}
 		}

@@ -4,38 +4,25 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"sync"
 
 	"github.com/nats-io/nats.go"
 
 	"github.com/relogin/relogin/worker"
 )
 
-// watchers calls those who watch an account. One goroutine serves all subscriptions.
-type watchers struct {
-	nc    *nats.Conn
-	names names
-	msgs  chan *nats.Msg // the server's copies of events; one that does not fit is a wake-up lost
-	all   sync.Map       // by the *nats.Subscription: its watch
-}
-
+// watch is what is called for those who watch an account.
 type watch struct{ ended, freed func() }
-
-func newWatchers(nc *nats.Conn, n names) *watchers {
-	return &watchers{nc: nc, names: n, msgs: make(chan *nats.Msg, maxPendingWakes)}
-}
 
 // Watch implements [worker.Queue]. After a reconnection ended is called once: events may
 // have been missed.
 func (q *Queue) Watch(ctx context.Context, wcID string, ended, freed func()) (stop func(), err error) {
-	w := q.watchers
-	sub, err := q.nc.ChanSubscribe(q.names.account(wcID), w.msgs)
+	sub, err := q.nc.ChanSubscribe(q.names.account(wcID), q.wakes)
 	if err != nil {
 		return nil, fmt.Errorf("watch account: %w", err)
 	}
-	w.all.Store(sub, watch{ended, freed})
+	q.watches.Store(sub, watch{ended, freed})
 	stop = func() {
-		w.all.Delete(sub)
+		q.watches.Delete(sub)
 		_ = sub.Unsubscribe() // fails when the connection is closed
 	}
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
@@ -52,15 +39,16 @@ func (q *Queue) Freed(wcID string) {
 	_ = q.nc.Publish(q.names.freed(worker.AccountToken(wcID)), nil) // lost without a connection: a lease ends too
 }
 
-func (w *watchers) run(ctx context.Context) {
-	connected := w.nc.StatusChanged(nats.CONNECTED)
-	defer w.nc.RemoveStatusListener(connected)
+// wakeAll serves all subscriptions until ctx ends.
+func (q *Queue) wakeAll(ctx context.Context) {
+	connected := q.nc.StatusChanged(nats.CONNECTED)
+	defer q.nc.RemoveStatusListener(connected)
 	for {
 		select {
-		case msg := <-w.msgs:
-			w.read(msg)
+		case msg := <-q.wakes:
+			q.wake(msg)
 		case <-connected:
-			w.all.Range(func(_, one any) bool {
+			q.watches.Range(func(_, one any) bool {
 				one.(watch).ended()
 				return true
 			})
@@ -70,12 +58,12 @@ func (w *watchers) run(ctx context.Context) {
 	}
 }
 
-// read calls the watch of the subscription that the message came on.
-func (w *watchers) read(msg *nats.Msg) {
-	one, ok := w.all.Load(msg.Sub)
+// wake calls the watch of the subscription that the message came on.
+func (q *Queue) wake(msg *nats.Msg) {
+	one, ok := q.watches.Load(msg.Sub)
 	switch {
 	case !ok: // it has stopped
-	case strings.HasPrefix(msg.Subject, w.names.freed("")):
+	case strings.HasPrefix(msg.Subject, q.names.freed("")):
 		one.(watch).freed()
 	case msg.Header.Get(cePrompted) == "true":
 		one.(watch).ended()
