@@ -17,7 +17,7 @@ const (
 	lookBatch   = 1024             // events in one pull request
 	lookTimeout = 10 * time.Second // of a reading's first request, and of what follows
 	maxReadings = 16               // consumers of this process at once; a stream has 1,000 for all pods unless set
-	lookKeep    = 10 * time.Second // how long what was read of an account is kept after its last use
+	lookKeep    = 10 * time.Second // how long what was read of an account is kept after it was last used
 	maxKept     = 1 << 20          // event ids of accounts that are not in use; one takes 34 to 53 bytes, measured
 )
 
@@ -42,8 +42,7 @@ func newLookups(nc *nats.Conn, events jetstream.Stream) *lookups {
 // time. An older one of the same id does not count: a job's id may be given again.
 func (l *lookups) find(ctx context.Context, subject, eventID string, since time.Time) (bool, error) {
 	came, event := time.Now(), keyOf(eventID)
-	h := l.enter(subject)
-	defer l.leave(h)
+	h := l.history(subject)
 	select {
 	case h.turn <- struct{}{}:
 		defer func() { <-h.turn }()
@@ -121,8 +120,8 @@ func (l *lookups) read(ctx context.Context, h *history, since time.Time) error {
 	return nil
 }
 
-// enter returns what was read of the account. The caller calls leave.
-func (l *lookups) enter(subject string) *history {
+// history returns what was read of the account.
+func (l *lookups) history(subject string) *history {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	h := l.accounts[subject]
@@ -130,46 +129,28 @@ func (l *lookups) enter(subject string) *history {
 		h = &history{subject: subject, turn: make(chan struct{}, 1), ids: map[eventKey]int64{}}
 		l.accounts[subject] = h
 	}
-	h.users++
+	h.used = time.Now()
 	return h
 }
 
-func (l *lookups) leave(h *history) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	h.users--
-	h.left = time.Now()
-}
-
-// run forgets what is not needed until ctx ends.
-func (l *lookups) run(ctx context.Context) {
-	ticker := time.NewTicker(lookKeep / 4)
-	defer ticker.Stop()
-	for {
-		select {
-		case now := <-ticker.C:
-			l.sweep(now)
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-// sweep forgets accounts that were not in use for a while, and all that are not in use
-// when that is too much.
+// sweep forgets accounts that were not used for a while, and all that are not in use when
+// that is too much. Who has just got an account that is forgotten reads it for himself.
 func (l *lookups) sweep(now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	kept := 0
 	maps.DeleteFunc(l.accounts, func(_ string, h *history) bool {
-		if h.users > 0 {
+		select {
+		case h.turn <- struct{}{}:
+			defer func() { <-h.turn }()
+		default:
 			return false
 		}
 		kept += len(h.ids)
-		return now.Sub(h.left) >= lookKeep
+		return now.Sub(h.used) >= lookKeep
 	})
 	if kept > maxKept {
-		maps.DeleteFunc(l.accounts, func(_ string, h *history) bool { return h.users == 0 })
+		maps.DeleteFunc(l.accounts, func(_ string, h *history) bool { return len(h.turn) == 0 })
 	}
 }
 
@@ -177,8 +158,7 @@ func (l *lookups) sweep(now time.Time) {
 // to a sequence.
 type history struct {
 	subject string
-	users   int       // guarded by the lock of lookups, as left is
-	left    time.Time // when the last user left
+	used    time.Time // guarded by the lock of lookups
 
 	turn     chan struct{} // has an element while somebody's turn guards what follows
 	asked    time.Time     // when the server was asked last; err is how that and the reading after it ended

@@ -260,8 +260,9 @@ func TestLookUpInAStreamMadeAnew(t *testing.T) {
 
 func TestWhatWasReadIsForgotten(t *testing.T) {
 	l := newLookups(nil, nil)
-	using := l.enter("in use")
-	l.leave(l.enter("not in use"))
+	using := l.history("in use")
+	using.turn <- struct{}{}
+	l.history("not in use")
 	l.sweep(time.Now().Add(lookKeep - time.Second))
 	if len(l.accounts) != 2 {
 		t.Errorf("%d accounts are kept for a while, want 2", len(l.accounts))
@@ -277,7 +278,8 @@ func TestWhatWasReadIsForgotten(t *testing.T) {
 	if len(l.accounts) != 1 {
 		t.Error("an account in use was forgotten")
 	}
-	l.leave(using)
+	<-using.turn
+	l.history("in use")
 	l.sweep(time.Now())
 	if len(l.accounts) != 0 {
 		t.Error("more is kept than the bound")

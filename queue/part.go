@@ -15,9 +15,9 @@ type part[C any] struct {
 	rules  []rule[C]
 	want   C
 	remedy map[remedy]string
-	retry  func(ctx context.Context, ask func(context.Context) error) error // what follows
+	retry  func(ctx context.Context, ask func(context.Context) error) error // of what follows
 	read   func(context.Context) (*C, error)                                // nil, nil where it is missing
-	create func(context.Context) error                                      // nil where it is there already
+	create func(context.Context) error
 	update func(context.Context, C) error
 }
 
@@ -59,7 +59,8 @@ func (p *part[C]) fill(ctx context.Context) error {
 	if err != nil || have != nil {
 		return err
 	}
-	if err := p.retry(ctx, p.create); err != nil {
+	err = unless(p.retry(ctx, p.create), jetstream.ErrStreamNameAlreadyInUse, jetstream.ErrBucketExists, jetstream.ErrConsumerExists)
+	if err != nil { // else another pod may have made it just now, and otherwise
 		return fmt.Errorf("create %s: %w", p.where, err)
 	}
 	return nil
@@ -104,7 +105,7 @@ func (p *plan) stream(want streamConfig, rules []rule[streamConfig]) *part[strea
 	one.read = func(ctx context.Context) (*streamConfig, error) { return p.readStream(ctx, name) }
 	one.create = func(ctx context.Context) error {
 		_, err := p.js.CreateStream(ctx, want)
-		return unless(err, jetstream.ErrStreamNameAlreadyInUse) // by another pod, just now
+		return err
 	}
 	one.update = func(ctx context.Context, mended streamConfig) error {
 		_, err := p.js.UpdateStream(ctx, mended)
@@ -145,7 +146,7 @@ func (p *plan) consumer(stream string, want consumerConfig, rules []rule[consume
 	one.read = func(ctx context.Context) (*consumerConfig, error) { return p.readConsumer(ctx, stream, name) }
 	one.create = func(ctx context.Context) error {
 		_, err := p.js.CreateConsumer(ctx, stream, want)
-		return unless(err, jetstream.ErrConsumerExists) // another pod's, just now, set otherwise
+		return err
 	}
 	one.update = func(ctx context.Context, mended consumerConfig) error {
 		_, err := p.js.UpdateConsumer(ctx, stream, mended)

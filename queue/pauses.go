@@ -28,14 +28,14 @@ var _ worker.Pauses = (*IncarnationStore)(nil)
 func (s *IncarnationStore) LoadPauses(ctx context.Context) (map[worker.Credential]uint64, uint64, error) {
 	trials := map[worker.Credential]uint64{}
 	entry, err := s.bucket.Get(ctx, pausesKey)
-	if errors.Is(err, jetstream.ErrKeyNotFound) {
+	switch {
+	case errors.Is(err, jetstream.ErrKeyNotFound):
 		return trials, 0, nil
+	case err != nil:
+		return nil, 0, fmt.Errorf("read %s in bucket %s: %w", pausesKey, s.bucket.Bucket(), err)
 	}
 	var all []pausedCredential
-	if err == nil {
-		err = json.Unmarshal(entry.Value(), &all)
-	}
-	if err != nil {
+	if err := json.Unmarshal(entry.Value(), &all); err != nil {
 		return nil, 0, fmt.Errorf("read %s in bucket %s: %w", pausesKey, s.bucket.Bucket(), err)
 	}
 	for _, one := range all {
@@ -63,7 +63,7 @@ func (s *IncarnationStore) StorePauses(ctx context.Context, trials map[worker.Cr
 		_, err = s.bucket.Update(ctx, pausesKey, value, revision)
 	}
 	if errors.Is(err, jetstream.ErrKeyExists) || errors.Is(err, jetstream.ErrKeyRevisionMismatch) {
-		err = worker.ErrConflict
+		return fmt.Errorf("store %s in bucket %s: %w", pausesKey, s.bucket.Bucket(), worker.ErrConflict)
 	}
 	if err != nil {
 		return fmt.Errorf("store %s in bucket %s: %w", pausesKey, s.bucket.Bucket(), err)

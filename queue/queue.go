@@ -104,10 +104,24 @@ func (q *Queue) start(ackWait time.Duration) {
 	q.lookups = newLookups(q.nc, q.events)
 	q.running.Go(func() { q.heartbeat.run(ctx) })
 	q.running.Go(func() { q.wakeAll(ctx) })
-	q.running.Go(func() { q.lookups.run(ctx) })
+	q.running.Go(func() { every(ctx, lookKeep/4, func() { q.lookups.sweep(time.Now()) }) })
 }
 
-// Close stops keeping deliveries heartbeat. It blocks until the queue's goroutines have ended.
+// every calls do that often until ctx ends.
+func every(ctx context.Context, pause time.Duration, do func()) {
+	ticker := time.NewTicker(pause)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			do()
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// Close stops keeping deliveries alive. It blocks until the queue's goroutines have ended.
 func (q *Queue) Close() {
 	q.stop()
 	q.running.Wait()
