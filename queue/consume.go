@@ -137,9 +137,8 @@ func (c *consumption) open(ctx context.Context, want consumerConfig) (ackWait ti
 	one := p.consumer(c.names.events(), want, eventRules)
 	one.remedy[inPlace] = fmt.Sprintf("nats consumer edit %s %s", c.names.events(), c.Name)
 	one.remedy[remake] = fmt.Sprintf("choose another Name, or delete the consumer, which forgets what is done: nats consumer rm %s %s", c.names.events(), c.Name)
-	read := one.read
 	one.read = func(ctx context.Context) (*consumerConfig, error) {
-		have, err := read(ctx)
+		have, err := p.readConsumer(ctx, c.names.events(), c.Name)
 		if have != nil {
 			if everything := string(c.names) + ".events.*.*"; want.FilterSubject == everything && have.FilterSubject == "" && len(have.FilterSubjects) == 0 {
 				have.FilterSubject = everything // no filter is the same
@@ -148,14 +147,15 @@ func (c *consumption) open(ctx context.Context, want consumerConfig) (ackWait ti
 		}
 		return have, err
 	}
-	p.parts = append(p.parts, one)
-	if err := p.setUp(ctx); err != nil {
-		if errors.Is(err, jetstream.ErrStreamNotFound) {
-			return 0, fmt.Errorf("%w: relogin setup creates stream %s", err, c.names.events())
-		}
+	if err := one.fill(ctx); errors.Is(err, jetstream.ErrStreamNotFound) {
+		return 0, fmt.Errorf("%w: relogin setup creates stream %s", err, c.names.events())
+	} else if err != nil {
 		return 0, err
 	}
-	found, err := p.check(ctx)
+	found, err := one.check(ctx, p.config)
+	if err == nil {
+		err = refuse(found)
+	}
 	if err != nil {
 		return 0, err
 	}

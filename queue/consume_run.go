@@ -31,7 +31,7 @@ type consumption struct {
 	handle func(context.Context, *worker.Event) error
 
 	heartbeat *heartbeat
-	slots     chan struct{} // an element for each event in this instance's hands, and for each that is asked for
+	slots     chan struct{} // an element for each event that is handled
 	running   sync.WaitGroup
 	failures  seldom
 }
@@ -54,18 +54,20 @@ func (c *consumption) run(ctx context.Context) error {
 	return err
 }
 
+// takeAll asks for as many events as there are free slots. It alone fills slots, so that
+// each event that comes finds one.
 func (c *consumption) takeAll(ctx context.Context) error {
-	for {
-		free := c.reserve(ctx)
-		if ctx.Err() != nil {
+	for ctx.Err() == nil {
+		select {
+		case c.slots <- struct{}{}: // there is a free one
+			<-c.slots
+		case <-ctx.Done():
 			return nil
 		}
-		err := pullUpTo(ctx, c.nc, c.names.events(), c.Name, free, pullWait, func(msg *nats.Msg) {
-			if c.start(ctx, msg) {
-				free--
-			}
+		free := cap(c.slots) - len(c.slots)
+		err := pull(ctx, c.nc, c.names.events(), c.Name, free, pullWait, func(msg *nats.Msg, meta *nats.MsgMetadata) {
+			c.start(ctx, msg.Subject, newDelivery(c.nc, c.heartbeat, msg, meta))
 		})
-		c.release(free)
 		if err == nil || ctx.Err() != nil {
 			continue
 		}
@@ -73,29 +75,20 @@ func (c *consumption) takeAll(ctx context.Context) error {
 			return err
 		}
 	}
+	return nil
 }
 
-// reserve blocks until a slot is free, takes all that are, and returns how many. It may
-// return 0 once ctx has ended.
-func (c *consumption) reserve(ctx context.Context) int {
-	select {
-	case c.slots <- struct{}{}:
-	case <-ctx.Done():
-		return 0
+// start has the event handled, unless it came after ctx ended.
+func (c *consumption) start(ctx context.Context, subject string, d *worker.Delivery) {
+	if ctx.Err() != nil {
+		d.HandBack(0)
+		return
 	}
-	for free := 1; ; free++ {
-		select {
-		case c.slots <- struct{}{}:
-		default:
-			return free
-		}
-	}
-}
-
-func (c *consumption) release(n int) {
-	for range n {
-		<-c.slots
-	}
+	c.slots <- struct{}{}
+	c.running.Go(func() {
+		defer func() { <-c.slots }()
+		c.process(ctx, subject, d)
+	})
 }
 
 // recoverFrom waits a moment after an error, or returns one that waiting does not cure.
@@ -118,56 +111,32 @@ func (c *consumption) recoverFrom(ctx context.Context, cause error) error {
 	return nil
 }
 
-// start has the event handled in its slot. It returns false, and leaves the slot, for a
-// message that can't be settled, and for one that came after ctx ended.
-func (c *consumption) start(ctx context.Context, msg *nats.Msg) bool {
-	meta, err := msg.Metadata()
-	if err != nil {
-		if times, ok := c.failures.write("reply"); ok {
-			c.Logger.ErrorContext(ctx, "passing over an event that can't be acknowledged", "consumer", c.Name, "reply", msg.Reply, "error", err, "times", times)
-		}
-		return false
-	}
-	held := &inFlight{nc: c.nc, reply: msg.Reply, heartbeat: c.heartbeat}
-	c.heartbeat.add(held)
-	if ctx.Err() != nil {
-		held.HandBack(0)
-		return false
-	}
-	c.running.Go(func() {
-		defer c.release(1)
-		c.process(ctx, msg, meta, held)
-	})
-	return true
-}
-
 // process handles the event and settles it.
-func (c *consumption) process(ctx context.Context, msg *nats.Msg, meta *nats.MsgMetadata, held *inFlight) {
-	pause := c.pause(meta.NumDelivered)
-	defer held.HandBack(pause) // where the handler has ended its goroutine
-	most := uint64(c.MaxDeliveries)
-	if meta.NumDelivered > most {
-		c.bury(ctx, msg, meta, held, fmt.Errorf("it was delivered %d times, and no handler has done it: perhaps the program ended each time", meta.NumDelivered-1))
+func (c *consumption) process(ctx context.Context, subject string, d *worker.Delivery) {
+	pause := c.pause(d.Attempts)
+	defer d.HandBack(pause) // where the handler has ended its goroutine
+	if d.Attempts > c.MaxDeliveries {
+		c.bury(ctx, subject, d, fmt.Errorf("it was delivered %d times, and no handler has done it: perhaps the program ended each time", d.Attempts-1))
 		return
 	}
-	e, err := decodeEvent(msg.Data, msg.Header)
+	e, err := decodeEvent(d.Data, d.Header)
 	if err != nil {
-		c.bury(ctx, msg, meta, held, err)
+		c.bury(ctx, subject, d, err)
 		return
 	}
 	switch err := c.call(ctx, e); {
 	case err == nil:
-		held.Ack()
+		d.Ack()
 	case ctx.Err() != nil:
-		held.HandBack(0)
-	case meta.NumDelivered == most:
-		c.bury(ctx, msg, meta, held, fmt.Errorf("handling it failed after %d deliveries: %w", most, err))
+		d.HandBack(0)
+	case d.Attempts == c.MaxDeliveries:
+		c.bury(ctx, subject, d, fmt.Errorf("handling it failed after %d deliveries: %w", d.Attempts, err))
 	default:
 		if times, ok := c.failures.write("handle " + err.Error()); ok {
 			c.Logger.WarnContext(ctx, "handling an event failed: it comes again", "consumer", c.Name, "event", e.ID, "outcome", e.Outcome,
-				"deliveries", meta.NumDelivered, "pause", pause, "error", err, "times", times)
+				"deliveries", d.Attempts, "pause", pause, "error", err, "times", times)
 		}
-		held.HandBack(pause)
+		d.HandBack(pause)
 	}
 }
 
@@ -184,33 +153,24 @@ func (c *consumption) call(ctx context.Context, e *worker.Event) (err error) {
 
 // pause returns how long an event waits after it was delivered that often. It is shorter
 // by up to a quarter, so that events that failed together do not all come back together.
-func (c *consumption) pause(deliveries uint64) time.Duration {
+func (c *consumption) pause(deliveries int) time.Duration {
 	pause := c.RetryPause
-	for range deliveries - 1 {
-		if pause > c.MaxRetryPause/2 {
-			pause = c.MaxRetryPause
-			break
-		}
-		pause *= 2
+	for ; deliveries > 1 && pause < c.MaxRetryPause; deliveries-- {
+		pause = 2 * min(pause, c.MaxRetryPause/2)
 	}
 	return pause - rand.N(pause/4+1)
 }
 
 // bury moves the event to the dead stream. One that can't be stored there comes again.
-func (c *consumption) bury(ctx context.Context, msg *nats.Msg, meta *nats.MsgMetadata, held *inFlight, reason error) {
-	letter := deadLetter{
-		subject: c.names.deadEvents(), reason: reason.Error(), consumer: c.Name, header: msg.Header, data: msg.Data,
-		msgID: msg.Header.Get(nats.MsgIdHdr), stream: meta.Stream, sequence: meta.Sequence.Stream, storedAt: meta.Timestamp,
-		deliveries: int(meta.NumDelivered),
-	}
-	attrs := []any{"consumer", c.Name, "subject", msg.Subject, "sequence", meta.Sequence.Stream, "reason", reason}
+func (c *consumption) bury(ctx context.Context, subject string, d *worker.Delivery, reason error) {
+	attrs := []any{"consumer", c.Name, "subject", subject, "sequence", d.Sequence, "reason", reason}
 	storing, cancel := context.WithTimeout(context.WithoutCancel(ctx), buryTimeout)
 	defer cancel()
-	if err := letter.store(storing, c.js); err != nil {
+	if err := bury(storing, c.js, c.names.deadEvents(), c.Name, d, reason.Error()); err != nil {
 		c.Logger.ErrorContext(ctx, "the dead letter of an event can't be stored: the event comes again", append(attrs, "error", withPermissionHint(c.nc, err))...)
-		held.HandBack(c.MaxRetryPause)
+		d.HandBack(c.MaxRetryPause)
 		return
 	}
 	c.Logger.ErrorContext(ctx, "an event goes to the dead stream", attrs...)
-	held.Term()
+	d.Term()
 }

@@ -31,15 +31,12 @@ func (q *Queue) Publish(ctx context.Context, e *worker.Event) error {
 	}
 	future, err := q.js.PublishMsgAsync(msg)
 	if err == nil {
-		select {
-		case <-future.Ok():
-			return nil
-		case err = <-future.Err():
-		case <-ctx.Done():
-			err = context.Cause(ctx)
-		}
+		_, err = await(ctx, future)
 	}
-	if tooLarge(err) {
+	switch {
+	case err == nil:
+		return nil
+	case tooLarge(err):
 		return fmt.Errorf("publish event: %w: %d bytes: %w", worker.ErrUnsendable, msg.Size(), err)
 	}
 	return fmt.Errorf("publish event: %w", withPermissionHint(q.nc, err))
@@ -101,16 +98,16 @@ func checkOutcome(outcome worker.Outcome) error {
 // headerValue percent-encodes what the CloudEvents HTTP binding, to which the NATS
 // binding refers, does not allow in a header: all but U+0021 to U+007E, and '"' and '%'.
 func headerValue(s string) string {
-	const hex = "0123456789ABCDEF"
-	if !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '"' || r == '%' }) {
+	odd := func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '"' || r == '%' }
+	if !strings.ContainsFunc(s, odd) {
 		return s
 	}
 	var b strings.Builder
 	for i := range len(s) {
-		if c := s[i]; c > ' ' && c < 0x7f && c != '"' && c != '%' {
-			b.WriteByte(c)
+		if odd(rune(s[i])) {
+			fmt.Fprintf(&b, "%%%02X", s[i])
 		} else {
-			b.Write([]byte{'%', hex[c>>4], hex[c&15]})
+			b.WriteByte(s[i])
 		}
 	}
 	return b.String()

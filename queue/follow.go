@@ -21,8 +21,6 @@ type FollowOptions struct {
 	Since     time.Time        // from then on, by the server's clock; from now on unless set
 	Ready     func()           // called once, before the first event: what is published from here on is seen
 
-	lookBack time.Duration // begin so long ago by the server's clock; Since is not used then
-
 	Logger *slog.Logger // told, once a minute at most, of events that can't be read or have an unknown outcome; they are passed over
 }
 
@@ -36,75 +34,100 @@ func Follow(ctx context.Context, nc *nats.Conn, o FollowOptions, handle func(*wo
 // FollowStored is [Follow] for who wants to know when each event was stored, by the
 // server's clock.
 func FollowStored(ctx context.Context, nc *nats.Conn, o FollowOptions, handle func(e *worker.Event, stored time.Time) error) error {
-	n, err := newNames(o.Namespace)
+	f, err := o.follow(ctx, nc, 0)
 	if err != nil {
-		return fmt.Errorf("follow events: %w", err)
+		return err
 	}
-	filters, err := n.eventFilters(o.Account, o.Outcomes)
-	if err != nil {
-		return fmt.Errorf("follow events: %w", err)
-	}
-	js, err := jetstream.New(nc)
-	if err != nil {
-		return fmt.Errorf("follow events: %w", err)
-	}
-	stream, err := js.Stream(ctx, n.events())
-	if err != nil {
-		return fmt.Errorf("follow events of stream %s (relogin setup creates it): %w", n.events(), withPermissionHint(nc, err))
-	}
-	consumer, err := stream.OrderedConsumer(ctx, o.consumer(filters, stream.CachedInfo()))
-	if err != nil {
-		return fmt.Errorf("follow events: %w", withPermissionHint(nc, err))
-	}
-	events, err := consumer.Messages()
-	if err != nil {
-		return fmt.Errorf("follow events: %w", err)
-	}
-	defer context.AfterFunc(ctx, events.Stop)()
-	defer events.Stop()
+	defer f.stop()
 	if o.Ready != nil {
 		o.Ready()
 	}
-	var passedOver seldom
 	for {
-		msg, err := events.Next()
-		switch {
-		case ctx.Err() != nil:
-			return context.Cause(ctx)
-		case err != nil:
-			return fmt.Errorf("follow events: %w", withPermissionHint(nc, err))
-		}
-		e, err := decodeEvent(msg.Data(), msg.Headers())
+		e, stored, err := f.next(ctx)
 		if err != nil {
-			if times, ok := passedOver.write(""); ok && o.Logger != nil {
-				o.Logger.WarnContext(ctx, "passing over an event that can't be read", "subject", msg.Subject(), "error", err, "times", times)
-			}
-			continue
+			return err
 		}
-		meta, err := msg.Metadata()
-		if err != nil {
-			return fmt.Errorf("follow events: %w", err)
-		}
-		if err := handle(e, meta.Timestamp); err != nil {
+		if err := handle(e, stored); err != nil {
 			return err
 		}
 	}
 }
 
-// consumer starts after the last event there is by its number: made again after a lost
-// connection, one that starts with new events would skip what came in between.
-func (o *FollowOptions) consumer(filters []string, stream *jetstream.StreamInfo) jetstream.OrderedConsumerConfig {
-	c := jetstream.OrderedConsumerConfig{
-		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: stream.State.LastSeq + 1, FilterSubjects: filters,
+// follower reads events in order and once, across lost connections.
+type follower struct {
+	nc         *nats.Conn
+	msgs       jetstream.MessagesContext
+	stop       func()
+	logger     *slog.Logger // may be nil
+	passedOver seldom
+}
+
+// follow returns a follower, which works until ctx ends or the caller calls stop. A lookBack
+// above 0 is how long ago it begins, by the server's clock, in place of the option Since.
+func (o *FollowOptions) follow(ctx context.Context, nc *nats.Conn, lookBack time.Duration) (*follower, error) {
+	n, err := newNames(o.Namespace)
+	if err != nil {
+		return nil, fmt.Errorf("follow events: %w", err)
 	}
-	since := o.Since
-	if o.lookBack > 0 {
-		since = stream.TimeStamp.Add(-o.lookBack)
+	filters, err := n.eventFilters(o.Account, o.Outcomes)
+	if err != nil {
+		return nil, fmt.Errorf("follow events: %w", err)
+	}
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return nil, fmt.Errorf("follow events: %w", err)
+	}
+	stream, err := js.Stream(ctx, n.events())
+	if err != nil {
+		return nil, fmt.Errorf("follow events of stream %s (relogin setup creates it): %w", n.events(), withPermissionHint(nc, err))
+	}
+	since, info := o.Since, stream.CachedInfo()
+	if lookBack > 0 {
+		since = info.TimeStamp.Add(-lookBack)
+	}
+	// After the last event there is, by its number: made again after a lost connection, a
+	// consumer that starts with new events would skip what came in between.
+	c := jetstream.OrderedConsumerConfig{
+		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: info.State.LastSeq + 1, FilterSubjects: filters,
 	}
 	if !since.IsZero() {
 		c.DeliverPolicy, c.OptStartSeq, c.OptStartTime = jetstream.DeliverByStartTimePolicy, 0, &since
 	}
-	return c
+	consumer, err := stream.OrderedConsumer(ctx, c)
+	if err != nil {
+		return nil, fmt.Errorf("follow events: %w", withPermissionHint(nc, err))
+	}
+	msgs, err := consumer.Messages()
+	if err != nil {
+		return nil, fmt.Errorf("follow events: %w", err)
+	}
+	detach := context.AfterFunc(ctx, msgs.Stop)
+	return &follower{nc: nc, msgs: msgs, logger: o.Logger, stop: func() { detach(); msgs.Stop() }}, nil
+}
+
+// next blocks until there is another event, and returns it and when it was stored, or ctx's
+// cause once ctx has ended. What can't be read it passes over.
+func (f *follower) next(ctx context.Context) (*worker.Event, time.Time, error) {
+	for {
+		msg, err := f.msgs.Next()
+		if ctx.Err() != nil {
+			return nil, time.Time{}, context.Cause(ctx)
+		}
+		if err != nil {
+			return nil, time.Time{}, fmt.Errorf("follow events: %w", withPermissionHint(f.nc, err))
+		}
+		meta, err := msg.Metadata()
+		if err != nil {
+			return nil, time.Time{}, fmt.Errorf("follow events: %w", err)
+		}
+		e, err := decodeEvent(msg.Data(), msg.Headers())
+		if err == nil {
+			return e, meta.Timestamp, nil
+		}
+		if times, ok := f.passedOver.write(""); ok && f.logger != nil {
+			f.logger.WarnContext(ctx, "passing over an event that can't be read", "subject", msg.Subject(), "error", err, "times", times)
+		}
+	}
 }
 
 // eventFilters returns the subjects of the account's events, or all accounts' where it is

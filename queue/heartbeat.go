@@ -43,18 +43,7 @@ func (a *heartbeat) remove(h *inFlight) {
 	delete(a.ring[h.bucket], h)
 }
 
-func (a *heartbeat) run(ctx context.Context) {
-	ticker := time.NewTicker(a.tick)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ticker.C:
-			a.beat()
-		case <-ctx.Done():
-			return
-		}
-	}
-}
+func (a *heartbeat) run(ctx context.Context) { every(ctx, a.tick, a.beat) }
 
 // beat serves one bucket.
 func (a *heartbeat) beat() {

@@ -235,15 +235,6 @@ func TestLookUpAfterOneThatFailed(t *testing.T) {
 	lookUp(t, q, "a", "none", start, false)
 }
 
-func TestLookUpInAClosedQueue(t *testing.T) {
-	q := open(t, connect(t, servers.NATS(t)), config())
-	store(t, q, "0")
-	q.Close()
-	if found, err := q.Published(t.Context(), "a", "0", time.Now()); found || err == nil {
-		t.Errorf("%v, %v", found, err)
-	}
-}
-
 // What was read of a stream says nothing of one that was made anew.
 func TestLookUpInAStreamMadeAnew(t *testing.T) {
 	nc := connect(t, servers.NATS(t))
@@ -268,9 +259,10 @@ func TestLookUpInAStreamMadeAnew(t *testing.T) {
 }
 
 func TestWhatWasReadIsForgotten(t *testing.T) {
-	l := newLookups(&Queue{}, nil)
-	using := l.enter("in use")
-	l.leave(l.enter("not in use"))
+	l := newLookups(nil, nil)
+	using := l.history("in use")
+	using.turn <- struct{}{}
+	l.history("not in use")
 	l.sweep(time.Now().Add(lookKeep - time.Second))
 	if len(l.accounts) != 2 {
 		t.Errorf("%d accounts are kept for a while, want 2", len(l.accounts))
@@ -286,7 +278,8 @@ func TestWhatWasReadIsForgotten(t *testing.T) {
 	if len(l.accounts) != 1 {
 		t.Error("an account in use was forgotten")
 	}
-	l.leave(using)
+	<-using.turn
+	l.history("in use")
 	l.sweep(time.Now())
 	if len(l.accounts) != 0 {
 		t.Error("more is kept than the bound")

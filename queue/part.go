@@ -15,17 +15,27 @@ type part[C any] struct {
 	rules  []rule[C]
 	want   C
 	remedy map[remedy]string
-	read   func(context.Context) (*C, error) // nil, nil where it is missing
-	create func(context.Context) error       // nil where it is there already
+	retry  func(ctx context.Context, ask func(context.Context) error) error // of what follows
+	read   func(context.Context) (*C, error)                                // nil, nil where it is missing
+	create func(context.Context) error
 	update func(context.Context, C) error
+}
+
+// now returns it as it is, nil where it is missing.
+func (p *part[C]) now(ctx context.Context) (have *C, err error) {
+	err = p.retry(ctx, func(ctx context.Context) error { have, err = p.read(ctx); return err })
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", p.where, err)
+	}
+	return have, nil
 }
 
 // check returns what is not as it is wanted.
 func (p *part[C]) check(ctx context.Context, c *Config) (found []Finding, err error) {
-	have, err := p.read(ctx)
+	have, err := p.now(ctx)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("read %s: %w", p.where, err)
+		return nil, err
 	case have == nil:
 		return []Finding{{Severity: Missing, Where: p.where, Remedy: c.command("setup")}}, nil
 	}
@@ -45,11 +55,12 @@ func (p *part[C]) finding(r rule[C], have *C) Finding {
 
 // fill creates it where it is missing.
 func (p *part[C]) fill(ctx context.Context) error {
-	have, err := p.read(ctx)
-	if err == nil && have == nil {
-		err = p.create(ctx)
+	have, err := p.now(ctx)
+	if err != nil || have != nil {
+		return err
 	}
-	if err != nil {
+	err = unless(p.retry(ctx, p.create), jetstream.ErrStreamNameAlreadyInUse, jetstream.ErrBucketExists, jetstream.ErrConsumerExists)
+	if err != nil { // else another pod may have made it just now, and otherwise
 		return fmt.Errorf("create %s: %w", p.where, err)
 	}
 	return nil
@@ -58,12 +69,9 @@ func (p *part[C]) fill(ctx context.Context) error {
 // mend changes what NATS can change in place, and returns what it has changed. It leaves
 // alone what is somebody else's, and what is missing.
 func (p *part[C]) mend(ctx context.Context, c *Config) (changed []Finding, err error) {
-	have, err := p.read(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", p.where, err)
-	}
-	if have == nil {
-		return nil, nil
+	have, err := p.now(ctx)
+	if err != nil || have == nil {
+		return nil, err
 	}
 	rules, mended := judge(c, p.rules, have, &p.want)
 	if slices.ContainsFunc(rules, func(r rule[C]) bool { return r.remedy == rename }) {
@@ -79,7 +87,7 @@ func (p *part[C]) mend(ctx context.Context, c *Config) (changed []Finding, err e
 	if len(changed) == 0 {
 		return nil, nil
 	}
-	if err := p.update(ctx, mended); err != nil {
+	if err := p.retry(ctx, func(ctx context.Context) error { return p.update(ctx, mended) }); err != nil {
 		return nil, fmt.Errorf("change %s: %w", p.where, err)
 	}
 	return changed, nil
@@ -87,25 +95,21 @@ func (p *part[C]) mend(ctx context.Context, c *Config) (changed []Finding, err e
 
 func (p *plan) stream(want streamConfig, rules []rule[streamConfig]) *part[streamConfig] {
 	name := want.Name
-	one := &part[streamConfig]{where: "stream " + name, rules: slices.Concat(everyStream, rules), want: want}
+	one := &part[streamConfig]{where: "stream " + name, retry: p.retry, rules: slices.Concat(everyStream, rules), want: want}
 	one.remedy = map[remedy]string{
 		inPlace: p.config.command("setup --update"),
 		remake:  p.remake(name),
 		promote: fmt.Sprintf("if it shall take over from the stream that it mirrors: nats stream edit %s --no-mirror --force && %s", name, p.config.command("setup --update")),
 		rename:  "choose another --namespace, or delete the stream if nobody needs it",
 	}
-	one.read = func(ctx context.Context) (have *streamConfig, err error) {
-		err = p.retry(ctx, func(ctx context.Context) error { have, err = p.readStream(ctx, name); return err })
-		return have, err
-	}
+	one.read = func(ctx context.Context) (*streamConfig, error) { return p.readStream(ctx, name) }
 	one.create = func(ctx context.Context) error {
-		return p.retry(ctx, func(ctx context.Context) error {
-			_, err := p.js.CreateStream(ctx, want)
-			return unless(err, jetstream.ErrStreamNameAlreadyInUse) // by another pod, just now
-		})
+		_, err := p.js.CreateStream(ctx, want)
+		return err
 	}
 	one.update = func(ctx context.Context, mended streamConfig) error {
-		return p.retry(ctx, func(ctx context.Context) error { _, err := p.js.UpdateStream(ctx, mended); return err })
+		_, err := p.js.UpdateStream(ctx, mended)
+		return err
 	}
 	return one
 }
@@ -137,20 +141,16 @@ func (p *plan) laneConsumer(want consumerConfig) *part[consumerConfig] {
 // consumer is a durable consumer of the stream. Its remedies are the caller's, but for one.
 func (p *plan) consumer(stream string, want consumerConfig, rules []rule[consumerConfig]) *part[consumerConfig] {
 	name := want.Durable
-	one := &part[consumerConfig]{where: fmt.Sprintf("consumer %s of stream %s", name, stream), rules: rules, want: want}
+	one := &part[consumerConfig]{where: fmt.Sprintf("consumer %s of stream %s", name, stream), retry: p.retry, rules: rules, want: want}
 	one.remedy = map[remedy]string{resume: fmt.Sprintf("nats consumer resume %s %s", stream, name)}
-	one.read = func(ctx context.Context) (have *consumerConfig, err error) {
-		err = p.retry(ctx, func(ctx context.Context) error { have, err = p.readConsumer(ctx, stream, name); return err })
-		return have, err
-	}
+	one.read = func(ctx context.Context) (*consumerConfig, error) { return p.readConsumer(ctx, stream, name) }
 	one.create = func(ctx context.Context) error {
-		return p.retry(ctx, func(ctx context.Context) error {
-			_, err := p.js.CreateConsumer(ctx, stream, want)
-			return unless(err, jetstream.ErrConsumerExists) // another pod's, just now, set otherwise
-		})
+		_, err := p.js.CreateConsumer(ctx, stream, want)
+		return err
 	}
 	one.update = func(ctx context.Context, mended consumerConfig) error {
-		return p.retry(ctx, func(ctx context.Context) error { _, err := p.js.UpdateConsumer(ctx, stream, mended); return err })
+		_, err := p.js.UpdateConsumer(ctx, stream, mended)
+		return err
 	}
 	return one
 }

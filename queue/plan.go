@@ -42,10 +42,8 @@ func newPlan(nc *nats.Conn, c *Config) (*plan, error) {
 	}
 	bucket := p.stream(c.bucket(n), trustBucket)
 	bucket.create = func(ctx context.Context) error {
-		return p.retry(ctx, func(ctx context.Context) error {
-			_, err := OpenIncarnationStore(ctx, nc, c.Namespace, c.Replicas)
-			return unless(err, jetstream.ErrBucketExists) // another pod's, just now, set otherwise
-		})
+		_, err := OpenIncarnationStore(ctx, nc, c.Namespace, c.Replicas)
+		return err
 	}
 	bucket.remedy[remake] = fmt.Sprintf("NATS can't. Stop all workers, wait for one lease (--confirm-timeout and a little more), and: nats kv del %s && %s", n.bucket(), c.command("setup"))
 	p.parts = append(p.parts, bucket)

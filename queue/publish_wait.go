@@ -3,20 +3,15 @@ package queue
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/nats-io/nats.go"
 
 	"github.com/relogin/relogin/worker"
 )
 
 const defaultJobMemory = time.Hour
-
-// errFound ends following events.
-var errFound = errors.New("found")
 
 // PublishAndWait stores the job in a lane, as [Publisher.Publish] does, and blocks until the
 // job has ended. It returns its event, whatever the outcome: an outcome is no error. A job
@@ -31,55 +26,35 @@ var errFound = errors.New("found")
 //
 // The user needs the permissions of both a publisher and a follower of events.
 func (p *Publisher) PublishAndWait(ctx context.Context, j *worker.Job, lane worker.Lane) (*worker.Event, error) {
-	j, msg, err := p.identified(j, lane)
+	if j != nil && j.ID == "" {
+		named := *j
+		named.ID = uuid.Must(uuid.NewV7()).String()
+		j = &named
+	}
+	msg, err := p.message(j, lane)
 	if err != nil {
 		return nil, fmt.Errorf("publish job: %w", err)
 	}
-	following, stop := context.WithCancel(ctx)
-	defer stop()
-	ready, followed := make(chan struct{}), make(chan error, 1)
-	var found *worker.Event // once followed has errFound
-	id, invalidID := j.EventID(), j.InvalidEventID(msg.Data)
-	go func() {
-		o := FollowOptions{Namespace: string(p.names), Account: j.WcID, Ready: func() { close(ready) }, lookBack: cmp.Or(p.JobMemory, defaultJobMemory)}
-		followed <- Follow(following, p.nc, o, func(e *worker.Event) error {
-			if e.ID != id && e.ID != invalidID {
-				return nil
-			}
-			found = e
-			return errFound
-		})
-	}()
-	select {
-	case <-ready:
-	case err := <-followed: // it can't be errFound before it was ready
+	o := FollowOptions{Namespace: string(p.names), Account: j.WcID}
+	events, err := o.follow(ctx, p.nc, cmp.Or(p.JobMemory, defaultJobMemory))
+	if err != nil {
 		return nil, fmt.Errorf("publish job: it was not stored, since its event could not be waited for: %w", err)
 	}
+	defer events.stop()
 	if _, err := p.js.PublishMsg(ctx, msg); err != nil {
-		stop()
-		<-followed
 		if ctx.Err() != nil {
 			err = context.Cause(ctx)
 		}
 		return nil, fmt.Errorf("publish job %s, which may be stored: %w", j.ID, p.withPermissionHint(err))
 	}
-	if err := <-followed; !errors.Is(err, errFound) {
-		return nil, fmt.Errorf("wait for the event of job %s, which is stored and goes on: %w", j.ID, err)
-	}
-	return found, nil
-}
-
-// identified returns a copy of the job that has an id, and its message.
-func (p *Publisher) identified(j *worker.Job, lane worker.Lane) (*worker.Job, *nats.Msg, error) {
-	if j != nil && j.ID == "" {
-		id, err := uuid.NewV7()
+	id, invalidID := j.EventID(), j.InvalidEventID(msg.Data)
+	for {
+		e, _, err := events.next(ctx)
 		if err != nil {
-			return nil, nil, fmt.Errorf("make job id: %w", err)
+			return nil, fmt.Errorf("wait for the event of job %s, which is stored and goes on: %w", j.ID, err)
 		}
-		named := *j
-		named.ID = id.String()
-		j = &named
+		if e.ID == id || e.ID == invalidID {
+			return e, nil
+		}
 	}
-	msg, err := p.message(j, lane)
-	return j, msg, err
 }

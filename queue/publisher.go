@@ -59,19 +59,19 @@ func (p *Publisher) Publish(ctx context.Context, j *worker.Job, lane worker.Lane
 		return Stored{}, fmt.Errorf("publish job: %w", err)
 	}
 	ack, err := p.js.PublishMsg(ctx, msg)
-	if err != nil {
-		return Stored{}, fmt.Errorf("publish job: %w", p.withPermissionHint(err))
-	}
-	return p.stored(j, ack), nil
+	return p.stored(j, ack, err)
 }
 
 // stored reads what the server says of the job.
-func (p *Publisher) stored(j *worker.Job, ack *jetstream.PubAck) Stored {
+func (p *Publisher) stored(j *worker.Job, ack *jetstream.PubAck, err error) (Stored, error) {
+	if err != nil {
+		return Stored{}, fmt.Errorf("publish job: %w", p.withPermissionHint(err))
+	}
 	s := Stored{JobID: j.ID, Sequence: ack.Sequence, Duplicate: ack.Duplicate}
 	if s.JobID == "" {
 		s.JobID = fmt.Sprintf("%s-%d", p.names.jobs(), ack.Sequence)
 	}
-	return s
+	return s, nil
 }
 
 // PublishAll stores many jobs in a lane, with many acknowledgements under way at once.
@@ -87,10 +87,12 @@ func (p *Publisher) PublishAll(ctx context.Context, lane worker.Lane, jobs iter.
 	settle := func() {
 		first := window[0]
 		window = window[1:]
-		s, err := Stored{}, first.err
-		if err == nil {
-			s, err = p.await(ctx, first.job, first.future)
+		if first.err != nil {
+			stored(first.job, Stored{}, first.err)
+			return
 		}
+		ack, err := await(ctx, first.future)
+		s, err := p.stored(first.job, ack, err)
 		stored(first.job, s, err)
 	}
 	for j := range jobs {
@@ -112,14 +114,15 @@ func (p *Publisher) PublishAll(ctx context.Context, lane worker.Lane, jobs iter.
 	return context.Cause(ctx)
 }
 
-func (p *Publisher) await(ctx context.Context, j *worker.Job, future jetstream.PubAckFuture) (Stored, error) {
+// await returns what the server says of a message, or ctx's cause once ctx has ended.
+func await(ctx context.Context, future jetstream.PubAckFuture) (*jetstream.PubAck, error) {
 	select {
 	case ack := <-future.Ok():
-		return p.stored(j, ack), nil
+		return ack, nil
 	case err := <-future.Err():
-		return Stored{}, fmt.Errorf("publish job: %w", p.withPermissionHint(err))
+		return nil, err
 	case <-ctx.Done():
-		return Stored{}, fmt.Errorf("publish job: %w", context.Cause(ctx))
+		return nil, context.Cause(ctx)
 	}
 }
 

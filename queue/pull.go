@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -32,13 +31,24 @@ type request struct {
 	NoWait    bool          `json:"no_wait,omitempty"`
 }
 
-// pull asks the stream's consumer for messages and calls job for each one that comes. It returns nil
-// when the server has ended the request, and when ctx ended: the jobs that were on their
-// way then have come, too. It is used instead of the library's Fetch because that one
-// drops these, so that they wait for AckWait; leaves a subscription behind with every
-// request that can't be sent; and takes an empty job with a header Status for its own.
-func pull(ctx context.Context, nc *nats.Conn, stream, consumer string, r request, job func(*nats.Msg)) error {
-	r.Heartbeat = min(longestSilence, r.Expires/2)
+// pull asks the stream's consumer for between one and n messages and calls job for each
+// one that comes. It returns nil when none came within that time, and when ctx ended: the
+// jobs that were on their way then have come, too. It asks for a single one when others
+// wait already for what is there. It is used instead of the library's Fetch because that
+// one drops what is on its way when its context ends, so that it waits for AckWait; leaves
+// a subscription behind with every request that can't be sent; and takes an empty job with
+// a header Status for its own.
+func pull(ctx context.Context, nc *nats.Conn, stream, consumer string, n int, wait time.Duration, job func(*nats.Msg, *nats.MsgMetadata)) error {
+	r := request{Batch: n, Expires: wait, Heartbeat: min(longestSilence, wait/2), NoWait: n > 1}
+	err := r.send(ctx, nc, pullSubject(stream, consumer), job)
+	if errors.Is(err, errOthersWait) {
+		r.Batch, r.NoWait = 1, false
+		err = r.send(ctx, nc, pullSubject(stream, consumer), job)
+	}
+	return err
+}
+
+func (r request) send(ctx context.Context, nc *nats.Conn, subject string, job func(*nats.Msg, *nats.MsgMetadata)) error {
 	body, err := json.Marshal(r)
 	if err != nil {
 		return err
@@ -50,34 +60,21 @@ func pull(ctx context.Context, nc *nats.Conn, stream, consumer string, r request
 	if err != nil {
 		return err
 	}
-	if err := nc.PublishRequest(pullSubject(stream, consumer), inbox, body); err != nil {
+	if err := nc.PublishRequest(subject, inbox, body); err != nil {
 		_ = sub.Unsubscribe() // err says it
 		return err
 	}
-	open, err := answers(ctx, r, msgs, lost, job)
+	open, err := r.answers(ctx, msgs, lost, job)
 	if !open {
 		_ = sub.Unsubscribe() // fails when the connection is closed
 		return err
 	}
 	drain(sub)
-	for {
-		select {
-		case msg := <-msgs:
-			if isJob(msg) {
-				job(msg)
-			}
-		default:
-			return err
+	for len(msgs) > 0 { // nobody else reads them
+		msg := <-msgs
+		if meta, err := msg.Metadata(); err == nil {
+			job(msg, meta)
 		}
-	}
-}
-
-// pullUpTo pulls between one and n messages, or none within that time. It asks for a single
-// one when others wait already for what is there.
-func pullUpTo(ctx context.Context, nc *nats.Conn, stream, consumer string, n int, wait time.Duration, message func(*nats.Msg)) error {
-	err := pull(ctx, nc, stream, consumer, request{Batch: n, Expires: wait, NoWait: n > 1}, message)
-	if errors.Is(err, errOthersWait) {
-		err = pull(ctx, nc, stream, consumer, request{Batch: 1, Expires: wait}, message)
 	}
 	return err
 }
@@ -89,7 +86,7 @@ func pullSubject(stream, consumer string) string {
 
 // answers reads what answers the request, until that is answered or can't be any more.
 // It tells whether the request is still open, so that there may be more.
-func answers(ctx context.Context, r request, msgs <-chan *nats.Msg, lost <-chan nats.Status, job func(*nats.Msg)) (open bool, err error) {
+func (r request) answers(ctx context.Context, msgs <-chan *nats.Msg, lost <-chan nats.Status, job func(*nats.Msg, *nats.MsgMetadata)) (open bool, err error) {
 	allowed := 2*r.Heartbeat + time.Second
 	silence := time.NewTimer(allowed)
 	defer silence.Stop()
@@ -97,8 +94,8 @@ func answers(ctx context.Context, r request, msgs <-chan *nats.Msg, lost <-chan 
 		select {
 		case msg := <-msgs:
 			silence.Reset(allowed)
-			if isJob(msg) {
-				job(msg)
+			if meta, err := msg.Metadata(); err == nil { // only a job has any, whatever its headers say
+				job(msg, meta)
 				got++
 			} else if ended, err := status(msg); ended {
 				return false, err
@@ -113,8 +110,6 @@ func answers(ctx context.Context, r request, msgs <-chan *nats.Msg, lost <-chan 
 	}
 	return false, nil
 }
-
-func isJob(msg *nats.Msg) bool { return strings.HasPrefix(msg.Reply, "$JS.ACK.") }
 
 // status reads what the server says of a request: whether it ended it, and how.
 func status(msg *nats.Msg) (ended bool, err error) {
@@ -138,16 +133,12 @@ func status(msg *nats.Msg) (ended bool, err error) {
 
 // drain ends the subscription, and blocks until nothing more can come on it.
 func drain(sub *nats.Subscription) {
-	drained := make(chan struct{})
-	once := sync.OnceFunc(func() { close(drained) })
-	sub.SetClosedHandler(func(string) { once() })
+	drained := sub.StatusChanged(nats.SubscriptionClosed)
 	if err := sub.Drain(); err != nil {
 		return // the connection is closed
 	}
-	timeout := time.NewTimer(drainTimeout)
-	defer timeout.Stop()
 	select {
 	case <-drained:
-	case <-timeout.C: // the connection is lost
+	case <-time.After(drainTimeout): // the connection is lost
 	}
 }

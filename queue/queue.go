@@ -33,12 +33,12 @@ type Queue struct {
 	consumers map[worker.Lane]jetstream.Consumer
 
 	heartbeat *heartbeat
-	watchers  *watchers
 	lookups   *lookups
+	wakes     chan *nats.Msg // the server's copies of events; one that does not fit is a wake-up lost
+	watches   sync.Map       // by the *nats.Subscription: its watch
 
-	passedOver seldom // of jobs that can't be acknowledged
-	stop       context.CancelFunc
-	running    sync.WaitGroup
+	stop    context.CancelFunc
+	running sync.WaitGroup
 }
 
 var _ worker.Queue = (*Queue)(nil)
@@ -56,14 +56,19 @@ func Open(ctx context.Context, nc *nats.Conn, c Config) (*Queue, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open queue: %w", err)
 	}
-	if err := inspect(ctx, nc, c); err != nil {
+	found, err := Check(ctx, nc, c)
+	if err == nil {
+		err = refuse(found)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("open queue: %w", err)
 	}
+	warnOf(ctx, c.Logger, found)
 	js, err := jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(maxPendingPublishes), jetstream.WithPublishAsyncTimeout(eventTimeout))
 	if err != nil {
 		return nil, fmt.Errorf("open queue: %w", err)
 	}
-	q := &Queue{config: c, names: n, nc: nc, js: js, consumers: map[worker.Lane]jetstream.Consumer{}}
+	q := &Queue{config: c, names: n, nc: nc, js: js, consumers: map[worker.Lane]jetstream.Consumer{}, wakes: make(chan *nats.Msg, maxPendingWakes)}
 	if q.events, err = js.Stream(ctx, n.events()); err != nil {
 		return nil, fmt.Errorf("open stream %s: %w", n.events(), withPermissionHint(nc, err))
 	}
@@ -85,18 +90,6 @@ func Open(ctx context.Context, nc *nats.Conn, c Config) (*Queue, error) {
 	return q, nil
 }
 
-func inspect(ctx context.Context, nc *nats.Conn, c Config) error {
-	found, err := Check(ctx, nc, c)
-	if err != nil {
-		return err
-	}
-	if err := refuse(found); err != nil {
-		return err
-	}
-	warnOf(ctx, c.Logger, found)
-	return nil
-}
-
 func warnOf(ctx context.Context, logger *slog.Logger, found []Finding) {
 	for _, f := range found {
 		logger.WarnContext(ctx, "the queue is not as the settings say", "where", f.Where, "property", f.Property,
@@ -108,14 +101,27 @@ func (q *Queue) start(ackWait time.Duration) {
 	ctx, stop := context.WithCancel(context.Background())
 	q.stop = stop
 	q.heartbeat = newHeartbeat(ackWait)
-	q.watchers = newWatchers(q.nc, q.names)
-	q.lookups = newLookups(q, func(do func(context.Context)) { q.running.Go(func() { do(ctx) }) })
+	q.lookups = newLookups(q.nc, q.events)
 	q.running.Go(func() { q.heartbeat.run(ctx) })
-	q.running.Go(func() { q.watchers.run(ctx) })
-	q.running.Go(func() { q.lookups.clean(ctx) })
+	q.running.Go(func() { q.wakeAll(ctx) })
+	q.running.Go(func() { every(ctx, lookKeep/4, func() { q.lookups.sweep(time.Now()) }) })
 }
 
-// Close stops keeping deliveries heartbeat. It blocks until the queue's goroutines have ended.
+// every calls do that often until ctx ends.
+func every(ctx context.Context, pause time.Duration, do func()) {
+	ticker := time.NewTicker(pause)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			do()
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// Close stops keeping deliveries alive. It blocks until the queue's goroutines have ended.
 func (q *Queue) Close() {
 	q.stop()
 	q.running.Wait()

@@ -65,8 +65,7 @@ func (n names) eventSubject(outcome worker.Outcome, wcID string) string {
 }
 
 // account matches all that is said of the account: its events, and that it was freed.
-func (n names) account(wcID string) string       { return n.accountToken(worker.AccountToken(wcID)) }
-func (n names) accountToken(token string) string { return string(n) + ".*.*." + token }
+func (n names) account(wcID string) string { return string(n) + ".*.*." + worker.AccountToken(wcID) }
 
 // freed is where pods tell each other that an account's lock was let go of; no stream has it.
 func (n names) freed(token string) string { return string(n) + ".account.freed." + token }

@@ -63,20 +63,26 @@ func FuzzWakes(f *testing.F) {
 		if wcID == other {
 			return
 		}
-		w := newWatchers(nil, "relogin")
+		q := &Queue{names: "relogin"}
 		var woken []string
-		for _, account := range []string{wcID, other} {
-			w.add(w.names.account(account), &watch{
+		accounts := map[string]*nats.Subscription{wcID: {}, other: {}}
+		for account, sub := range accounts {
+			q.watches.Store(sub, watch{
 				ended: func() { woken = append(woken, "ended "+account) },
 				freed: func() { woken = append(woken, "freed "+account) },
 			})
 		}
 		for _, msg := range []*nats.Msg{
-			{Subject: w.names.eventSubject(worker.Failed, wcID), Header: nats.Header{cePrompted: {"true"}}},
-			{Subject: w.names.eventSubject(worker.Expired, wcID), Header: nats.Header{cePrompted: {"false"}}},
-			{Subject: w.names.freed(worker.AccountToken(wcID))},
+			{Subject: q.names.eventSubject(worker.Failed, wcID), Header: nats.Header{cePrompted: {"true"}}},
+			{Subject: q.names.eventSubject(worker.Expired, wcID), Header: nats.Header{cePrompted: {"false"}}},
+			{Subject: q.names.freed(worker.AccountToken(wcID))},
 		} {
-			w.read(msg)
+			for account, sub := range accounts {
+				if matches(msg.Subject, q.names.account(account)) {
+					msg.Sub = sub
+					q.wake(msg)
+				}
+			}
 		}
 		if want := []string{"ended " + wcID, "freed " + wcID}; !slices.Equal(woken, want) {
 			t.Errorf("woken: %q, want %q", woken, want)

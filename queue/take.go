@@ -15,11 +15,10 @@ import (
 
 // Take implements [worker.Queue]. What was on its way when ctx ended is returned too.
 func (q *Queue) Take(ctx context.Context, lane worker.Lane, n int, wait time.Duration) (taken []*worker.Delivery, backlog int, err error) {
-	err = pullUpTo(ctx, q.nc, q.names.jobs(), string(lane), n, wait, func(msg *nats.Msg) {
-		d, pending := q.delivery(lane, msg)
-		if d != nil {
-			taken, backlog = append(taken, d), pending
-		}
+	err = pull(ctx, q.nc, q.names.jobs(), string(lane), n, wait, func(msg *nats.Msg, meta *nats.MsgMetadata) {
+		d := newDelivery(q.nc, q.heartbeat, msg, meta)
+		d.Lane = lane
+		taken, backlog = append(taken, d), int(min(meta.NumPending, math.MaxInt32))
 	})
 	if err == nil || len(taken) > 0 || ctx.Err() != nil { // the next call finds the error
 		return taken, backlog, nil
@@ -30,25 +29,17 @@ func (q *Queue) Take(ctx context.Context, lane worker.Lane, n int, wait time.Dur
 	return nil, 0, fmt.Errorf("take jobs: %w", withPermissionHint(q.nc, err))
 }
 
-// delivery returns nil for a message whose reply subject can't be read: it can't be
-// settled either, and comes again.
-func (q *Queue) delivery(lane worker.Lane, msg *nats.Msg) (*worker.Delivery, int) {
-	meta, err := msg.Metadata()
-	if err != nil {
-		if times, ok := q.passedOver.write(""); ok {
-			q.config.Logger.Error("passing over a job that can't be acknowledged", "lane", lane, "reply", msg.Reply, "error", err, "times", times)
-		}
-		return nil, 0
-	}
-	held := &inFlight{nc: q.nc, reply: msg.Reply, heartbeat: q.heartbeat}
-	q.heartbeat.add(held)
+// newDelivery returns a message that came from a consumer, and keeps it alive from now on.
+func newDelivery(nc *nats.Conn, h *heartbeat, msg *nats.Msg, meta *nats.MsgMetadata) *worker.Delivery {
+	held := &inFlight{nc: nc, reply: msg.Reply, heartbeat: h}
+	h.add(held)
 	return &worker.Delivery{
-		Lane: lane, Data: msg.Data, Header: msg.Header,
+		Data: msg.Data, Header: msg.Header,
 		ContentType: msg.Header.Get(contentType), MsgID: msg.Header.Get(nats.MsgIdHdr), Traceparent: traceContext(msg.Header),
 		Stream: meta.Stream, Sequence: meta.Sequence.Stream, StoredAt: meta.Timestamp,
 		Attempts: int(min(meta.NumDelivered, math.MaxInt32)),
 		Settler:  held,
-	}, int(min(meta.NumPending, math.MaxInt32))
+	}
 }
 
 // inFlight is a message in this process's hands. A settling that can't be sent is not
