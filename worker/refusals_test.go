@@ -393,11 +393,11 @@ func TestPodDoesNotLiftWhatItHasNotSeen(t *testing.T) {
 		a.pauses, b.pauses = shared, shared
 		refuse := func(r *refusals) {
 			for i := range 3 {
-				r.add("t", fmt.Sprint(i), "f", 1, errForbidden)
+				r.add(Credential{"t", "f"}, fmt.Sprint(i), 1, errForbidden)
 			}
 		}
 		refuse(a)
-		a.accept("t", "x", "f")
+		a.accept(Credential{"t", "f"}, "x")
 		share := func(r *refusals) {
 			if err := r.share(t.Context(), access); err != nil {
 				t.Error(err)

@@ -140,10 +140,8 @@ func (t *task) obstacle(ctx context.Context) *next {
 		return t.reject(unknown)
 	}
 	t.access = access
-	if !t.trial {
-		if turn := t.w.refusals.wait(t.job.Tenant, t.job.WcID); turn != nil {
-			return again(t.awaitCredential(turn))
-		}
+	if !t.trial && !t.w.refusals.mayTry(t.job.Tenant, t.job.WcID) {
+		return again(t.awaitCredential())
 	}
 	if t.ambiguity != nil {
 		return t.unknown("", 0)
@@ -222,7 +220,7 @@ func (t *task) replied(ctx context.Context, reply Reply, err error) *next {
 	case err == nil:
 		t.claim.spend()
 		t.trial = false
-		t.w.refusals.accept(t.job.Tenant, t.job.WcID, t.access.Fingerprint)
+		t.w.refusals.accept(t.credential(), t.job.WcID)
 		return t.answered(reply)
 	case errors.Is(err, errSlow):
 		t.w.outages.sending.failed(err)
