@@ -8,29 +8,24 @@ import (
 	"time"
 )
 
-// share learns from other pods which tenants are paused, tells them of those that this
-// pod has paused or lifted, and takes trials that are due. It blocks until the store has
-// answered; an error changes nothing, and the pod goes by what it knows.
-func (r *refusals) share(ctx context.Context, access func(tenant string) (Access, error)) (err error) {
-	var stored map[Credential]uint64
-	var revision uint64
-	if r.pauses != nil {
-		if stored, revision, err = r.pauses.LoadPauses(ctx); err != nil {
-			return fmt.Errorf("load paused tenants: %w", err)
-		}
+// share lets those go on whose credential has changed. It learns from other pods which tenants
+// are paused, tells them of those that this pod has paused or lifted, and takes trials that are
+// due. It blocks until the store has answered; an error changes nothing, and the pod goes by what
+// it knows.
+func (r *refusals) share(ctx context.Context, access func(tenant string) (Access, error)) error {
+	r.review(access)
+	var next map[Credential]uint64
+	var trials map[*refusal]int
+	told, err := r.pauses.UpdatePauses(ctx, func(stored map[Credential]uint64) {
 		r.adopt(stored, access)
-	}
-	next, trials := r.merged(stored)
-	if r.pauses != nil && !maps.Equal(next, stored) {
-		err = r.pauses.StorePauses(ctx, next, revision)
-	}
+		next, trials = stored, r.tell(stored)
+	})
 	switch {
-	case errors.Is(err, ErrConflict):
-		return nil // the next time
 	case err != nil:
-		return fmt.Errorf("store paused tenants: %w", err)
+		return fmt.Errorf("share paused tenants: %w", err)
+	case told: // else the next time
+		r.told(next, trials)
 	}
-	r.published(next, trials)
 	return nil
 }
 
@@ -71,42 +66,35 @@ func (e *refusal) sawTrials(n uint64) {
 	}
 }
 
-// merged returns what is to be stored in place of what was, and the trials that it counts: with
-// which credentials so many jobs may try.
-func (r *refusals) merged(stored map[Credential]uint64) (next map[Credential]uint64, trials map[*refusal]int) {
+// tell makes of what is stored what other pods have to know, and counts the trials that are due.
+// It returns with which credentials so many jobs may try once that is stored.
+func (r *refusals) tell(stored map[Credential]uint64) map[*refusal]int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	next, trials = map[Credential]uint64{}, map[*refusal]int{}
-	for c, n := range stored {
-		if refused, untold := r.untold[c]; refused || !untold {
-			next[c] = n
-		}
-	}
+	maps.DeleteFunc(stored, func(c Credential, _ uint64) bool {
+		refused, untold := r.untold[c]
+		return untold && !refused
+	})
+	trials := map[*refusal]int{}
 	for _, e := range r.tenants {
-		if !e.paused {
-			continue
-		}
-		next[e.Credential] = e.trials
-		if jobs := e.due(); jobs > 0 {
-			next[e.Credential]++
-			trials[e] = jobs
+		if e.paused {
+			trials[e] = e.due()
+			stored[e.Credential] = e.trials + uint64(min(trials[e], 1))
 		}
 	}
-	return next, trials
+	return trials
 }
 
-// published notes that other pods know now, and has the jobs try.
-func (r *refusals) published(next map[Credential]uint64, trials map[*refusal]int) {
+// told notes that other pods know now, and has the jobs try.
+func (r *refusals) told(stored map[Credential]uint64, trials map[*refusal]int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	maps.DeleteFunc(r.untold, func(c Credential, refused bool) bool {
-		_, told := next[c]
-		return told == refused // else it has changed since
+		_, there := stored[c]
+		return there == refused // else it has changed since
 	})
-	for _, e := range r.tenants {
-		if n, told := next[e.Credential]; told {
-			e.sawTrials(n)
-		}
-		e.grant(trials[e])
+	for e, jobs := range trials {
+		e.sawTrials(stored[e.Credential])
+		e.grant(jobs)
 	}
 }

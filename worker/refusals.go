@@ -2,7 +2,6 @@ package worker
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"maps"
 	"slices"
@@ -26,16 +25,19 @@ type Credential struct {
 // Pauses is where pods tell each other which tenants are paused because the gateway
 // refuses their credential. Package queue implements it on a JetStream bucket.
 type Pauses interface {
-	// LoadPauses returns the refused credentials of paused tenants, how many trials each
-	// has had, and a revision to store them against. It blocks until the store has answered.
-	LoadPauses(ctx context.Context) (trials map[Credential]uint64, revision uint64, err error)
-	// StorePauses replaces them. It returns an error wrapping [ErrConflict] when another
-	// pod has stored them since that revision was loaded.
-	StorePauses(ctx context.Context, trials map[Credential]uint64, revision uint64) error
+	// UpdatePauses calls change with the refused credentials of paused tenants and how many
+	// trials each has had, and stores what that makes of them. It returns false when another
+	// pod was faster, and stored nothing then. It blocks until the store has answered.
+	UpdatePauses(ctx context.Context, change func(trials map[Credential]uint64)) (stored bool, err error)
 }
 
-// ErrConflict is returned by [Pauses] to who was overtaken by another pod.
-var ErrConflict = errors.New("another pod was faster")
+// ownPauses keeps the pauses of a pod that has no others.
+type ownPauses map[Credential]uint64
+
+func (p ownPauses) UpdatePauses(_ context.Context, change func(trials map[Credential]uint64)) (bool, error) {
+	change(p)
+	return true, nil
+}
 
 // refusals remembers whose credential the gateway refused. One refusal says something of
 // one account alone. Of several accounts in a row that were not refused before, with no
@@ -46,7 +48,7 @@ var ErrConflict = errors.New("another pod was faster")
 type refusals struct {
 	log     *slog.Logger
 	metrics *Metrics
-	pauses  Pauses // nil: this pod is alone
+	pauses  Pauses
 
 	mu       sync.Mutex
 	tenants  map[string]*refusal
@@ -80,10 +82,11 @@ type PausedTenant struct {
 }
 
 func newRefusals(o *Options) *refusals {
-	return &refusals{
-		log: o.Logger, metrics: o.Metrics, pauses: o.Pauses,
-		tenants: map[string]*refusal{}, untold: map[Credential]bool{},
+	r := &refusals{log: o.Logger, metrics: o.Metrics, pauses: o.Pauses, tenants: map[string]*refusal{}, untold: map[Credential]bool{}}
+	if r.pauses == nil {
+		r.pauses = ownPauses{}
 	}
+	return r
 }
 
 // add notes that the gateway refused a call for the account, after that time. It returns a

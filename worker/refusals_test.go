@@ -277,25 +277,23 @@ type board struct {
 	revision uint64
 }
 
-func (b *board) LoadPauses(context.Context) (map[Credential]uint64, uint64, error) {
+func (b *board) UpdatePauses(_ context.Context, change func(map[Credential]uint64)) (bool, error) {
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	return maps.Clone(b.trials), b.revision, nil
-}
-
-func (b *board) StorePauses(_ context.Context, trials map[Credential]uint64, revision uint64) error {
+	trials, revision := maps.Clone(b.trials), b.revision
+	b.mu.Unlock()
+	change(trials)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if revision != b.revision {
-		return ErrConflict
+		return false, nil
 	}
-	b.trials, b.revision = maps.Clone(trials), revision+1
-	return nil
+	b.trials, b.revision = trials, revision+1
+	return true, nil
 }
 
 func TestPodsSharePauses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		shared := &board{}
+		shared := &board{trials: map[Credential]uint64{}}
 		var revoked atomic.Bool
 		revoked.Store(true)
 		var pods []*stage

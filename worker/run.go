@@ -243,7 +243,6 @@ func (w *Worker) share(ctx context.Context) {
 	failed := outage{log: w.Logger, fails: "sharing with other pods which tenants are paused fails: this pod goes by what it sees itself; see that NATS works",
 		works: "pods share again which tenants are paused"}
 	for sleep(ctx, shareEvery) {
-		w.refusals.review(w.gateway.Access)
 		try, cancel := context.WithTimeout(ctx, shareTimeout)
 		err := w.refusals.share(try, w.gateway.Access)
 		cancel()
