@@ -272,7 +272,7 @@ func TestDeadlinePassesInDoubt(t *testing.T) {
 		s.online = func() (*Login, error) { return nil, errors.New("time-out") }
 		d := s.job(`{"wcId":"a","id":"j","deadline":"2000-01-01T00:00:01Z"}`)
 		d.Attempts = 2
-		s.slots.tryAcquire(Normal, 1)
+		s.slots.tryAcquire(Normal, nobody, 1)
 		began := time.Now()
 		s.process(during(t.Context()), d)
 		if took := time.Since(began); took < time.Minute {

@@ -115,10 +115,10 @@ func (t *task) wait(run lifetime, p *pause) *next {
 }
 
 func (t *task) waitForSlot(run lifetime) *next {
-	if err := t.w.slots.acquireFor(run.waiting, t.d.Lane, t.job.Tenant); err != nil {
+	if _, err := t.w.slots.acquire(run.waiting, t.d.Lane, t.job.Tenant, 1); err != nil {
 		return back(0)
 	}
-	t.seat.slot, t.seat.counted = true, true
+	t.seat.slot, t.seat.owner = true, t.job.Tenant
 	t.unpark()
 	return nil
 }

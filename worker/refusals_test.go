@@ -45,7 +45,7 @@ func TestRefusedUntilTheDeadlineIsUnauthorized(t *testing.T) {
 			return Answer{State: Granted, Now: time.Now()}, nil
 		}
 		s.login = func(context.Context, *Job, func() error) (Reply, error) { return Reply{}, errForbidden }
-		s.slots.tryAcquire(Normal, 1)
+		s.slots.tryAcquire(Normal, nobody, 1)
 		s.process(during(t.Context()), s.job(`{"wcId":"a","id":"j","deadline":"2000-01-01T00:10:00Z"}`))
 		if len(s.events) != 1 || s.events[0].Outcome != Unauthorized {
 			t.Fatalf("events %+v", s.events)

@@ -172,15 +172,15 @@ func (w *Worker) pull(ctx context.Context, run lifetime, lane Lane) {
 				return
 			}
 		}
-		n, err := w.slots.acquire(ctx, lane, want)
+		n, err := w.slots.acquire(ctx, lane, nobody, want)
 		if err != nil {
 			return
 		}
 		if n < want && sleep(ctx, batchFor) {
-			n += w.slots.tryAcquire(lane, want-n)
+			n += w.slots.tryAcquire(lane, nobody, want-n)
 		}
 		taken, backlog, err := w.queue.Take(ctx, lane, n, w.takeWait(n))
-		w.slots.release(lane, n-len(taken))
+		w.slots.release(lane, nobody, n-len(taken))
 		for _, d := range taken {
 			w.start(run, d)
 		}

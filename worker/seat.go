@@ -8,7 +8,7 @@ import (
 // seat is what a task holds of the pod.
 type seat struct {
 	slot    bool    // one of the slots for confirmations
-	counted bool    // the slot is in its tenant's share
+	owner   string  // the tenant in whose share the slot is, or nobody
 	parked  bool    // a place among the jobs that wait
 	failing bool    // the place was taken to wait for something that fails
 	waiter  *waiter // a place among those that wait for the account
@@ -16,26 +16,24 @@ type seat struct {
 
 // takeSlot makes sure that the task has one of the pod's slots, within its tenant's share.
 func (t *task) takeSlot() bool {
-	s := &t.seat
-	switch {
-	case s.counted:
-	case s.slot:
-		s.counted = t.w.slots.assign(t.d.Lane, t.job.Tenant)
-	case t.w.slots.tryAcquireFor(t.d.Lane, t.job.Tenant):
-		s.slot, s.counted = true, true
+	switch s := &t.seat; {
+	case s.owner != nobody:
+		return true
+	case s.slot && t.w.slots.assign(t.d.Lane, t.job.Tenant):
+	case !s.slot && t.w.slots.tryAcquire(t.d.Lane, t.job.Tenant, 1) == 1:
 		t.unpark()
+	default:
+		return false
 	}
-	return s.counted
+	t.seat.slot, t.seat.owner = true, t.job.Tenant
+	return true
 }
 
 func (t *task) freeSlot() {
-	switch {
-	case t.seat.counted:
-		t.w.slots.releaseFor(t.d.Lane, t.job.Tenant)
-	case t.seat.slot:
-		t.w.slots.release(t.d.Lane, 1)
+	if t.seat.slot {
+		t.w.slots.release(t.d.Lane, t.seat.owner, 1)
 	}
-	t.seat.slot, t.seat.counted = false, false
+	t.seat.slot, t.seat.owner = false, nobody
 }
 
 // park gives the slot back and counts the task among those that wait, for something that fails
