@@ -29,12 +29,7 @@ func (r *room) enter(j *Job, failing bool) bool {
 	if r.tenants[j.Tenant] >= free || 2*r.accounts[j.WcID] >= free || failing && 2*r.failing[j.Tenant] >= free {
 		return false
 	}
-	r.used++
-	if failing {
-		r.failing[j.Tenant]++
-	}
-	r.tenants[j.Tenant]++
-	r.accounts[j.WcID]++
+	r.count(j, failing, 1)
 	return true
 }
 
@@ -42,27 +37,29 @@ func (r *room) enter(j *Job, failing bool) bool {
 func (r *room) leave(j *Job, failing bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.used--
-	if failing {
-		decrease(r.failing, j.Tenant)
-	}
-	decrease(r.tenants, j.Tenant)
-	decrease(r.accounts, j.WcID)
+	r.count(j, failing, -1)
 }
 
 // change has a job that has entered wait for something else from now on.
 func (r *room) change(j *Job, failing bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.count(j, !failing, -1)
+	r.count(j, failing, 1)
+}
+
+// count is called with the lock of room held.
+func (r *room) count(j *Job, failing bool, n int) {
+	r.used += n
+	add(r.tenants, j.Tenant, n)
+	add(r.accounts, j.WcID, n)
 	if failing {
-		r.failing[j.Tenant]++
-	} else {
-		decrease(r.failing, j.Tenant)
+		add(r.failing, j.Tenant, n)
 	}
 }
 
-func decrease(counts map[string]int, name string) {
-	if counts[name]--; counts[name] == 0 {
+func add(counts map[string]int, name string, n int) {
+	if counts[name] += n; counts[name] == 0 {
 		delete(counts, name)
 	}
 }

@@ -7,11 +7,12 @@ import (
 
 // seat is what a task holds of the pod.
 type seat struct {
-	slot    bool    // one of the slots for confirmations
-	owner   string  // the tenant in whose share the slot is, or nobody
-	parked  bool    // a place among the jobs that wait
-	failing bool    // the place was taken to wait for something that fails
-	waiter  *waiter // a place among those that wait for the account
+	slot    bool           // one of the slots for confirmations
+	owner   string         // the tenant in whose share the slot is, or nobody
+	parked  bool           // a place among the jobs that wait
+	failing bool           // the place was taken to wait for something that fails
+	waiter  *waiter        // a place among those that wait for the account
+	lent    sync.WaitGroup // is waited for before the task goes on: the slot is being given back meanwhile
 }
 
 // takeSlot makes sure that the task has one of the pod's slots, within its tenant's share.
@@ -63,39 +64,20 @@ func (t *task) unpark() {
 	}
 }
 
-// lender gives a job's slot back while the job waits for an answer that does not come.
-type lender struct {
-	mu      sync.Mutex
-	waiting bool
-	timer   *time.Timer
-}
-
 // lending calls do, and gives the slot back when that takes long, as long as there is room
 // to wait: what does not answer may be what this job alone depends on.
 func (t *task) lending(do func() error) error {
-	l := &t.lender
-	if l.timer == nil {
-		l.timer = time.AfterFunc(lendAfter, t.lend)
-	} else {
-		l.timer.Reset(lendAfter)
-	}
-	l.set(true)
-	err := do()
-	l.timer.Stop()
-	l.set(false)
-	return err
-}
-
-func (l *lender) set(waiting bool) {
-	l.mu.Lock()
-	l.waiting = waiting
-	l.mu.Unlock()
-}
-
-func (t *task) lend() {
-	t.lender.mu.Lock()
-	defer t.lender.mu.Unlock()
-	if t.lender.waiting {
+	lent := &t.seat.lent
+	lent.Add(1)
+	timer := time.AfterFunc(lendAfter, func() {
+		defer lent.Done()
 		t.park(true)
-	}
+	})
+	defer func() {
+		if timer.Stop() {
+			lent.Done()
+		}
+		lent.Wait()
+	}()
+	return do()
 }

@@ -30,7 +30,6 @@ type task struct {
 	claim    claim
 	seat     seat
 	evidence evidence
-	lender   lender
 
 	exhausted   bool          // the job was delivered too often
 	access      Access        // where and as whom the gateway is called

@@ -14,6 +14,9 @@ func watching() *waiters {
 	}
 }
 
+func (ws *waiters) ended(wcID string) { ws.accounts[wcID].wake(everyTenant) }
+func (ws *waiters) freed(wcID string) { ws.accounts[wcID].wake(1) }
+
 func (ws *waiters) mustEnter(tb testing.TB, tenant string) *waiter {
 	tb.Helper()
 	w, err := ws.add(tb.Context(), "a", tenant)
