@@ -33,7 +33,6 @@ type breakers struct {
 // threshold says until a trial succeeds. There is one trial at a time; each that fails doubles
 // the pause before the next.
 type breaker struct {
-	log    *slog.Logger
 	gauge  prometheus.Gauge // 1: it is open
 	outage *outage          // tells people when calls fail
 
@@ -53,9 +52,8 @@ func (bs *breakers) at(address string) *breaker {
 	defer bs.mu.Unlock()
 	b := bs.byAt[address]
 	if b == nil {
-		log := bs.log.With("gateway", address)
-		b = &breaker{log: log, gauge: bs.metrics.breakerOpen.WithLabelValues(address), outage: &outage{
-			log:   log,
+		b = &breaker{gauge: bs.metrics.breakerOpen.WithLabelValues(address), outage: &outage{
+			log:   bs.log.With("gateway", address),
 			fails: "calls to the gateway fail: what was not sent is tried again, and what may have been keeps its account locked; see that the gateway works, and that its address and certificate are right",
 			works: "calls to the gateway work again",
 		}}
@@ -91,11 +89,11 @@ func (b *breaker) pause() (time.Duration, error) {
 	return max(time.Until(b.next), 0), b.last
 }
 
-// call runs one call to the gateway; do calls sent when the request goes out, and healthy
-// tells what its error says of the gateway. It returns false, and does not run the call,
-// when the breaker is open. A call that panics counts as a failure. Of one job only the
-// first try counts, but for a trial: an account that always fails shows nothing of others.
-func (b *breaker) call(do func(sent func()) error, healthy func(error) bool, first bool) (ran bool) {
+// call runs one call to the gateway; do calls sent when the request goes out. It returns false,
+// and does not run the call, when the breaker is open. A call that panics counts as a failure.
+// Of one job only the first try counts, but for a trial: an account that always fails shows
+// nothing of others.
+func (b *breaker) call(do func(sent func()) error, first bool) (ran bool) {
 	trial, ok := b.begin()
 	if !ok {
 		return false
@@ -149,7 +147,7 @@ func (b *breaker) ended(failure error, trial bool) {
 		b.failed, b.trying = 0, false
 		if open {
 			b.gauge.Set(0)
-			b.log.Info("gateway breaker closed: confirmations go on")
+			b.outage.log.Info("gateway breaker closed: confirmations go on")
 		}
 	default:
 		b.last = failure
@@ -159,7 +157,7 @@ func (b *breaker) ended(failure error, trial bool) {
 		delay := min(breakerDelay<<min(b.failed-breakerThreshold, 8), longBreakerDelay)
 		b.trying, b.next = false, time.Now().Add(delay-jitter(delay/breakerJitter))
 		if b.gauge.Set(1); !open {
-			b.log.Error("gateway breaker opened: no new confirmations there until a trial succeeds; see that the gateway works", "error", failure)
+			b.outage.log.Error("gateway breaker opened: no new confirmations there until a trial succeeds; see that the gateway works", "error", failure)
 		}
 	}
 }

@@ -14,29 +14,28 @@ func TestBreakerTrials(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBreakers(slog.New(slog.DiscardHandler), NewMetrics(prometheus.NewRegistry())).at("http://gw")
 		fail := func(func()) error { return errors.New("refused") }
-		works := func(err error) bool { return err == nil }
 		for range 2 * breakerThreshold {
-			b.call(fail, works, false) // one job, again and again
+			b.call(fail, false) // one job, again and again
 		}
 		for range breakerThreshold {
-			if !b.call(fail, works, true) {
+			if !b.call(fail, true) {
 				t.Fatal("open too early")
 			}
 		}
-		if b.call(fail, works, true) {
+		if b.call(fail, true) {
 			t.Fatal("it did not open")
 		}
 		pause := func() { time.Sleep(2 * longBreakerDelay) }
 
 		pause()
-		b.call(func(func()) error { time.Sleep(2 * aliveAfter); return errors.New("dial time-out") }, works, false)
+		b.call(func(func()) error { time.Sleep(2 * aliveAfter); return errors.New("dial time-out") }, false)
 		if !isOpen(b) {
 			t.Error("a dial that hangs closed it")
 		}
 		pause()
 		func() {
 			defer func() { _ = recover() }()
-			b.call(func(func()) error { panic("a defect") }, works, false)
+			b.call(func(func()) error { panic("a defect") }, false)
 		}()
 		if !isOpen(b) {
 			t.Error("a trial that panicked left it half-open")
@@ -45,7 +44,7 @@ func TestBreakerTrials(t *testing.T) {
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
-			b.call(func(sent func()) error { sent(); time.Sleep(time.Minute); return nil }, works, false)
+			b.call(func(sent func()) error { sent(); time.Sleep(time.Minute); return nil }, false)
 		}()
 		time.Sleep(2 * aliveAfter)
 		if isOpen(b) {
@@ -61,14 +60,13 @@ func TestBreakerTrialsAreSpaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBreakers(slog.New(slog.DiscardHandler), NewMetrics(prometheus.NewRegistry())).at("http://gw")
 		fail := func(func()) error { return errors.New("refused") }
-		works := func(err error) bool { return err == nil }
 		for range breakerThreshold {
-			b.call(fail, works, true)
+			b.call(fail, true)
 		}
 		var ran []int
 		start := time.Now()
 		for time.Since(start) < 30*time.Second {
-			if b.call(fail, works, true) {
+			if b.call(fail, true) {
 				ran = append(ran, int(time.Since(start).Seconds()))
 			}
 			time.Sleep(100 * time.Millisecond)
@@ -76,7 +74,7 @@ func TestBreakerTrialsAreSpaced(t *testing.T) {
 		if len(ran) < 5 || len(ran) > 9 || ran[0] > 1 || ran[1] < 2 {
 			t.Errorf("trials after %v s", ran)
 		}
-		if time.Sleep(6 * time.Second); !b.call(func(func()) error { return nil }, works, true) || isOpen(b) {
+		if time.Sleep(6 * time.Second); !b.call(func(func()) error { return nil }, true) || isOpen(b) {
 			t.Error("a trial that succeeds does not close it")
 		}
 	})

@@ -78,9 +78,9 @@ func (t *task) wait(run lifetime, p *pause) *next {
 	}
 	if !p.keepsSlot {
 		t.returnTrial() // the job does not call the gateway now
-	}
-	if !p.keepsSlot && !t.park(!p.healthy) && !(p.forAll && t.w.outages.total()) {
-		return back(p.comesBack)
+		if !t.park(!p.healthy) && !(p.forAll && t.w.outages.total()) {
+			return back(p.comesBack)
+		}
 	}
 	started := time.Now()
 	defer func() {

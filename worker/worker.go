@@ -173,7 +173,7 @@ func (t *task) confirm(ctx context.Context) *next {
 	ran := t.w.breakers.at(t.access.Address).call(func(sent func()) error {
 		reply, err = t.call(ctx, sent)
 		return err
-	}, healthy, t.calls == 0)
+	}, t.calls == 0)
 	t.calls++
 	t.stopNoting()
 	if !ran {
