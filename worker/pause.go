@@ -119,7 +119,7 @@ func (t *task) waitForSlot(run lifetime) *next {
 		return back(0)
 	}
 	t.seat.slot, t.seat.owner = true, t.job.Tenant
-	t.unpark()
+	t.w.room.leave(t.job)
 	return nil
 }
 

@@ -115,11 +115,8 @@ func (e *refusal) refused(wcID string) {
 		return
 	}
 	e.inARow++
-	for other := range e.accounts {
-		if len(e.accounts) < maxRefused {
-			break
-		}
-		delete(e.accounts, other)
+	if len(e.accounts) == maxRefused {
+		clear(e.accounts) // those that are refused still are soon known again
 	}
 	e.accounts[wcID] = struct{}{}
 }

@@ -59,7 +59,7 @@ func TestRefusedUntilTheDeadlineIsUnauthorized(t *testing.T) {
 // refusing is a stage whose gateway refuses the calls for some accounts.
 func refusing(refused func(wcID string) bool) (*stage, *sync.Map) {
 	s, asked := newStage(), &sync.Map{}
-	s.Concurrency, s.slots, s.room = 64, newSlots(64, alone), newRoom(1000)
+	s.Concurrency, s.slots, s.room.size = 64, newSlots(64, alone), 1000
 	ok := s.login
 	s.login = func(ctx context.Context, j *Job, beforeSend func() error) (Reply, error) {
 		n, _ := asked.LoadOrStore(j.WcID, new(atomic.Int64))
@@ -129,7 +129,7 @@ func TestOneRefusedAccountDoesNotPauseItsTenant(t *testing.T) {
 func TestTenRefusedAccountsHardlyDelayTheirNeighbours(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, _ := refusing(func(wcID string) bool { return strings.HasPrefix(wcID, "bad") })
-		s.room = newRoom(100_000)
+		s.room.size = 100_000
 		stop := s.start(t)
 		var longest time.Duration
 		for i := range 120 {
@@ -337,7 +337,7 @@ func TestPodsSharePauses(t *testing.T) {
 func TestFloodOfOneRefusedAccountLeavesTrials(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, _ := refusing(func(wcID string) bool { return strings.HasPrefix(wcID, "bad") })
-		s.room = newRoom(100_000)
+		s.room.size = 100_000
 		stop := s.start(t)
 		s.send("bad-1", "bad-2", "bad-3")
 		time.Sleep(10 * time.Millisecond)
@@ -357,7 +357,7 @@ func TestFloodOfOneRefusedAccountLeavesTrials(t *testing.T) {
 func TestTrialIsReturnedByAJobThatWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, _ := refusing(func(wcID string) bool { return strings.HasPrefix(wcID, "bad") })
-		s.room = newRoom(100_000)
+		s.room.size = 100_000
 		start := time.Now()
 		s.begin = func(a Ask) (Answer, error) {
 			if strings.HasPrefix(a.WcID, "hot") && time.Since(start) > 200*time.Millisecond { // by another tenant's job

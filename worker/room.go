@@ -1,6 +1,10 @@
 package worker
 
-import "sync"
+import (
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
 
 // room counts the jobs that wait in the pod without a slot. A tenant may have as much of
 // it as it leaves free, and an account half as much: whoever makes thousands of jobs wait
@@ -10,52 +14,53 @@ import "sync"
 type room struct {
 	mu       sync.Mutex
 	size     int
-	used     int
-	failing  map[string]int // by tenant
+	parked   prometheus.Gauge
+	jobs     map[*Job]bool  // those that wait, and whether for something that fails
+	failing  map[string]int // how many do, by tenant
 	tenants  map[string]int
 	accounts map[string]int
 }
 
-func newRoom(size int) *room {
-	return &room{size: size, failing: map[string]int{}, tenants: map[string]int{}, accounts: map[string]int{}}
+func newRoom(size int, parked prometheus.Gauge) *room {
+	return &room{size: size, parked: parked, jobs: map[*Job]bool{}, failing: map[string]int{}, tenants: map[string]int{}, accounts: map[string]int{}}
 }
 
-// enter counts a job in, which waits for something that fails or not. It returns false when
-// there is no room for it.
+// enter has a job wait, for something that fails or not. It returns false when there is no
+// room for it. One that waits already may wait for something else.
 func (r *room) enter(j *Job, failing bool) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	free := r.size - r.used
-	if r.tenants[j.Tenant] >= free || 2*r.accounts[j.WcID] >= free || failing && 2*r.failing[j.Tenant] >= free {
+	before, waits := r.jobs[j]
+	free := r.size - len(r.jobs)
+	switch {
+	case waits:
+		r.count(j, before, -1)
+	case r.tenants[j.Tenant] >= free, 2*r.accounts[j.WcID] >= free, failing && 2*r.failing[j.Tenant] >= free:
 		return false
 	}
+	r.jobs[j] = failing
 	r.count(j, failing, 1)
 	return true
 }
 
-// leave counts a job out that has entered so.
-func (r *room) leave(j *Job, failing bool) {
+// leave has the job wait no longer, if it does.
+func (r *room) leave(j *Job) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.count(j, failing, -1)
-}
-
-// change has a job that has entered wait for something else from now on.
-func (r *room) change(j *Job, failing bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.count(j, !failing, -1)
-	r.count(j, failing, 1)
+	if failing, waits := r.jobs[j]; waits {
+		delete(r.jobs, j)
+		r.count(j, failing, -1)
+	}
 }
 
 // count is called with the lock of room held.
 func (r *room) count(j *Job, failing bool, n int) {
-	r.used += n
 	add(r.tenants, j.Tenant, n)
 	add(r.accounts, j.WcID, n)
 	if failing {
 		add(r.failing, j.Tenant, n)
 	}
+	r.parked.Set(float64(len(r.jobs)))
 }
 
 func add(counts map[string]int, name string, n int) {

@@ -104,7 +104,7 @@ func New(q Queue, l Locker, g Gateway, o Options) (*Worker, error) {
 	return &Worker{
 		Options: o, queue: q, locker: l, gateway: g, run: string(id[:]), next: make(chan *Delivery),
 		slots:   newSlots(o.Concurrency, func() bool { return g.Tenants() > 1 }),
-		waiters: newWaiters(q), room: newRoom(o.MaxParked),
+		waiters: newWaiters(q), room: newRoom(o.MaxParked, o.Metrics.parked),
 		breakers: newBreakers(o.Logger, o.Metrics), refusals: newRefusals(&o), outages: newOutages(o.Logger),
 		metrics: o.Metrics,
 	}, nil

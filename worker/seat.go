@@ -7,12 +7,10 @@ import (
 
 // seat is what a task holds of the pod.
 type seat struct {
-	slot    bool           // one of the slots for confirmations
-	owner   string         // the tenant in whose share the slot is, or nobody
-	parked  bool           // a place among the jobs that wait
-	failing bool           // the place was taken to wait for something that fails
-	waiter  *waiter        // a place among those that wait for the account
-	lent    sync.WaitGroup // is waited for before the task goes on: the slot is being given back meanwhile
+	slot   bool           // one of the slots for confirmations
+	owner  string         // the tenant in whose share the slot is, or nobody
+	waiter *waiter        // a place among those that wait for the account
+	lent   sync.WaitGroup // is waited for before the task goes on: the slot is being given back meanwhile
 }
 
 // takeSlot makes sure that the task has one of the pod's slots, within its tenant's share.
@@ -22,7 +20,7 @@ func (t *task) takeSlot() bool {
 		return true
 	case s.slot && t.w.slots.assign(t.d.Lane, t.job.Tenant):
 	case !s.slot && t.w.slots.tryAcquire(t.d.Lane, t.job.Tenant, 1) == 1:
-		t.unpark()
+		t.w.room.leave(t.job)
 	default:
 		return false
 	}
@@ -40,28 +38,12 @@ func (t *task) freeSlot() {
 // park gives the slot back and counts the task among those that wait, for something that fails
 // or not. It returns false when there is no room for it.
 func (t *task) park(failing bool) bool {
-	if t.seat.parked {
-		if failing != t.seat.failing {
-			t.seat.failing = failing
-			t.w.room.change(t.job, failing)
-		}
-		return true
-	}
 	if !t.w.room.enter(t.job, failing) {
 		return false
 	}
-	t.seat.parked, t.seat.failing, t.claim.reserved = true, failing, false
-	t.w.metrics.parked.Inc()
+	t.claim.reserved = false
 	t.freeSlot()
 	return true
-}
-
-func (t *task) unpark() {
-	if t.seat.parked {
-		t.seat.parked = false
-		t.w.room.leave(t.job, t.seat.failing)
-		t.w.metrics.parked.Dec()
-	}
 }
 
 // lending calls do, and gives the slot back when that takes long, as long as there is room

@@ -165,7 +165,7 @@ func (s *slots) may(l *slotLane, t *slotTenant) bool {
 		return true
 	}
 	others := l.open - t.open
-	return t == l.most && free > intake && t.open < largestShare*free && free+others > 2*l.others.lately()
+	return t == l.most && free > intake && t.open < largestShare*free && free+others > 2*l.others.note(others)
 }
 
 // count counts a confirmation for the tenant, unless it has its share. s.mu is held.
@@ -273,21 +273,14 @@ type peak struct {
 	now, earlier int // the highest since then, and in as long a time before
 }
 
-func (p *peak) note(n int) {
-	p.turn()
-	p.now = max(p.now, n)
-}
-
-func (p *peak) lately() int {
-	p.turn()
-	return max(p.now, p.earlier)
-}
-
-func (p *peak) turn() {
-	switch past := time.Since(p.since); {
-	case past > 2*lately:
-		p.since, p.now, p.earlier = time.Now(), 0, 0
-	case past > lately:
-		p.since, p.now, p.earlier = time.Now(), 0, p.now
+// note notes a number, and returns the peak.
+func (p *peak) note(n int) int {
+	if past := time.Since(p.since); past > lately {
+		if past > 2*lately {
+			p.now = 0
+		}
+		p.since, p.earlier, p.now = time.Now(), p.now, 0
 	}
+	p.now = max(p.now, n)
+	return max(p.now, p.earlier)
 }

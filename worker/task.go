@@ -119,7 +119,7 @@ func (t *task) close(run lifetime) {
 		t.seat.waiter.leave()
 	}
 	t.returnTrial()
-	t.unpark()
+	t.w.room.leave(t.job)
 	t.freeSlot()
 }
 

@@ -1,6 +1,10 @@
 package worker
 
-import "time"
+import (
+	"maps"
+	"slices"
+	"time"
+)
 
 // While a tenant is paused its jobs wait for a turn to try its credential. Turns come by and by,
 // and sooner when calls stay open that were not refused.
@@ -105,23 +109,13 @@ func (e *refusal) due() int {
 	if e.trials >= largeTrials {
 		after, jobs = min(firstTrial<<min(e.trials-largeTrials+1, 16), trialEvery), 1
 	}
-	if !e.hasFresh() {
+	if !slices.ContainsFunc(slices.Collect(maps.Keys(e.waiting)), func(wcID string) bool { return !e.wasRefused(wcID) }) {
 		after += 2 * shareEvery // a pod that has a job whose account was not refused goes first
 	}
 	if len(e.waiting) == 0 || time.Since(e.tried) < after {
 		return 0
 	}
 	return jobs
-}
-
-// hasFresh tells whether a job waits whose account was not refused.
-func (e *refusal) hasFresh() bool {
-	for wcID := range e.waiting {
-		if !e.wasRefused(wcID) {
-			return true
-		}
-	}
-	return false
 }
 
 // whenHeldOpen has it noted when a call that is sent now stays open: people take their time, and
