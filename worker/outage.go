@@ -22,7 +22,6 @@ type outage struct {
 	mu     sync.Mutex
 	since  time.Time // the first failure after the last success; zero: it works
 	logged time.Time // the last line
-	told   bool      // that it fails
 	count  int       // failures since the last line
 }
 
@@ -39,17 +38,17 @@ func (o *outage) failed(err error) {
 		return
 	}
 	o.log.Warn(o.fails, "error", err, "failures", o.count, "for", now.Sub(o.since).Round(time.Second))
-	o.logged, o.told, o.count = now, true, 0
+	o.logged, o.count = now, 0
 }
 
 // worked notes a success.
 func (o *outage) worked() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.told {
+	if !o.since.IsZero() && !o.logged.Before(o.since) {
 		o.log.Info(o.works, "after", time.Since(o.since).Round(time.Millisecond))
 	}
-	o.since, o.told = time.Time{}, false
+	o.since = time.Time{}
 }
 
 // total tells whether nothing has worked for a while.

@@ -31,7 +31,7 @@ type slots struct {
 	total    int
 	reserved int         // for each lane
 	shared   func() bool // whether there is more than one tenant
-	lanes    [2]slotLane // urgent, normal
+	lanes    map[Lane]*slotLane
 	grants   uint64
 }
 
@@ -68,22 +68,14 @@ type slotWait struct {
 const nobody = ""
 
 func newSlots(total int, shared func() bool) *slots {
-	s := &slots{total: total, shared: shared}
-	for i := range s.lanes {
-		l := &s.lanes[i]
-		l.other, l.tenants, l.most = &s.lanes[1-i], map[string]*slotTenant{}, &l.taking
-	}
+	urgent, normal := &slotLane{tenants: map[string]*slotTenant{}}, &slotLane{tenants: map[string]*slotTenant{}}
+	urgent.other, normal.other = normal, urgent
+	urgent.most, normal.most = &urgent.taking, &normal.taking
+	s := &slots{total: total, shared: shared, lanes: map[Lane]*slotLane{Urgent: urgent, Normal: normal}}
 	if total > 1 {
 		s.reserved = max(1, total/8)
 	}
 	return s
-}
-
-func (s *slots) lane(l Lane) *slotLane {
-	if l == Urgent {
-		return &s.lanes[0]
-	}
-	return &s.lanes[1]
 }
 
 // acquire takes a slot for a confirmation of the tenant or, for nobody, between one and want
@@ -106,7 +98,7 @@ func (s *slots) acquire(ctx context.Context, lane Lane, tenant string, want int)
 func (s *slots) tryAcquire(lane Lane, tenant string, want int) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	l := s.lane(lane)
+	l := s.lanes[lane]
 	n := max(0, min(want, s.free(l.used, l.other.used))) // who waits could not have it, or would have had it
 	if n > 0 && tenant != nobody && !s.count(l, tenant) {
 		return 0
@@ -120,21 +112,21 @@ func (s *slots) tryAcquire(lane Lane, tenant string, want int) int {
 func (s *slots) assign(lane Lane, tenant string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.count(s.lane(lane), tenant)
+	return s.count(s.lanes[lane], tenant)
 }
 
 // release gives back slots of the tenant's, or of nobody's.
 func (s *slots) release(lane Lane, tenant string, n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.lane(lane).release(tenant, n)
+	s.lanes[lane].release(tenant, n)
 	s.serve()
 }
 
 func (s *slots) enqueue(lane Lane, tenant string, w *slotWait) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	l := s.lane(lane)
+	l := s.lanes[lane]
 	t := l.tenant(tenant)
 	l.change(t, func() { t.waiting = append(t.waiting, w) })
 	s.serve()
@@ -146,7 +138,7 @@ func (s *slots) abandon(lane Lane, tenant string, w *slotWait) {
 	defer s.mu.Unlock()
 	select {
 	case n := <-w.granted:
-		s.lane(lane).release(tenant, n)
+		s.lanes[lane].release(tenant, n)
 		s.serve()
 	default:
 		w.want = 0 // it stays, as the pod stops, and is served nothing
@@ -199,8 +191,7 @@ func (s *slots) serve() {
 // lately, and of tenants the first; nil when there is none.
 func (s *slots) next() (lane *slotLane, tenant *slotTenant) {
 	least := s.grants + 1
-	for i := range s.lanes {
-		l := &s.lanes[i]
+	for _, l := range []*slotLane{s.lanes[Urgent], s.lanes[Normal]} {
 		if s.free(l.used, l.other.used) < 1 {
 			continue
 		}

@@ -93,7 +93,7 @@ func TestSlotsOfWhoGivesUp(t *testing.T) {
 		s.enqueue(Urgent, nobody, w)
 		s.release(Normal, nobody, 1)
 		s.abandon(Urgent, nobody, w)
-		if urgent, normal := s.lane(Urgent), s.lane(Normal); urgent.used != 0 || normal.used != 0 || len(urgent.taking.waiting) != 0 {
+		if urgent, normal := s.lanes[Urgent], s.lanes[Normal]; urgent.used != 0 || normal.used != 0 || len(urgent.taking.waiting) != 0 {
 			t.Errorf("left: %d urgent, %d normal, %d waiting", urgent.used, normal.used, len(urgent.taking.waiting))
 		}
 	})
@@ -111,7 +111,7 @@ func TestServingSlotsIsLinear(t *testing.T) {
 	for range waiters {
 		s.release(Normal, nobody, 1)
 	}
-	if left := len(s.lane(Normal).waiting); left != 0 {
+	if left := len(s.lanes[Normal].waiting); left != 0 {
 		t.Errorf("%d of %d were not served", left, waiters)
 	}
 }
@@ -134,7 +134,7 @@ func TestServingTenantsIsLinear(t *testing.T) {
 	}
 	s.release(Normal, nobody, 56)
 	jobs.Wait()
-	if l := s.lane(Normal); len(l.waiting) != 0 || len(l.tenants) != 0 || l.used != 0 || l.open != 0 {
+	if l := s.lanes[Normal]; len(l.waiting) != 0 || len(l.tenants) != 0 || l.used != 0 || l.open != 0 {
 		t.Errorf("%d tenants wait, %d are known, %d slots are used, %d open", len(l.waiting), len(l.tenants), l.used, l.open)
 	}
 }

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"context"
 	"maps"
 	"slices"
 	"time"
@@ -118,22 +119,22 @@ func (e *refusal) due() int {
 	return jobs
 }
 
-// whenHeldOpen has it noted when a call that is sent now stays open: people take their time, and
-// a refusal comes soon. That is no proof that the credential is accepted, but reason enough for a
-// few more to try, unless refusals have come to take longer meanwhile. The timer is to be stopped
-// when the call has ended; it is nil where the credential was not refused.
-func (r *refusals) whenHeldOpen(c Credential) *time.Timer {
+// whenHeldOpen has it noted when a call that is sent now stays open until then, as ctx does:
+// people take their time, and a refusal comes soon. That is no proof that the credential is
+// accepted, but reason enough for a few more to try, unless refusals have come to take longer
+// meanwhile.
+func (r *refusals) whenHeldOpen(ctx context.Context, c Credential) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	e := r.find(c)
 	if e == nil {
-		return nil
+		return
 	}
 	after := e.heldOpenAfter()
-	return time.AfterFunc(after, func() {
+	time.AfterFunc(after, func() {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		if after >= e.heldOpenAfter() {
+		if ctx.Err() == nil && after >= e.heldOpenAfter() {
 			e.credit = min(e.credit+heldCredit, maxCredit)
 			e.credit -= e.permit(e.credit, false)
 		}
@@ -143,19 +144,6 @@ func (r *refusals) whenHeldOpen(c Credential) *time.Timer {
 // heldOpenAfter returns for how long a call must be open to show that it was not refused.
 func (e *refusal) heldOpenAfter() time.Duration {
 	return max(heldOpen, min(heldTimes*e.longest, heldAtMost))
-}
-
-// noteWhenHeldOpen has it noted when the call stays open, where the tenant's credential was refused.
-func (t *task) noteWhenHeldOpen() {
-	t.stopNoting() // the connection failed before it took a byte, and this is the next one
-	t.sentAt = time.Now()
-	t.heldOpen = t.w.refusals.whenHeldOpen(t.credential())
-}
-
-func (t *task) stopNoting() {
-	if t.heldOpen != nil {
-		t.heldOpen.Stop()
-	}
 }
 
 func (t *task) credential() Credential { return Credential{t.job.Tenant, t.access.Fingerprint} }

@@ -175,7 +175,6 @@ func (t *task) confirm(ctx context.Context) *next {
 		return err
 	}, t.calls == 0)
 	t.calls++
-	t.stopNoting()
 	if !ran {
 		return t.tryAgain()
 	}
@@ -203,7 +202,8 @@ func (t *task) call(ctx context.Context, sent func()) (Reply, error) {
 		}
 		w.outages.sending.worked()
 		t.claim.markSent()
-		t.noteWhenHeldOpen()
+		t.sentAt = time.Now()
+		w.refusals.whenHeldOpen(ctx, t.credential())
 		sent()
 		failpoint("sending")
 		return nil
