@@ -66,13 +66,12 @@ func (bs *breakers) at(address string) *breaker {
 // wait returns how long the pod should take no jobs: until the first of its gateways
 // may be tried again, and how that one failed; 0 when one works.
 func (bs *breakers) wait(addresses []string) (shortest time.Duration, err error) {
-	for _, address := range addresses {
-		d, last := bs.at(address).pause()
-		if d <= 0 {
-			return 0, nil
-		}
-		if shortest == 0 || d < shortest {
+	for i, address := range addresses {
+		if d, last := bs.at(address).pause(); i == 0 || d < shortest {
 			shortest, err = d, last
+		}
+		if shortest == 0 {
+			break
 		}
 	}
 	return shortest, err

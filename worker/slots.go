@@ -25,7 +25,7 @@ const (
 // jobs, and jobs that have waited for something else. The queues are served in turn, so
 // that thousands of jobs which may go on at once do not keep new ones waiting. Of jobs,
 // those of the tenant that has the fewest confirmations open come first, and a tenant's
-// in the order of their coming. Each operation costs about the same, however many wait.
+// in the order of their coming. Each operation costs about the same, however many jobs wait.
 type slots struct {
 	mu       sync.Mutex
 	total    int

@@ -141,8 +141,8 @@ func (at *watchedAccount) lead(tenants int) {
 
 // wakeOne wakes the job that has waited longest. The lock of waiters is held.
 func (c *tenantWaiters) wakeOne() *waiter {
-	w := c.asleep.Remove(c.asleep.Front()).(*waiter)
-	w.asleepAt = nil
+	w := c.asleep.Front().Value.(*waiter)
+	w.awake()
 	w.woke <- struct{}{} // it has room: who has one in it is not asleep
 	return w
 }
