@@ -59,10 +59,10 @@ func (s *IncarnationStore) look(ctx context.Context) (longest time.Duration, err
 	defer cancel()
 	for longer := 20 * time.Millisecond; ; longer = min(2*longer, time.Second) {
 		longest, err = s.tryLook(ctx)
-		if !overtaken(err) {
+		if !errors.Is(err, jetstream.ErrKeyExists) && !errors.Is(err, jetstream.ErrKeyRevisionMismatch) {
 			break
 		}
-		select {
+		select { // another pod was faster, or a replica lags
 		case <-time.After(rand.N(longer)):
 		case <-ctx.Done():
 		}
@@ -78,53 +78,44 @@ func (s *IncarnationStore) look(ctx context.Context) (longest time.Duration, err
 
 const leasesTimeout = 10 * time.Second
 
-// tryLook makes one attempt of a look, which may be overtaken.
+// tryLook makes one attempt of a look. [jetstream.ErrKeyExists] and
+// [jetstream.ErrKeyRevisionMismatch] are returned when what it read was not the newest.
 func (s *IncarnationStore) tryLook(ctx context.Context) (time.Duration, error) {
 	started := time.Now()
-	all := registrations{}
-	revision, err := s.load(ctx, leasesKey, &all)
+	all, revision, err := s.readLeases(ctx)
 	if err != nil {
 		return 0, err
 	}
 	added := s.review(all)
-	if err := s.store(ctx, leasesKey, all, revision); err != nil {
+	data, err := json.Marshal(all)
+	if err != nil {
+		return 0, err
+	}
+	if revision == 0 {
+		_, err = s.bucket.Create(ctx, leasesKey, data)
+	} else {
+		_, err = s.bucket.Update(ctx, leasesKey, data, revision)
+	}
+	if err != nil {
 		return 0, err
 	}
 	return s.proven(started, all, added), nil
 }
 
-// load reads what pods keep under that key into v. It returns revision 0 where there is nothing.
-func (s *IncarnationStore) load(ctx context.Context, key string, v any) (revision uint64, err error) {
-	entry, err := s.bucket.Get(ctx, key)
+// readLeases returns revision 0 where the bucket has none yet.
+func (s *IncarnationStore) readLeases(ctx context.Context) (all registrations, revision uint64, err error) {
+	entry, err := s.bucket.Get(ctx, leasesKey)
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
-		return 0, nil
+		return registrations{}, 0, nil
 	}
 	if err != nil {
-		return 0, err
+		return nil, 0, err
 	}
-	if err := json.Unmarshal(entry.Value(), v); err != nil {
-		return 0, fmt.Errorf("read key %s: not what pods write there, delete it once no confirmation is open: %w", key, err)
+	all = registrations{}
+	if err := json.Unmarshal(entry.Value(), &all); err != nil {
+		return nil, 0, fmt.Errorf("read key %s: not what pods write there, delete it once no confirmation is open: %w", leasesKey, err)
 	}
-	return entry.Revision(), nil
-}
-
-// store replaces it, unless what was loaded is not the newest: see overtaken.
-func (s *IncarnationStore) store(ctx context.Context, key string, v any, revision uint64) error {
-	value, err := json.Marshal(v)
-	if err != nil {
-		return err
-	}
-	if revision == 0 {
-		_, err = s.bucket.Create(ctx, key, value)
-	} else {
-		_, err = s.bucket.Update(ctx, key, value, revision)
-	}
-	return err
-}
-
-// overtaken tells that another pod was faster, or a replica lags.
-func overtaken(err error) bool {
-	return errors.Is(err, jetstream.ErrKeyExists) || errors.Is(err, jetstream.ErrKeyRevisionMismatch)
+	return all, entry.Revision(), nil
 }
 
 // review takes out the leases that are over, and puts this pod's in. added tells that it

@@ -2,7 +2,6 @@ package queue
 
 import (
 	"context"
-	"fmt"
 	"maps"
 
 	"github.com/relogin/relogin/worker"
@@ -20,11 +19,11 @@ type pausedCredential struct {
 var _ worker.Pauses = (*IncarnationStore)(nil)
 
 // UpdatePauses implements [worker.Pauses].
-func (s *IncarnationStore) UpdatePauses(ctx context.Context, change func(trials map[worker.Credential]uint64)) (stored bool, err error) {
+func (s *IncarnationStore) UpdatePauses(ctx context.Context, change func(trials map[worker.Credential]uint64)) error {
 	var all []pausedCredential
 	revision, err := s.load(ctx, pausesKey, &all)
 	if err != nil {
-		return false, fmt.Errorf("load paused tenants from bucket %s: %w", s.bucket.Bucket(), err)
+		return err
 	}
 	trials := map[worker.Credential]uint64{}
 	for _, one := range all {
@@ -32,17 +31,11 @@ func (s *IncarnationStore) UpdatePauses(ctx context.Context, change func(trials 
 	}
 	before := maps.Clone(trials)
 	if change(trials); maps.Equal(trials, before) {
-		return true, nil
+		return nil
 	}
 	all = []pausedCredential{}
 	for credential, n := range trials {
 		all = append(all, pausedCredential{credential, n})
 	}
-	switch err = s.store(ctx, pausesKey, all, revision); {
-	case overtaken(err):
-		return false, nil
-	case err != nil:
-		return false, fmt.Errorf("store paused tenants in bucket %s: %w", s.bucket.Bucket(), err)
-	}
-	return true, nil
+	return s.store(ctx, pausesKey, all, revision)
 }

@@ -16,16 +16,17 @@ func (r *refusals) share(ctx context.Context, access func(tenant string) (Access
 	r.review(access)
 	var next map[Credential]uint64
 	var trials map[*refusal]int
-	told, err := r.pauses.UpdatePauses(ctx, func(stored map[Credential]uint64) {
+	err := r.pauses.UpdatePauses(ctx, func(stored map[Credential]uint64) {
 		r.adopt(stored, access)
 		next, trials = stored, r.tell(stored)
 	})
 	switch {
+	case errors.Is(err, ErrConflict):
+		return nil // the next time
 	case err != nil:
 		return fmt.Errorf("share paused tenants: %w", err)
-	case told: // else the next time
-		r.told(next, trials)
 	}
+	r.told(next, trials)
 	return nil
 }
 

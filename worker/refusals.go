@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"maps"
 	"slices"
@@ -26,17 +27,20 @@ type Credential struct {
 // refuses their credential. Package queue implements it on a JetStream bucket.
 type Pauses interface {
 	// UpdatePauses calls change with the refused credentials of paused tenants and how many
-	// trials each has had, and stores what that makes of them. It returns false when another
-	// pod was faster, and stored nothing then. It blocks until the store has answered.
-	UpdatePauses(ctx context.Context, change func(trials map[Credential]uint64)) (stored bool, err error)
+	// trials each has had, and stores what that makes of them. It blocks until the store has
+	// answered. The error wraps [ErrConflict] when another pod has stored others meanwhile.
+	UpdatePauses(ctx context.Context, change func(trials map[Credential]uint64)) error
 }
+
+// ErrConflict is returned by [Pauses] to who was overtaken by another pod.
+var ErrConflict = errors.New("another pod was faster")
 
 // ownPauses keeps the pauses of a pod that has no others.
 type ownPauses map[Credential]uint64
 
-func (p ownPauses) UpdatePauses(_ context.Context, change func(trials map[Credential]uint64)) (bool, error) {
+func (p ownPauses) UpdatePauses(_ context.Context, change func(trials map[Credential]uint64)) error {
 	change(p)
-	return true, nil
+	return nil
 }
 
 // refusals remembers whose credential the gateway refused. One refusal says something of

@@ -277,7 +277,7 @@ type board struct {
 	revision uint64
 }
 
-func (b *board) UpdatePauses(_ context.Context, change func(map[Credential]uint64)) (bool, error) {
+func (b *board) UpdatePauses(_ context.Context, change func(map[Credential]uint64)) error {
 	b.mu.Lock()
 	trials, revision := maps.Clone(b.trials), b.revision
 	b.mu.Unlock()
@@ -285,10 +285,10 @@ func (b *board) UpdatePauses(_ context.Context, change func(map[Credential]uint6
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if revision != b.revision {
-		return false, nil
+		return ErrConflict
 	}
 	b.trials, b.revision = trials, revision+1
-	return true, nil
+	return nil
 }
 
 func TestPodsSharePauses(t *testing.T) {
