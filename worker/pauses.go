@@ -17,6 +17,8 @@ func (r *refusals) share(ctx context.Context, access func(tenant string) (Access
 	var next map[Credential]uint64
 	var trials map[*refusal]int
 	err := r.pauses.UpdatePauses(ctx, func(stored map[Credential]uint64) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
 		r.adopt(stored, access)
 		next, trials = stored, r.tell(stored)
 	})
@@ -33,10 +35,8 @@ func (r *refusals) share(ctx context.Context, access func(tenant string) (Access
 // errElsewhere stands for what the gateway said to another pod.
 var errElsewhere = errors.New("the gateway refused it in another pod")
 
-// adopt does here what other pods have done: pause, lift, or try.
+// adopt does here what other pods have done: pause, lift, or try. r.mu is held.
 func (r *refusals) adopt(stored map[Credential]uint64, access func(tenant string) (Access, error)) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	for _, e := range r.tenants {
 		if _, there := stored[e.Credential]; e.paused && !there && !r.untold[e.Credential] {
 			r.lift(e)
@@ -68,10 +68,8 @@ func (e *refusal) sawTrials(n uint64) {
 }
 
 // tell makes of what is stored what other pods have to know, and counts the trials that are due.
-// It returns with which credentials so many jobs may try once that is stored.
+// It returns with which credentials so many jobs may try once that is stored. r.mu is held.
 func (r *refusals) tell(stored map[Credential]uint64) map[*refusal]int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	maps.DeleteFunc(stored, func(c Credential, _ uint64) bool {
 		refused, untold := r.untold[c]
 		return untold && !refused
