@@ -22,28 +22,39 @@ func TestPausesAreStoredAgainstARevision(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	empty, revision, err := store.LoadPauses(ctx)
-	if err != nil || len(empty) != 0 {
-		t.Fatalf("at first: %v, %v", empty, err)
+	type trials = map[worker.Credential]uint64
+	update := func(change func(trials)) bool {
+		err := store.UpdatePauses(ctx, change)
+		if err != nil && !errors.Is(err, worker.ErrConflict) {
+			t.Fatal(err)
+		}
+		return err == nil
 	}
-	first := map[worker.Credential]uint64{{Tenant: "acme", Fingerprint: "1"}: 0, {Tenant: "beta", Fingerprint: "2"}: 7}
-	if err := store.StorePauses(ctx, first, revision); err != nil {
-		t.Fatal(err)
+	become := func(next trials) func(trials) {
+		return func(got trials) { clear(got); maps.Copy(got, next) }
 	}
-	if err := store.StorePauses(ctx, nil, revision); !errors.Is(err, worker.ErrConflict) {
-		t.Errorf("who was overtaken is told %v", err)
+	mustBe := func(want trials) {
+		t.Helper()
+		update(func(got trials) {
+			if !maps.Equal(got, want) {
+				t.Errorf("stored are %v, want %v", got, want)
+			}
+		})
 	}
-	got, revision, err := store.LoadPauses(ctx)
-	if err != nil || !maps.Equal(got, first) {
-		t.Errorf("loaded %v, %v", got, err)
+	mustBe(nil)
+	first := trials{{Tenant: "acme", Fingerprint: "1"}: 0, {Tenant: "beta", Fingerprint: "2"}: 7}
+	overtaken := func(faster, slower trials) {
+		t.Helper()
+		if update(func(got trials) {
+			if !update(become(faster)) {
+				t.Error("who was faster is told that it was overtaken")
+			}
+			become(slower)(got)
+		}) {
+			t.Error("who was overtaken is told that it has stored")
+		}
+		mustBe(faster)
 	}
-	if err := store.StorePauses(ctx, nil, revision); err != nil {
-		t.Fatal(err)
-	}
-	if err := store.StorePauses(ctx, first, revision); !errors.Is(err, worker.ErrConflict) {
-		t.Errorf("who was overtaken is told %v", err)
-	}
-	if got, _, err := store.LoadPauses(ctx); err != nil || len(got) != 0 {
-		t.Errorf("after all were lifted: %v, %v", got, err)
-	}
+	overtaken(first, trials{{Tenant: "other"}: 1})
+	overtaken(nil, trials{{Tenant: "other"}: 1})
 }

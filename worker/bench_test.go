@@ -58,7 +58,7 @@ func pipeline(tb testing.TB) (*Worker, func() *Delivery) {
 		tb.Fatal(err)
 	}
 	return w, func() *Delivery {
-		w.slots.tryAcquire(Normal, 1)
+		w.slots.tryAcquire(Normal, nobody, 1)
 		return &Delivery{Lane: Normal, Data: body, StoredAt: time.Now(), Attempts: 1, Settler: &settled{}}
 	}
 }

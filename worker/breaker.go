@@ -5,17 +5,16 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
-	"github.com/failsafe-go/failsafe-go/circuitbreaker"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 const (
 	breakerThreshold = 10              // failures in a row
 	breakerDelay     = time.Second     // before the first trial: others' accounts may be fine there
 	longBreakerDelay = 5 * time.Second // between later trials, which grow to it; each may cost a job its answer
-	breakerJitter    = 0.2             // the share of the delay that is random, so that pods do not try at once
+	breakerJitter    = 5               // one part in so many of the delay is random, so that pods do not try at once
 	aliveAfter       = 2 * time.Second // a trial whose request is held open for so long shows that the gateway works
 )
 
@@ -27,137 +26,140 @@ type breakers struct {
 	metrics *Metrics
 
 	mu   sync.Mutex
-	byAt map[string]breaker
+	byAt map[string]*breaker
 }
 
-// breaker is one gateway's.
+// breaker is one gateway's. It is open from when as many calls in a row have failed as the
+// threshold says until a trial succeeds. There is one trial at a time; each that fails doubles
+// the pause before the next.
 type breaker struct {
-	circuitbreaker.CircuitBreaker[any]
-	last   *atomic.Pointer[error] // how the last call failed that counted
-	outage *outage                // tells people when calls fail
-	trials *trials
-}
+	gauge  prometheus.Gauge // 1: it is open
+	outage *outage          // tells people when calls fail
 
-// trials spaces a breaker's trials: each that fails doubles the pause before the next.
-type trials struct {
 	mu     sync.Mutex
-	failed int
-	next   time.Time
-}
-
-// opened is called when the breaker opens, be it again after a trial.
-func (ts *trials) opened(again bool) {
-	ts.mu.Lock()
-	defer ts.mu.Unlock()
-	if ts.failed++; !again {
-		ts.failed = 0
-	}
-	ts.next = time.Now().Add(min(breakerDelay<<min(ts.failed, 8), longBreakerDelay))
-}
-
-// wait returns how long no trial may be made.
-func (ts *trials) wait() time.Duration {
-	ts.mu.Lock()
-	defer ts.mu.Unlock()
-	return max(time.Until(ts.next), 0)
-}
-
-// pause returns how long no call may be made, 0 while the breaker is closed or a trial is due.
-func (b breaker) pause() time.Duration {
-	if b.IsClosed() {
-		return 0
-	}
-	return max(b.RemainingDelay(), b.trials.wait())
-}
-
-// lastError returns how the last call failed that counted, nil when none has.
-func (b breaker) lastError() error {
-	if err := b.last.Load(); err != nil {
-		return *err
-	}
-	return nil
+	failed int       // calls in a row; of those that began before it opened no more count
+	trying bool      // a trial is under way
+	next   time.Time // while it is open: when the next trial is due
+	last   error     // how the last call failed that counted, nil when none has
 }
 
 func newBreakers(log *slog.Logger, m *Metrics) *breakers {
-	return &breakers{log: log, metrics: m, byAt: map[string]breaker{}}
+	return &breakers{log: log, metrics: m, byAt: map[string]*breaker{}}
 }
 
-func (bs *breakers) at(address string) breaker {
+func (bs *breakers) at(address string) *breaker {
 	bs.mu.Lock()
 	defer bs.mu.Unlock()
-	b, ok := bs.byAt[address]
-	if !ok {
-		b = bs.newBreaker(address)
+	b := bs.byAt[address]
+	if b == nil {
+		b = &breaker{gauge: bs.metrics.breakerOpen.WithLabelValues(address), outage: &outage{
+			log:   bs.log.With("gateway", address),
+			fails: "calls to the gateway fail: what was not sent is tried again, and what may have been keeps its account locked; see that the gateway works, and that its address and certificate are right",
+			works: "calls to the gateway work again",
+		}}
+		b.gauge.Set(0)
 		bs.byAt[address] = b
 	}
 	return b
 }
 
-func (bs *breakers) newBreaker(address string) breaker {
-	gauge := bs.metrics.breakerOpen.WithLabelValues(address)
-	gauge.Set(0)
-	b := breaker{last: new(atomic.Pointer[error]), trials: &trials{}, outage: &outage{
-		log:   bs.log.With("gateway", address),
-		fails: "calls to the gateway fail: what was not sent is tried again, and what may have been keeps its account locked; see that the gateway works, and that its address and certificate are right",
-		works: "calls to the gateway work again",
-	}}
-	b.CircuitBreaker = circuitbreaker.NewBuilder[any]().
-		WithFailureThreshold(breakerThreshold).
-		WithSuccessThreshold(1).
-		WithDelay(breakerDelay).
-		WithJitterFactor(breakerJitter).
-		OnOpen(func(e circuitbreaker.StateChangedEvent) {
-			again := e.OldState == circuitbreaker.HalfOpenState
-			b.trials.opened(again)
-			if gauge.Set(1); again {
-				return
-			}
-			bs.log.Error("gateway breaker opened: no new confirmations there until a trial succeeds; see that the gateway works",
-				"gateway", address, "error", b.lastError())
-		}).
-		OnClose(func(circuitbreaker.StateChangedEvent) {
-			gauge.Set(0)
-			bs.log.Info("gateway breaker closed: confirmations go on", "gateway", address)
-		}).
-		Build()
-	return b
+// wait returns how long the pod should take no jobs: until the first of its gateways
+// may be tried again, and how that one failed; 0 when one works.
+func (bs *breakers) wait(addresses []string) (shortest time.Duration, err error) {
+	for i, address := range addresses {
+		if d, last := bs.at(address).pause(); i == 0 || d < shortest {
+			shortest, err = d, last
+		}
+		if shortest == 0 {
+			break
+		}
+	}
+	return shortest, err
 }
 
-// call runs one call to the gateway; do calls sent when the request goes out, and healthy
-// tells what its error says of the gateway. It returns false, and does not run the call,
-// when the breaker is open. A call that panics counts as a failure. Of one job only the
-// first try counts, but for a trial: an account that always fails shows nothing of others.
-func (b breaker) call(do func(sent func()) error, healthy func(error) bool, first bool) (ran bool) {
-	if b.pause() > 0 || !b.TryAcquirePermit() {
+// pause returns how long no call may be made, 0 while the breaker is closed or a trial is due,
+// and how the last call failed.
+func (b *breaker) pause() (time.Duration, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.failed < breakerThreshold {
+		return 0, b.last
+	}
+	return max(time.Until(b.next), 0), b.last
+}
+
+// call runs one call to the gateway; do calls sent when the request goes out. It returns false,
+// and does not run the call, when the breaker is open. A call that panics counts as a failure.
+// Of one job only the first try counts, but for a trial: an account that always fails shows
+// nothing of others.
+func (b *breaker) call(do func(sent func()) error, first bool) (ran bool) {
+	trial, ok := b.begin()
+	if !ok {
 		return false
 	}
-	trial, works := b.IsHalfOpen(), false
 	failure := errPanicked
 	var alive *time.Timer
 	defer func() {
-		recorded := alive != nil && !alive.Stop()
-		switch {
-		case works && !recorded:
-			b.RecordSuccess()
-		case !works && (trial || first):
-			b.last.Store(&failure)
-			b.RecordFailure()
+		pending := trial && (alive == nil || alive.Stop()) // else it has closed the breaker already
+		if healthy(failure) {
+			b.outage.worked()
+			b.ended(nil, pending)
+			return
+		}
+		b.outage.failed(failure)
+		if trial || first {
+			b.ended(failure, pending)
 		}
 	}()
 	failure = do(func() {
-		if trial {
-			alive = time.AfterFunc(aliveAfter, b.RecordSuccess)
+		if trial && alive == nil {
+			alive = time.AfterFunc(aliveAfter, func() { b.ended(nil, true) })
 		}
 	})
-	if works = healthy(failure); works {
-		b.outage.worked()
-	} else {
-		b.outage.failed(failure)
-	}
 	return true
 }
 
 var errPanicked = errors.New("a defect in relogin ended the call: see the log")
+
+// begin returns whether a call may be made now, and whether it is a trial.
+func (b *breaker) begin() (trial, ok bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.failed < breakerThreshold {
+		return false, true
+	}
+	if b.trying || time.Now().Before(b.next) {
+		return false, false
+	}
+	b.trying = true
+	return true, true
+}
+
+// ended notes what a call, or a trial, has shown of the gateway; nil: that it works.
+func (b *breaker) ended(failure error, trial bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	open := b.failed >= breakerThreshold
+	switch {
+	case open && !trial: // it began before the breaker opened
+	case failure == nil:
+		b.failed, b.trying = 0, false
+		if open {
+			b.gauge.Set(0)
+			b.outage.log.Info("gateway breaker closed: confirmations go on")
+		}
+	default:
+		b.last = failure
+		if b.failed++; b.failed < breakerThreshold {
+			return
+		}
+		delay := min(breakerDelay<<min(b.failed-breakerThreshold, 8), longBreakerDelay)
+		b.trying, b.next = false, time.Now().Add(delay-jitter(delay/breakerJitter))
+		if b.gauge.Set(1); !open {
+			b.outage.log.Error("gateway breaker opened: no new confirmations there until a trial succeeds; see that the gateway works", "error", failure)
+		}
+	}
+}
 
 // healthy tells whether the end of a call shows a gateway that works. A person may
 // take longer than the time-out.
@@ -168,20 +170,4 @@ func healthy(err error) bool {
 		}
 	}
 	return false
-}
-
-// wait returns how long the pod should take no jobs: until the first of its gateways
-// may be tried again, and how that one failed; 0 when one works.
-func (bs *breakers) wait(addresses []string) (shortest time.Duration, err error) {
-	for _, address := range addresses {
-		b := bs.at(address)
-		d := b.pause()
-		if d <= 0 {
-			return 0, nil
-		}
-		if shortest == 0 || d < shortest {
-			shortest, err = d, b.lastError()
-		}
-	}
-	return shortest, err
 }

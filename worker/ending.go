@@ -63,10 +63,10 @@ func (t *task) refuse(ctx context.Context, err error) *next {
 	if now, err := t.w.gateway.Access(t.job.Tenant); err == nil && now.Fingerprint != t.access.Fingerprint {
 		return again(noPause) // it was another credential
 	}
-	t.w.refusals.add(t.job.Tenant, t.job.WcID, t.access.Fingerprint, time.Since(t.sentAt), err)
+	changed := t.w.refusals.add(t.credential(), t.job.WcID, time.Since(t.sentAt), err)
 	t.log(ctx, slog.LevelDebug, "the gateway refused the credential for this job: trying again later", "tenant", t.job.Tenant, "error", err)
 	p := t.pauseInTime(t.refusalRetries.NextBackOff())
-	p.woken = t.w.refusals.changed(t.job.Tenant)
+	p.woken = changed
 	return again(p)
 }
 

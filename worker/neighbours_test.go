@@ -16,7 +16,7 @@ import (
 // come, and holds that healthy accounts' jobs end all the same.
 func (s *stage) mustServeBeside(t *testing.T, waiting string) {
 	t.Helper()
-	s.room = newRoom(1000)
+	s.room.size = 1000
 	stop := s.start(t)
 	for i := range 3 * s.Concurrency {
 		s.send(fmt.Sprint(waiting, i))
@@ -58,7 +58,7 @@ func TestDeadLettersThatCantBeStoredHoldNoSlot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage()
 		s.bury = errors.New("maximum messages exceeded")
-		s.room = newRoom(6)
+		s.room.size = 6
 		stop := s.start(t)
 		for range 2 { // what comes when it has failed for long must not stay either
 			for range 5 * s.Concurrency {
@@ -91,7 +91,7 @@ func TestTenantThatNeverAnswersHoldsItsShareOfSlots(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage()
 		s.tenants = 2
-		s.Concurrency, s.slots, s.room = 16, newSlots(16, others), newRoom(1000)
+		s.Concurrency, s.slots, s.room.size = 16, newSlots(16, others), 1000
 		answer := s.login
 		s.login = func(ctx context.Context, j *Job, beforeSend func() error) (Reply, error) {
 			if j.Tenant == "silent" {
@@ -117,7 +117,7 @@ func TestTenantThatNeverAnswersHoldsItsShareOfSlots(t *testing.T) {
 func TestTakesFewJobsWhileTheStoreIsDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage()
-		s.Concurrency, s.slots, s.room = 64, newSlots(64, alone), newRoom(1000)
+		s.Concurrency, s.slots, s.room.size = 64, newSlots(64, alone), 1000
 		s.deliver = make(chan *Delivery, 1000)
 		var down atomic.Bool
 		down.Store(true)
@@ -272,7 +272,7 @@ func TestDeadlinePassesInDoubt(t *testing.T) {
 		s.online = func() (*Login, error) { return nil, errors.New("time-out") }
 		d := s.job(`{"wcId":"a","id":"j","deadline":"2000-01-01T00:00:01Z"}`)
 		d.Attempts = 2
-		s.slots.tryAcquire(Normal, 1)
+		s.slots.tryAcquire(Normal, nobody, 1)
 		began := time.Now()
 		s.process(during(t.Context()), d)
 		if took := time.Since(began); took < time.Minute {

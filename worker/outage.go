@@ -3,7 +3,6 @@ package worker
 import (
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -14,19 +13,16 @@ const (
 
 // outage tells people of something that many jobs need: one line when it starts to fail,
 // at most one a minute while it does, and one when it works again. Each job's own
-// failures are logged for debugging alone. The zero value of the counters is an outage
-// that is not there.
+// failures are logged for debugging alone.
 type outage struct {
 	log   *slog.Logger
 	fails string // is logged when it fails: what that means, and what to do
 	works string // is logged when it works again
 
-	failing atomic.Bool // since is set; read without the lock where all works
-	mu      sync.Mutex
-	since   time.Time // the first failure after the last success
-	logged  time.Time // the last line
-	told    bool      // that it fails
-	count   int       // failures since the last line
+	mu     sync.Mutex
+	since  time.Time // the first failure after the last success; zero: it works
+	logged time.Time // the last line
+	count  int       // failures since the last line
 }
 
 // failed notes a failure.
@@ -36,35 +32,27 @@ func (o *outage) failed(err error) {
 	now := time.Now()
 	if o.since.IsZero() {
 		o.since = now
-		o.failing.Store(true)
 	}
 	o.count++
-	if !o.logged.IsZero() && now.Sub(o.logged) < tellAgain {
+	if now.Sub(o.logged) < tellAgain {
 		return
 	}
 	o.log.Warn(o.fails, "error", err, "failures", o.count, "for", now.Sub(o.since).Round(time.Second))
-	o.logged, o.told, o.count = now, true, 0
+	o.logged, o.count = now, 0
 }
 
 // worked notes a success.
 func (o *outage) worked() {
-	if !o.failing.Load() {
-		return
-	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.told {
+	if !o.since.IsZero() && !o.logged.Before(o.since) {
 		o.log.Info(o.works, "after", time.Since(o.since).Round(time.Millisecond))
 	}
-	o.since, o.told = time.Time{}, false
-	o.failing.Store(false)
+	o.since = time.Time{}
 }
 
 // total tells whether nothing has worked for a while.
 func (o *outage) total() bool {
-	if !o.failing.Load() {
-		return false
-	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return !o.since.IsZero() && time.Since(o.since) >= totalFrom

@@ -14,8 +14,8 @@ import (
 type pause struct {
 	atMost    time.Duration
 	woken     <-chan struct{}     // ends the pause when it is ready; nil: nothing does
-	turn      *turn               // does so when it permits the job to try its tenant's credential, or that works again; nil: it is not waited for
 	forSlot   bool                // the pause lasts until the job has a slot
+	forTurn   bool                // it does until the job may try its tenant's credential, or that works again
 	healthy   bool                // nothing fails that the job waits for: a person, or other jobs
 	keepsSlot bool                // the job has a slot and keeps it
 	forAll    bool                // what the job waits for may hold up all jobs
@@ -58,8 +58,8 @@ func (t *task) awaitSlot() *pause {
 
 // awaitCredential lasts until the tenant's credential has changed or works again, or this
 // job may try it, or the deadline has passed.
-func (t *task) awaitCredential(turn *turn) *pause {
-	return &pause{atMost: max(t.left(), 0), turn: turn, woken: turn.lifted, comesBack: noRoomPause/2 + jitter(noRoomPause)}
+func (t *task) awaitCredential() *pause {
+	return &pause{atMost: max(t.left(), 0), forTurn: true, comesBack: noRoomPause/2 + jitter(noRoomPause)}
 }
 
 // comeBack is how long a job stays in the queue that found no room to wait here, at most
@@ -78,9 +78,9 @@ func (t *task) wait(run lifetime, p *pause) *next {
 	}
 	if !p.keepsSlot {
 		t.returnTrial() // the job does not call the gateway now
-	}
-	if !p.keepsSlot && !t.park(!p.healthy) && !(p.forAll && t.w.outages.total()) {
-		return back(p.comesBack)
+		if !t.park(!p.healthy) && !(p.forAll && t.w.outages.total()) {
+			return back(p.comesBack)
+		}
 	}
 	started := time.Now()
 	defer func() {
@@ -92,17 +92,20 @@ func (t *task) wait(run lifetime, p *pause) *next {
 	if p.forSlot {
 		return t.waitForSlot(run)
 	}
-	var permit chan struct{}
-	if p.turn != nil {
-		p.turn.join()
-		defer p.turn.leave()
-		permit = p.turn.permit
+	woken, permit := p.woken, chan struct{}(nil)
+	if p.forTurn {
+		turn, lifted := t.w.refusals.await(t.job.Tenant, t.job.WcID)
+		if turn == nil {
+			return nil
+		}
+		defer t.w.refusals.leave(turn)
+		woken, permit = lifted, turn.permit
 	}
 	timer := time.NewTimer(p.atMost)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-	case <-p.woken:
+	case <-woken:
 	case <-permit:
 		t.trial = true
 	case <-run.waiting.Done():
@@ -112,11 +115,11 @@ func (t *task) wait(run lifetime, p *pause) *next {
 }
 
 func (t *task) waitForSlot(run lifetime) *next {
-	if err := t.w.slots.acquireFor(run.waiting, t.d.Lane, t.job.Tenant); err != nil {
+	if _, err := t.w.slots.acquire(run.waiting, t.d.Lane, t.job.Tenant, 1); err != nil {
 		return back(0)
 	}
-	t.seat.slot, t.seat.counted = true, true
-	t.unpark()
+	t.seat.slot, t.seat.owner = true, t.job.Tenant
+	t.w.room.leave(t.job)
 	return nil
 }
 

@@ -8,109 +8,92 @@ import (
 	"time"
 )
 
-// share learns from other pods which tenants are paused, tells them of those that this
-// pod has paused or lifted, and takes trials that are due. It blocks until the store has
-// answered; an error changes nothing, and the pod goes by what it knows.
+// share lets those go on whose credential has changed. It learns from other pods which tenants
+// are paused, tells them of those that this pod has paused or lifted, and takes trials that are
+// due. It blocks until the store has answered; an error changes nothing, and the pod goes by what
+// it knows.
 func (r *refusals) share(ctx context.Context, access func(tenant string) (Access, error)) error {
-	var stored map[Credential]uint64
-	var revision uint64
-	var err error
-	if r.pauses != nil {
-		if stored, revision, err = r.pauses.LoadPauses(ctx); err != nil {
-			return fmt.Errorf("load paused tenants: %w", err)
-		}
+	r.review(access)
+	var next map[Credential]uint64
+	var trials map[*refusal]int
+	err := r.pauses.UpdatePauses(ctx, func(stored map[Credential]uint64) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
 		r.adopt(stored, access)
-	}
-	next, trials := r.merged(stored)
-	if r.pauses != nil && !maps.Equal(next, stored) {
-		err = r.pauses.StorePauses(ctx, next, revision)
-	}
+		next, trials = stored, r.tell(stored)
+	})
 	switch {
 	case errors.Is(err, ErrConflict):
 		return nil // the next time
 	case err != nil:
-		return fmt.Errorf("store paused tenants: %w", err)
+		return fmt.Errorf("share paused tenants: %w", err)
 	}
-	r.published(next)
-	for tenant, n := range trials {
-		r.grant(tenant, n)
-	}
+	r.told(next, trials)
 	return nil
 }
-
-// adopt does here what other pods have done: pause, lift, or try.
-func (r *refusals) adopt(stored map[Credential]uint64, access func(tenant string) (Access, error)) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for tenant, e := range r.tenants {
-		if _, there := stored[e.credential(tenant)]; e.shared && !there {
-			r.lift(tenant, e)
-			delete(r.lifted, e.credential(tenant))
-			r.log.Info("another pod found that the gateway accepts the tenant's credential: its jobs go on", "tenant", tenant)
-		}
-	}
-	for c, trials := range stored {
-		a, err := access(c.Tenant)
-		if err != nil || a.Fingerprint != c.Fingerprint || r.lifted[c] {
-			continue // this pod has another credential, or knows better
-		}
-		e := r.entry(c.Tenant, c.Fingerprint)
-		if !e.paused {
-			e.err = errElsewhere
-			r.pause(c.Tenant, e)
-			r.log.Warn("another pod found that the gateway refuses the tenant's credential: its jobs wait; replace the credential", "tenant", c.Tenant)
-		}
-		e.tell(trials)
-	}
-}
-
-// tell has it know how many trials there were.
-func (e *refusal) tell(trials uint64) {
-	e.shared = true
-	if e.trials != trials {
-		e.trials, e.tried = trials, time.Now()
-	}
-}
-
-func (e *refusal) credential(tenant string) Credential { return Credential{tenant, e.fingerprint} }
 
 // errElsewhere stands for what the gateway said to another pod.
 var errElsewhere = errors.New("the gateway refused it in another pod")
 
-// merged returns what is to be stored in place of what was, and the trials that it counts: of
-// which tenants so many jobs may try.
-func (r *refusals) merged(stored map[Credential]uint64) (next map[Credential]uint64, trials map[string]int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	next = map[Credential]uint64{}
+// adopt does here what other pods have done: pause, lift, or try. r.mu is held.
+func (r *refusals) adopt(stored map[Credential]uint64, access func(tenant string) (Access, error)) {
+	for _, e := range r.tenants {
+		if _, there := stored[e.Credential]; e.paused && !there && !r.untold[e.Credential] {
+			r.lift(e)
+			delete(r.untold, e.Credential)
+			r.log.Info("another pod found that the gateway accepts the tenant's credential: its jobs go on", "tenant", e.Tenant)
+		}
+	}
 	for c, trials := range stored {
-		if !r.lifted[c] {
-			next[c] = trials
+		a, err := access(c.Tenant)
+		refused, untold := r.untold[c]
+		if err != nil || a.Fingerprint != c.Fingerprint || untold && !refused {
+			continue // this pod has another credential, or knows better
 		}
-	}
-	for tenant, e := range r.tenants {
-		if e.paused {
-			next[e.credential(tenant)] = e.trials
+		e := r.entry(c)
+		if !e.paused {
+			e.err = errElsewhere
+			r.pause(e)
+			r.log.Warn("another pod found that the gateway refuses the tenant's credential: its jobs wait; replace the credential", "tenant", c.Tenant)
 		}
+		delete(r.untold, c)
+		e.sawTrials(trials)
 	}
-	trials = r.due()
-	for tenant := range trials {
-		next[r.tenants[tenant].credential(tenant)]++
-	}
-	return next, trials
 }
 
-// published notes that other pods know now.
-func (r *refusals) published(next map[Credential]uint64) {
+func (e *refusal) sawTrials(n uint64) {
+	if e.trials != n {
+		e.trials, e.tried = n, time.Now()
+	}
+}
+
+// tell makes of what is stored what other pods have to know, and counts the trials that are due.
+// It returns with which credentials so many jobs may try once that is stored. r.mu is held.
+func (r *refusals) tell(stored map[Credential]uint64) map[*refusal]int {
+	maps.DeleteFunc(stored, func(c Credential, _ uint64) bool {
+		refused, untold := r.untold[c]
+		return untold && !refused
+	})
+	trials := map[*refusal]int{}
+	for _, e := range r.tenants {
+		if e.paused {
+			trials[e] = e.due()
+			stored[e.Credential] = e.trials + uint64(min(trials[e], 1))
+		}
+	}
+	return trials
+}
+
+// told notes that other pods know now, and has the jobs try.
+func (r *refusals) told(stored map[Credential]uint64, trials map[*refusal]int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	maps.DeleteFunc(r.lifted, func(c Credential, _ bool) bool {
-		_, since := next[c] // it was lifted since
-		return !since
+	maps.DeleteFunc(r.untold, func(c Credential, refused bool) bool {
+		_, there := stored[c]
+		return there == refused // else it has changed since
 	})
-	for tenant, e := range r.tenants {
-		if trials, there := next[e.credential(tenant)]; there {
-			e.tell(trials)
-		}
+	for e, jobs := range trials {
+		e.sawTrials(stored[e.Credential])
+		e.grant(jobs)
 	}
 }

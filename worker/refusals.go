@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -27,16 +26,22 @@ type Credential struct {
 // Pauses is where pods tell each other which tenants are paused because the gateway
 // refuses their credential. Package queue implements it on a JetStream bucket.
 type Pauses interface {
-	// LoadPauses returns the refused credentials of paused tenants, how many trials each
-	// has had, and a revision to store them against. It blocks until the store has answered.
-	LoadPauses(ctx context.Context) (trials map[Credential]uint64, revision uint64, err error)
-	// StorePauses replaces them. It returns an error wrapping [ErrConflict] when another
-	// pod has stored them since that revision was loaded.
-	StorePauses(ctx context.Context, trials map[Credential]uint64, revision uint64) error
+	// UpdatePauses calls change with the refused credentials of paused tenants and how many
+	// trials each has had, and stores what that makes of them. It blocks until the store has
+	// answered. The error wraps [ErrConflict] when another pod has stored others meanwhile.
+	UpdatePauses(ctx context.Context, change func(trials map[Credential]uint64)) error
 }
 
 // ErrConflict is returned by [Pauses] to who was overtaken by another pod.
 var ErrConflict = errors.New("another pod was faster")
+
+// ownPauses keeps the pauses of a pod that has no others.
+type ownPauses map[Credential]uint64
+
+func (p ownPauses) UpdatePauses(_ context.Context, change func(trials map[Credential]uint64)) error {
+	change(p)
+	return nil
+}
 
 // refusals remembers whose credential the gateway refused. One refusal says something of
 // one account alone. Of several accounts in a row that were not refused before, with no
@@ -47,33 +52,30 @@ var ErrConflict = errors.New("another pod was faster")
 type refusals struct {
 	log     *slog.Logger
 	metrics *Metrics
-	pauses  Pauses // nil: this pod is alone
+	pauses  Pauses
 
-	any      atomic.Bool // tenants has some; read without the lock where none is refused
 	mu       sync.Mutex
 	tenants  map[string]*refusal
-	lifted   map[Credential]bool // of these other pods have to be told
+	untold   map[Credential]bool // what this pod has found out and other pods have to be told: whether it is refused
 	accepted time.Time           // the last time that the gateway accepted a credential
 }
 
-// refusal is what is known of a tenant whose credential was refused.
+// refusal is what is known of a credential that was refused.
 type refusal struct {
-	fingerprint string
-	err         error               // what the gateway said last
-	accounts    map[string]struct{} // were refused last
-	inARow      int                 // how many of them are new since the last success
-	longest     time.Duration       // that a refusal took
-	changed     chan struct{}       // closed when the credential has changed, or was accepted after a pause
-	logged      time.Time
+	Credential
+	err      error               // what the gateway said last
+	accounts map[string]struct{} // were refused last
+	inARow   int                 // how many of them are new since the last success
+	longest  time.Duration       // that a refusal took
+	changed  chan struct{}       // closed when the credential has changed, or was accepted after a pause
+	logged   time.Time
 
-	paused bool
-	since  time.Time
-	shared bool      // other pods know
-	trials uint64    // as it was last seen
-	tried  time.Time // when that was new
-	credit int       // so many more jobs may try, as calls are open that were not refused
-
-	waiting map[string]map[chan struct{}]struct{} // the jobs that wait, by account: a permit to try is sent on the channel of one
+	paused  bool // its tenant is
+	since   time.Time
+	trials  uint64           // as it was last seen
+	tried   time.Time        // when that was new
+	credit  int              // so many more jobs may try, as calls are open that were not refused
+	waiting map[string]*turn // the jobs that wait, by account
 }
 
 // PausedTenant is a tenant whose jobs wait because its credential is refused.
@@ -84,120 +86,114 @@ type PausedTenant struct {
 }
 
 func newRefusals(o *Options) *refusals {
-	return &refusals{
-		log: o.Logger, metrics: o.Metrics, pauses: o.Pauses,
-		tenants: map[string]*refusal{}, lifted: map[Credential]bool{},
+	r := &refusals{log: o.Logger, metrics: o.Metrics, pauses: o.Pauses, tenants: map[string]*refusal{}, untold: map[Credential]bool{}}
+	if r.pauses == nil {
+		r.pauses = ownPauses{}
 	}
+	return r
 }
 
-// add notes that the gateway refused a call for the account, after that time.
-func (r *refusals) add(tenant, wcID, fingerprint string, took time.Duration, err error) {
+// add notes that the gateway refused a call for the account, after that time. It returns a
+// channel that is closed when the credential changes, or is accepted after a pause.
+func (r *refusals) add(c Credential, wcID string, took time.Duration, err error) (changed <-chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	e := r.entry(tenant, fingerprint)
+	e := r.entry(c)
 	e.err, e.longest, e.credit = err, max(e.longest, took), 0
 	e.refused(wcID)
 	switch {
 	case e.paused:
 	case e.inARow >= refusedInARow:
-		r.pause(tenant, e)
+		r.pause(e)
 		r.log.Error("the gateway refuses the tenant's credential: its jobs wait, and one tries now and then; replace the credential",
-			"tenant", tenant, "accounts", refusedInARow, "error", err)
+			"tenant", c.Tenant, "accounts", refusedInARow, "error", err)
 	case time.Since(e.logged) > tellAgain:
 		e.logged = time.Now()
-		r.log.Warn("the gateway refused a call for one account: its job tries again later", "tenant", tenant, "account", wcID, "error", err)
+		r.log.Warn("the gateway refused a call for one account: its job tries again later", "tenant", c.Tenant, "account", wcID, "error", err)
 	}
+	return e.changed
 }
 
 func (e *refusal) refused(wcID string) {
-	if _, before := e.accounts[wcID]; before {
+	if e.wasRefused(wcID) {
 		return
 	}
 	e.inARow++
-	for other := range e.accounts {
-		if len(e.accounts) < maxRefused {
-			break
-		}
-		delete(e.accounts, other)
+	if len(e.accounts) == maxRefused {
+		clear(e.accounts) // those that are refused still are soon known again
 	}
 	e.accounts[wcID] = struct{}{}
 }
 
-// entry returns what is known of the tenant's credential of that fingerprint. r.mu is held.
-func (r *refusals) entry(tenant, fingerprint string) *refusal {
-	e := r.tenants[tenant]
-	if e == nil || e.fingerprint != fingerprint {
-		if e != nil {
-			r.forget(tenant, e)
-		}
-		e = &refusal{
-			fingerprint: fingerprint, accounts: map[string]struct{}{},
-			changed: make(chan struct{}), waiting: map[string]map[chan struct{}]struct{}{},
-		}
-		r.tenants[tenant] = e
-		r.any.Store(true)
+func (e *refusal) wasRefused(wcID string) bool {
+	_, refused := e.accounts[wcID]
+	return refused
+}
+
+// find returns what is known of the credential, nil when it was not refused. r.mu is held.
+func (r *refusals) find(c Credential) *refusal {
+	if e := r.tenants[c.Tenant]; e != nil && e.Credential == c {
+		return e
+	}
+	return nil
+}
+
+// entry returns what is known of the credential, from now on. r.mu is held.
+func (r *refusals) entry(c Credential) *refusal {
+	e := r.find(c)
+	if e == nil {
+		r.forget(c.Tenant)
+		e = &refusal{Credential: c, accounts: map[string]struct{}{}, changed: make(chan struct{}), waiting: map[string]*turn{}}
+		r.tenants[c.Tenant] = e
 	}
 	return e
 }
 
 // pause is called with r.mu held.
-func (r *refusals) pause(tenant string, e *refusal) {
+func (r *refusals) pause(e *refusal) {
 	e.paused, e.since, e.trials, e.tried, e.credit = true, time.Now(), 0, time.Now(), 0
-	delete(r.lifted, Credential{tenant, e.fingerprint})
+	r.untold[e.Credential] = true
 	r.metrics.refused.Inc()
-	r.metrics.tenantRefused.WithLabelValues(tenant).Set(1)
+	r.metrics.tenantRefused.WithLabelValues(e.Tenant).Set(1)
 }
 
-// lift lets all go on that wait for the tenant's credential. r.mu is held.
-func (r *refusals) lift(tenant string, e *refusal) {
+// lift lets all go on that wait for the credential. r.mu is held.
+func (r *refusals) lift(e *refusal) {
 	close(e.changed)
 	e.changed = make(chan struct{})
 	e.inARow = 0
 	if e.paused {
-		e.paused, e.shared = false, false
-		r.lifted[Credential{tenant, e.fingerprint}] = true
+		e.paused = false
+		r.untold[e.Credential] = false
 		r.metrics.refused.Dec()
-		r.metrics.tenantRefused.DeleteLabelValues(tenant)
+		r.metrics.tenantRefused.DeleteLabelValues(e.Tenant)
 	}
 }
 
 // forget lifts the tenant's pause, and forgets who was refused. r.mu is held.
-func (r *refusals) forget(tenant string, e *refusal) {
-	r.lift(tenant, e)
-	delete(r.tenants, tenant)
-	r.any.Store(len(r.tenants) > 0)
+func (r *refusals) forget(tenant string) {
+	if e := r.tenants[tenant]; e != nil {
+		r.lift(e)
+		delete(r.tenants, tenant)
+	}
 }
 
-// accept notes that the gateway took the tenant's credential in a call for the account.
-func (r *refusals) accept(tenant, wcID, fingerprint string) {
-	if !r.any.Load() {
-		return
-	}
+// accept notes that the gateway took the credential in a call for the account.
+func (r *refusals) accept(c Credential, wcID string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.accepted = time.Now()
-	e := r.tenants[tenant]
-	if e == nil || e.fingerprint != fingerprint {
+	e := r.find(c)
+	if e == nil {
 		return
 	}
 	delete(e.accounts, wcID)
 	e.inARow, e.longest = 0, 0
 	if e.paused {
-		r.lift(tenant, e)
-		r.log.Info("the gateway accepts the tenant's credential again: its jobs go on", "tenant", tenant,
+		r.lift(e)
+		r.log.Info("the gateway accepts the tenant's credential again: its jobs go on", "tenant", c.Tenant,
 			"after", time.Since(e.since).Round(time.Second))
 	}
-}
-
-// changed returns a channel that is closed when the tenant's credential changes, nil when
-// it was not refused.
-func (r *refusals) changed(tenant string) <-chan struct{} {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if e := r.tenants[tenant]; e != nil {
-		return e.changed
-	}
-	return nil
 }
 
 // isPaused reports whether the tenant is paused.
@@ -227,10 +223,9 @@ func (r *refusals) review(access func(tenant string) (Access, error)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for tenant, e := range r.tenants {
-		if a, err := access(tenant); err == nil && a.Fingerprint == e.fingerprint {
-			continue
+		if a, err := access(tenant); err != nil || a.Fingerprint != e.Fingerprint {
+			r.forget(tenant)
+			r.log.Info("the tenant's credential has changed: its jobs go on", "tenant", tenant)
 		}
-		r.forget(tenant, e)
-		r.log.Info("the tenant's credential has changed: its jobs go on", "tenant", tenant)
 	}
 }

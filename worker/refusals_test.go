@@ -45,7 +45,7 @@ func TestRefusedUntilTheDeadlineIsUnauthorized(t *testing.T) {
 			return Answer{State: Granted, Now: time.Now()}, nil
 		}
 		s.login = func(context.Context, *Job, func() error) (Reply, error) { return Reply{}, errForbidden }
-		s.slots.tryAcquire(Normal, 1)
+		s.slots.tryAcquire(Normal, nobody, 1)
 		s.process(during(t.Context()), s.job(`{"wcId":"a","id":"j","deadline":"2000-01-01T00:10:00Z"}`))
 		if len(s.events) != 1 || s.events[0].Outcome != Unauthorized {
 			t.Fatalf("events %+v", s.events)
@@ -59,7 +59,7 @@ func TestRefusedUntilTheDeadlineIsUnauthorized(t *testing.T) {
 // refusing is a stage whose gateway refuses the calls for some accounts.
 func refusing(refused func(wcID string) bool) (*stage, *sync.Map) {
 	s, asked := newStage(), &sync.Map{}
-	s.Concurrency, s.slots, s.room = 64, newSlots(64, alone), newRoom(1000)
+	s.Concurrency, s.slots, s.room.size = 64, newSlots(64, alone), 1000
 	ok := s.login
 	s.login = func(ctx context.Context, j *Job, beforeSend func() error) (Reply, error) {
 		n, _ := asked.LoadOrStore(j.WcID, new(atomic.Int64))
@@ -129,7 +129,7 @@ func TestOneRefusedAccountDoesNotPauseItsTenant(t *testing.T) {
 func TestTenRefusedAccountsHardlyDelayTheirNeighbours(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, _ := refusing(func(wcID string) bool { return strings.HasPrefix(wcID, "bad") })
-		s.room = newRoom(100_000)
+		s.room.size = 100_000
 		stop := s.start(t)
 		var longest time.Duration
 		for i := range 120 {
@@ -277,25 +277,23 @@ type board struct {
 	revision uint64
 }
 
-func (b *board) LoadPauses(context.Context) (map[Credential]uint64, uint64, error) {
+func (b *board) UpdatePauses(_ context.Context, change func(map[Credential]uint64)) error {
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	return maps.Clone(b.trials), b.revision, nil
-}
-
-func (b *board) StorePauses(_ context.Context, trials map[Credential]uint64, revision uint64) error {
+	trials, revision := maps.Clone(b.trials), b.revision
+	b.mu.Unlock()
+	change(trials)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if revision != b.revision {
 		return ErrConflict
 	}
-	b.trials, b.revision = maps.Clone(trials), revision+1
+	b.trials, b.revision = trials, revision+1
 	return nil
 }
 
 func TestPodsSharePauses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		shared := &board{}
+		shared := &board{trials: map[Credential]uint64{}}
 		var revoked atomic.Bool
 		revoked.Store(true)
 		var pods []*stage
@@ -339,7 +337,7 @@ func TestPodsSharePauses(t *testing.T) {
 func TestFloodOfOneRefusedAccountLeavesTrials(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, _ := refusing(func(wcID string) bool { return strings.HasPrefix(wcID, "bad") })
-		s.room = newRoom(100_000)
+		s.room.size = 100_000
 		stop := s.start(t)
 		s.send("bad-1", "bad-2", "bad-3")
 		time.Sleep(10 * time.Millisecond)
@@ -359,7 +357,7 @@ func TestFloodOfOneRefusedAccountLeavesTrials(t *testing.T) {
 func TestTrialIsReturnedByAJobThatWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, _ := refusing(func(wcID string) bool { return strings.HasPrefix(wcID, "bad") })
-		s.room = newRoom(100_000)
+		s.room.size = 100_000
 		start := time.Now()
 		s.begin = func(a Ask) (Answer, error) {
 			if strings.HasPrefix(a.WcID, "hot") && time.Since(start) > 200*time.Millisecond { // by another tenant's job
@@ -393,11 +391,11 @@ func TestPodDoesNotLiftWhatItHasNotSeen(t *testing.T) {
 		a.pauses, b.pauses = shared, shared
 		refuse := func(r *refusals) {
 			for i := range 3 {
-				r.add("t", fmt.Sprint(i), "f", 1, errForbidden)
+				r.add(Credential{"t", "f"}, fmt.Sprint(i), 1, errForbidden)
 			}
 		}
 		refuse(a)
-		a.accept("t", "x", "f")
+		a.accept(Credential{"t", "f"}, "x")
 		share := func(r *refusals) {
 			if err := r.share(t.Context(), access); err != nil {
 				t.Error(err)

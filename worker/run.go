@@ -31,8 +31,7 @@ const (
 	settleTimeout    = 5 * time.Second  // how long letting go of an account may take
 	tellTimeout      = 10 * time.Second // how long others are told what has happened, once the calls are cut off
 
-	reviewEvery  = time.Second     // how often it is seen whether refused credentials have changed
-	shareEvery   = time.Second     // how often what is known of them is shared with other pods
+	shareEvery   = time.Second     // how often what is known of refused credentials is brought up to date, and shared with other pods
 	shareTimeout = 5 * time.Second // how long it may take to share that once
 
 	takeEvery    = time.Second          // how often a job is taken while something fails for all
@@ -105,7 +104,7 @@ func New(q Queue, l Locker, g Gateway, o Options) (*Worker, error) {
 	return &Worker{
 		Options: o, queue: q, locker: l, gateway: g, run: string(id[:]), next: make(chan *Delivery),
 		slots:   newSlots(o.Concurrency, func() bool { return g.Tenants() > 1 }),
-		waiters: newWaiters(q), room: newRoom(o.MaxParked),
+		waiters: newWaiters(q), room: newRoom(o.MaxParked, o.Metrics.parked),
 		breakers: newBreakers(o.Logger, o.Metrics), refusals: newRefusals(&o), outages: newOutages(o.Logger),
 		metrics: o.Metrics,
 	}, nil
@@ -146,11 +145,6 @@ func (w *Worker) Run(ctx context.Context) error {
 	for _, lane := range []Lane{Urgent, Normal} {
 		pulls.Go(func() { w.pull(ctx, run, lane) })
 	}
-	loops.Go(func() {
-		for sleep(ctx, reviewEvery) {
-			w.refusals.review(w.gateway.Access)
-		}
-	})
 	loops.Go(func() { w.share(ctx) })
 
 	<-ctx.Done()
@@ -178,15 +172,15 @@ func (w *Worker) pull(ctx context.Context, run lifetime, lane Lane) {
 				return
 			}
 		}
-		n, err := w.slots.acquire(ctx, lane, want)
+		n, err := w.slots.acquire(ctx, lane, nobody, want)
 		if err != nil {
 			return
 		}
 		if n < want && sleep(ctx, batchFor) {
-			n += w.slots.tryAcquire(lane, want-n)
+			n += w.slots.tryAcquire(lane, nobody, want-n)
 		}
 		taken, backlog, err := w.queue.Take(ctx, lane, n, w.takeWait(n))
-		w.slots.release(lane, n-len(taken))
+		w.slots.release(lane, nobody, n-len(taken))
 		for _, d := range taken {
 			w.start(run, d)
 		}
@@ -243,7 +237,8 @@ func (w *Worker) takeWait(n int) time.Duration {
 	return takeWait
 }
 
-// share keeps what is known of refused credentials the same in all pods, until ctx ends.
+// share sees whether refused credentials have changed, and keeps what is known of them the
+// same in all pods, until ctx ends.
 func (w *Worker) share(ctx context.Context) {
 	failed := outage{log: w.Logger, fails: "sharing with other pods which tenants are paused fails: this pod goes by what it sees itself; see that NATS works",
 		works: "pods share again which tenants are paused"}

@@ -3,101 +3,128 @@ package worker
 import (
 	"sync"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // seat is what a task holds of the pod.
 type seat struct {
-	slot    bool    // one of the slots for confirmations
-	counted bool    // the slot is in its tenant's share
-	parked  bool    // a place among the jobs that wait
-	failing bool    // the place was taken to wait for something that fails
-	waiter  *waiter // a place among those that wait for the account
+	slot   bool           // one of the slots for confirmations
+	owner  string         // the tenant in whose share the slot is, or nobody
+	waiter *waiter        // a place among those that wait for the account
+	lent   sync.WaitGroup // is waited for before the task goes on: the slot is being given back meanwhile
 }
 
 // takeSlot makes sure that the task has one of the pod's slots, within its tenant's share.
 func (t *task) takeSlot() bool {
-	s := &t.seat
-	switch {
-	case s.counted:
-	case s.slot:
-		s.counted = t.w.slots.assign(t.d.Lane, t.job.Tenant)
-	case t.w.slots.tryAcquireFor(t.d.Lane, t.job.Tenant):
-		s.slot, s.counted = true, true
-		t.unpark()
+	switch s := &t.seat; {
+	case s.owner != nobody:
+		return true
+	case s.slot && t.w.slots.assign(t.d.Lane, t.job.Tenant):
+	case !s.slot && t.w.slots.tryAcquire(t.d.Lane, t.job.Tenant, 1) == 1:
+		t.w.room.leave(t.job)
+	default:
+		return false
 	}
-	return s.counted
+	t.seat.slot, t.seat.owner = true, t.job.Tenant
+	return true
 }
 
 func (t *task) freeSlot() {
-	switch {
-	case t.seat.counted:
-		t.w.slots.releaseFor(t.d.Lane, t.job.Tenant)
-	case t.seat.slot:
-		t.w.slots.release(t.d.Lane, 1)
+	if t.seat.slot {
+		t.w.slots.release(t.d.Lane, t.seat.owner, 1)
 	}
-	t.seat.slot, t.seat.counted = false, false
+	t.seat.slot, t.seat.owner = false, nobody
 }
 
 // park gives the slot back and counts the task among those that wait, for something that fails
 // or not. It returns false when there is no room for it.
 func (t *task) park(failing bool) bool {
-	if t.seat.parked {
-		if failing != t.seat.failing {
-			t.seat.failing = failing
-			t.w.room.change(t.job, failing)
-		}
-		return true
-	}
 	if !t.w.room.enter(t.job, failing) {
 		return false
 	}
-	t.seat.parked, t.seat.failing, t.claim.reserved = true, failing, false
-	t.w.metrics.parked.Inc()
+	t.claim.reserved = false
 	t.freeSlot()
 	return true
-}
-
-func (t *task) unpark() {
-	if t.seat.parked {
-		t.seat.parked = false
-		t.w.room.leave(t.job, t.seat.failing)
-		t.w.metrics.parked.Dec()
-	}
-}
-
-// lender gives a job's slot back while the job waits for an answer that does not come.
-type lender struct {
-	mu      sync.Mutex
-	waiting bool
-	timer   *time.Timer
 }
 
 // lending calls do, and gives the slot back when that takes long, as long as there is room
 // to wait: what does not answer may be what this job alone depends on.
 func (t *task) lending(do func() error) error {
-	l := &t.lender
-	if l.timer == nil {
-		l.timer = time.AfterFunc(lendAfter, t.lend)
-	} else {
-		l.timer.Reset(lendAfter)
-	}
-	l.set(true)
-	err := do()
-	l.timer.Stop()
-	l.set(false)
-	return err
-}
-
-func (l *lender) set(waiting bool) {
-	l.mu.Lock()
-	l.waiting = waiting
-	l.mu.Unlock()
-}
-
-func (t *task) lend() {
-	t.lender.mu.Lock()
-	defer t.lender.mu.Unlock()
-	if t.lender.waiting {
+	lent := &t.seat.lent
+	lent.Add(1)
+	timer := time.AfterFunc(lendAfter, func() {
+		defer lent.Done()
 		t.park(true)
+	})
+	defer func() {
+		if timer.Stop() {
+			lent.Done()
+		}
+		lent.Wait()
+	}()
+	return do()
+}
+
+// room counts the jobs that wait in the pod without a slot. A tenant may have as much of
+// it as it leaves free, and an account half as much: whoever makes thousands of jobs wait
+// always leaves room for the others' jobs, and a tenant that is alone has half of it. Jobs that
+// wait for something that fails, a part of the store or a gateway, may for each tenant have half
+// as much as is left free, so that its jobs which just wait for a person have room, too.
+type room struct {
+	mu       sync.Mutex
+	size     int
+	parked   prometheus.Gauge
+	jobs     map[*Job]bool  // those that wait, and whether for something that fails
+	failing  map[string]int // how many do, by tenant
+	tenants  map[string]int
+	accounts map[string]int
+}
+
+func newRoom(size int, parked prometheus.Gauge) *room {
+	return &room{size: size, parked: parked, jobs: map[*Job]bool{}, failing: map[string]int{}, tenants: map[string]int{}, accounts: map[string]int{}}
+}
+
+// enter has a job wait, for something that fails or not. It returns false when there is no
+// room for it. One that waits already may wait for something else.
+func (r *room) enter(j *Job, failing bool) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	before, waits := r.jobs[j]
+	free := r.size - len(r.jobs)
+	switch {
+	case waits:
+		r.count(j, before, -1)
+	case r.tenants[j.Tenant] >= free, 2*r.accounts[j.WcID] >= free, failing && 2*r.failing[j.Tenant] >= free:
+		return false
+	}
+	r.jobs[j] = failing
+	r.count(j, failing, 1)
+	return true
+}
+
+// leave has the job wait no longer, if it does.
+func (r *room) leave(j *Job) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if failing, waits := r.jobs[j]; waits {
+		delete(r.jobs, j)
+		r.count(j, failing, -1)
+	}
+}
+
+// count is called with the lock of room held.
+func (r *room) count(j *Job, failing bool, n int) {
+	add(r.tenants, j.Tenant, n)
+	add(r.accounts, j.WcID, n)
+	if failing {
+		add(r.failing, j.Tenant, n)
+	}
+	r.parked.Set(float64(len(r.jobs)))
+}
+
+func add(counts map[string]int, name string, n int) {
+	if counts[name] += n; counts[name] == 0 {
+		delete(counts, name)
 	}
 }

@@ -1,11 +1,17 @@
 package worker
 
 import (
-	"container/heap"
-	"container/list"
+	"cmp"
 	"context"
+	"slices"
 	"sync"
 	"time"
+)
+
+const (
+	largestShare = 7               // times as many slots as it leaves free the tenant with most may have open
+	intake       = 24              // slots are enough to look at a flood of jobs that can't go on
+	lately       = 5 * time.Minute // to twice as long counts how many the others had open
 )
 
 // slots bounds how many confirmations the pod holds open. An eighth is kept for each
@@ -19,70 +25,86 @@ import (
 // jobs, and jobs that have waited for something else. The queues are served in turn, so
 // that thousands of jobs which may go on at once do not keep new ones waiting. Of jobs,
 // those of the tenant that has the fewest confirmations open come first, and a tenant's
-// in the order of their coming. Each operation costs about the same, however many wait.
+// in the order of their coming. Each operation costs about the same, however many jobs wait.
 type slots struct {
 	mu       sync.Mutex
 	total    int
 	reserved int         // for each lane
 	shared   func() bool // whether there is more than one tenant
-	used     slotCount   // by jobs, and by requests for jobs
-	open     slotCount   // those of them that are counted for tenants
-	queues   []*slotQueue
+	lanes    map[Lane]*slotLane
 	grants   uint64
 }
 
-const (
-	largestShare = 7               // times as many slots as it leaves free the tenant with most may have open
-	intake       = 24              // slots are enough to look at a flood of jobs that can't go on
-	lately       = 5 * time.Minute // to twice as long counts how many the others had open
-)
+// slotLane is what one lane has of the slots.
+type slotLane struct {
+	other *slotLane
+	used  int // slots: by jobs, and by requests for jobs
+	open  int // those of them that are counted for tenants
 
-type slotCount map[Lane]int
+	tenants map[string]*slotTenant
+	waiting []*slotTenant // those of whom jobs wait, in the order in which they are served
+	served  uint64        // the number of the last grant to one of them
+	taking  slotTenant    // those that wait for slots to take jobs with; it has nothing open
+
+	most   *slotTenant // the tenant with most confirmations open
+	others peak        // how many the others had open
+}
+
+// slotTenant is a tenant in a lane.
+type slotTenant struct {
+	name    string
+	open    int // how many confirmations it has open
+	waiting []*slotWait
+	served  uint64 // the number of the last grant to it
+}
+
+// slotWait is one that waits for so many slots, and is told how many it got.
+type slotWait struct {
+	want    int
+	granted chan int // buffered: the grant never waits for the taker
+}
+
+// nobody stands for the tenant of slots that are held for jobs which are still to be taken.
+const nobody = ""
 
 func newSlots(total int, shared func() bool) *slots {
-	s := &slots{total: total, shared: shared, used: slotCount{}, open: slotCount{}}
-	for _, lane := range []Lane{Urgent, Normal} {
-		for _, jobs := range []bool{false, true} {
-			s.queues = append(s.queues, &slotQueue{lane: lane, jobs: jobs, tenants: map[string]*slotTenant{}})
-		}
-	}
+	urgent, normal := &slotLane{tenants: map[string]*slotTenant{}}, &slotLane{tenants: map[string]*slotTenant{}}
+	urgent.other, normal.other = normal, urgent
+	urgent.most, normal.most = &urgent.taking, &normal.taking
+	s := &slots{total: total, shared: shared, lanes: map[Lane]*slotLane{Urgent: urgent, Normal: normal}}
 	if total > 1 {
 		s.reserved = max(1, total/8)
 	}
 	return s
 }
 
-// acquire takes between one and want slots, for jobs to be taken, and returns how many.
-// It blocks until there is one; the error is ctx's cause.
-func (s *slots) acquire(ctx context.Context, lane Lane, want int) (int, error) {
-	return s.wait(ctx, s.queue(lane, false), "", want)
-}
-
-// acquireFor takes a slot for a confirmation of the tenant. It blocks as acquire does.
-func (s *slots) acquireFor(ctx context.Context, lane Lane, tenant string) error {
-	_, err := s.wait(ctx, s.queue(lane, true), tenant, 1)
-	return err
-}
-
-// tryAcquire takes as many slots as are free, up to want, and returns how many.
-func (s *slots) tryAcquire(lane Lane, want int) int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	n := max(0, min(want, s.free(lane, s.used))) // who waits could not have it, or would have had it
-	s.used[lane] += n
-	return n
-}
-
-// tryAcquireFor takes a slot for a confirmation of the tenant, and returns whether it got
-// one.
-func (s *slots) tryAcquireFor(lane Lane, tenant string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.free(lane, s.used) < 1 || !s.count(lane, tenant) {
-		return false
+// acquire takes a slot for a confirmation of the tenant or, for nobody, between one and want
+// slots, and returns how many. It blocks until there is one; the error is ctx's cause. ctx is to
+// end when the pod stops, not before.
+func (s *slots) acquire(ctx context.Context, lane Lane, tenant string, want int) (int, error) {
+	w := &slotWait{want: want, granted: make(chan int, 1)}
+	s.enqueue(lane, tenant, w)
+	select {
+	case n := <-w.granted:
+		return n, nil
+	case <-ctx.Done():
+		s.abandon(lane, tenant, w)
+		return 0, context.Cause(ctx)
 	}
-	s.used[lane]++
-	return true
+}
+
+// tryAcquire takes the slots of these that are free, and within the tenant's share, and returns
+// how many.
+func (s *slots) tryAcquire(lane Lane, tenant string, want int) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := s.lanes[lane]
+	n := max(0, min(want, s.free(l.used, l.other.used))) // who waits could not have it, or would have had it
+	if n > 0 && tenant != nobody && !s.count(l, tenant) {
+		return 0
+	}
+	l.used += n
+	return n
 }
 
 // assign makes a slot that was taken for a job one for a confirmation of the tenant. It
@@ -90,166 +112,166 @@ func (s *slots) tryAcquireFor(lane Lane, tenant string) bool {
 func (s *slots) assign(lane Lane, tenant string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.count(lane, tenant)
+	return s.count(s.lanes[lane], tenant)
 }
 
-// release gives back slots that are no tenant's.
-func (s *slots) release(lane Lane, n int) {
+// release gives back slots of the tenant's, or of nobody's.
+func (s *slots) release(lane Lane, tenant string, n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.used[lane] -= n
+	s.lanes[lane].release(tenant, n)
 	s.serve()
 }
 
-// releaseFor gives back a slot of the tenant's.
-func (s *slots) releaseFor(lane Lane, tenant string) {
+func (s *slots) enqueue(lane Lane, tenant string, w *slotWait) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.discount(lane, tenant)
+	l := s.lanes[lane]
+	t := l.tenant(tenant)
+	l.change(t, func() { t.waiting = append(t.waiting, w) })
 	s.serve()
 }
 
-func (s *slots) queue(lane Lane, jobs bool) *slotQueue {
-	for _, q := range s.queues {
-		if q.lane == lane && q.jobs == jobs {
-			return q
-		}
-	}
-	panic("unknown lane " + string(lane))
-}
-
-func (s *slots) wait(ctx context.Context, q *slotQueue, tenant string, want int) (int, error) {
-	w := &slotWait{want: want, granted: make(chan int, 1)}
-	place := s.enqueue(q, tenant, w)
-	select {
-	case n := <-w.granted:
-		return n, nil
-	case <-ctx.Done():
-		s.abandon(q, tenant, w, place)
-		return 0, context.Cause(ctx)
-	}
-}
-
-func (s *slots) enqueue(q *slotQueue, tenant string, w *slotWait) *list.Element {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	t := q.tenant(tenant)
-	place := t.waiting.PushBack(w)
-	if t.waiting.Len() == 1 {
-		heap.Push(&q.waiting, t)
-	}
-	s.serve()
-	return place
-}
-
-// abandon takes a waiter out of its queue, or gives back what it was granted meanwhile.
-func (s *slots) abandon(q *slotQueue, tenant string, w *slotWait, place *list.Element) {
+// abandon has one wait no longer, or gives back what it was granted meanwhile.
+func (s *slots) abandon(lane Lane, tenant string, w *slotWait) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	select {
 	case n := <-w.granted:
-		if q.jobs {
-			s.discount(q.lane, tenant)
-		} else {
-			s.used[q.lane] -= n
-		}
+		s.lanes[lane].release(tenant, n)
+		s.serve()
 	default:
-		t := q.tenant(tenant)
-		t.waiting.Remove(place)
-		if t.waiting.Len() == 0 {
-			heap.Remove(&q.waiting, t.place)
-		}
-		q.forget(t)
-	}
-	s.serve()
-}
-
-// count counts a confirmation for the tenant, unless it has its share. s.mu is held.
-func (s *slots) count(lane Lane, tenant string) bool {
-	q := s.queue(lane, true)
-	t := q.tenant(tenant)
-	if !s.may(q, t) {
-		q.forget(t)
-		return false
-	}
-	s.counted(q, t, 1)
-	return true
-}
-
-// discount gives back a slot that was counted for the tenant. s.mu is held.
-func (s *slots) discount(lane Lane, tenant string) {
-	q := s.queue(lane, true)
-	t := q.tenant(tenant)
-	s.used[lane]--
-	s.counted(q, t, -1)
-	q.forget(t)
-}
-
-func (s *slots) counted(q *slotQueue, t *slotTenant, more int) {
-	s.open[q.lane] += more
-	t.open += more
-	if q.most == nil || t.open > q.most.open {
-		q.most = t
-	}
-	q.others.note(s.open[q.lane] - q.most.open)
-	if t.waiting.Len() > 0 {
-		heap.Fix(&q.waiting, t.place)
+		w.want = 0 // it stays, as the pod stops, and is served nothing
 	}
 }
 
-// free is how many slots the lane may take now: the rest of the pod, less what is
-// kept for the other lane.
-func (s *slots) free(lane Lane, taken slotCount) int {
-	all, others := s.total, 0
-	for l, n := range taken {
-		all -= n
-		if l != lane {
-			others += n
-		}
-	}
-	return all - max(0, s.reserved-others)
-}
+// free is how many slots a lane may take now that has so many, as has the other one: the rest
+// of the pod, less what is kept for the other lane.
+func (s *slots) free(its, others int) int { return s.total - its - max(others, s.reserved) }
 
 // may returns whether the tenant's share allows for one more. Slots that are held for jobs
 // which are still to be taken count as free: nobody knows yet whose they are.
-func (s *slots) may(q *slotQueue, t *slotTenant) bool {
-	free := s.free(q.lane, s.open)
+func (s *slots) may(l *slotLane, t *slotTenant) bool {
+	free := s.free(l.open, l.other.open)
 	if t.open < free || !s.shared() {
 		return true
 	}
-	others := s.open[q.lane] - t.open
-	return t == q.most && free > intake && t.open < largestShare*free && free+others > 2*q.others.lately()
+	others := l.open - t.open
+	return t == l.most && free > intake && t.open < largestShare*free && free+others > 2*l.others.note(others)
+}
+
+// count counts a confirmation for the tenant, unless it has its share. s.mu is held.
+func (s *slots) count(l *slotLane, tenant string) bool {
+	t := l.tenant(tenant)
+	if !s.may(l, t) {
+		return false
+	}
+	l.count(t, 1)
+	return true
 }
 
 // serve gives free slots to those who wait; a lane that is at its bound does not hold up
 // the other, nor does a tenant. s.mu is held.
 func (s *slots) serve() {
-	for q := s.next(); q != nil; q = s.next() {
-		t := q.waiting[0]
-		w := t.waiting.Remove(t.waiting.Front()).(*slotWait)
-		if t.waiting.Len() == 0 {
-			heap.Remove(&q.waiting, t.place)
-		}
-		n := min(w.want, s.free(q.lane, s.used))
-		s.used[q.lane] += n
+	for l, t := s.next(); t != nil; l, t = s.next() {
+		w := t.waiting[0]
+		n := min(w.want, s.free(l.used, l.other.used))
 		s.grants++
-		q.served, t.served = s.grants, s.grants
-		if q.jobs {
-			s.counted(q, t, n)
-		} else {
-			q.forget(t)
+		l.used += n
+		l.change(t, func() { t.waiting, t.served = t.waiting[1:], s.grants })
+		if t != &l.taking {
+			l.served = s.grants
+			l.count(t, n)
 		}
 		w.granted <- n
 	}
 }
 
-// next returns the queue that is to be served: of those that can be the one that was
-// served least lately, nil when there is none.
-func (s *slots) next() (next *slotQueue) {
-	for _, q := range s.queues {
-		if len(q.waiting) > 0 && s.free(q.lane, s.used) > 0 && s.may(q, q.waiting[0]) && (next == nil || q.served < next.served) {
-			next = q
+// next returns who is to be served: of the queues that can be the one that was served least
+// lately, and of tenants the first; nil when there is none.
+func (s *slots) next() (lane *slotLane, tenant *slotTenant) {
+	least := s.grants + 1
+	for _, l := range []*slotLane{s.lanes[Urgent], s.lanes[Normal]} {
+		if s.free(l.used, l.other.used) < 1 {
+			continue
+		}
+		if len(l.taking.waiting) > 0 && l.taking.served < least {
+			lane, tenant, least = l, &l.taking, l.taking.served
+		}
+		if len(l.waiting) > 0 && l.served < least && s.may(l, l.waiting[0]) {
+			lane, tenant, least = l, l.waiting[0], l.served
 		}
 	}
-	return next
+	return lane, tenant
+}
+
+// tenant returns the tenant, which may be new, or who waits for nobody. The lock of slots is
+// held, as in all methods of slotLane.
+func (l *slotLane) tenant(name string) *slotTenant {
+	if name == nobody {
+		return &l.taking
+	}
+	if t := l.tenants[name]; t != nil {
+		return t
+	}
+	return &slotTenant{name: name}
+}
+
+func (l *slotLane) release(tenant string, n int) {
+	l.used -= n
+	if tenant != nobody {
+		l.count(l.tenant(tenant), -n)
+	}
+}
+
+// count counts so many more confirmations for the tenant.
+func (l *slotLane) count(t *slotTenant, more int) {
+	l.change(t, func() { t.open += more })
+	l.open += more
+	if t.open > l.most.open {
+		l.most = t
+	}
+	l.others.note(l.open - l.most.open)
+}
+
+// change changes the tenant, and keeps those that wait in order: whose share is used least, and
+// who was served least lately, comes first. A tenant that has nothing here any more is dropped.
+func (l *slotLane) change(t *slotTenant, change func()) {
+	if i, waits := slices.BinarySearchFunc(l.waiting, t, compareTenants); waits {
+		l.waiting = slices.Delete(l.waiting, i, i+1)
+	}
+	change()
+	switch {
+	case t == &l.taking:
+		return
+	case len(t.waiting) > 0:
+		i, _ := slices.BinarySearchFunc(l.waiting, t, compareTenants)
+		l.waiting = slices.Insert(l.waiting, i, t)
+	case t.open == 0:
+		delete(l.tenants, t.name)
+		return
+	}
+	l.tenants[t.name] = t
+}
+
+func compareTenants(a, b *slotTenant) int {
+	return cmp.Or(cmp.Compare(a.open, b.open), cmp.Compare(a.served, b.served), cmp.Compare(a.name, b.name))
+}
+
+// peak is the highest of the numbers noted lately.
+type peak struct {
+	since        time.Time
+	now, earlier int // the highest since then, and in as long a time before
+}
+
+// note notes a number, and returns the peak.
+func (p *peak) note(n int) int {
+	if past := time.Since(p.since); past > lately {
+		if past > 2*lately {
+			p.now = 0
+		}
+		p.since, p.earlier, p.now = time.Now(), p.now, 0
+	}
+	p.now = max(p.now, n)
+	return max(p.now, p.earlier)
 }

@@ -14,17 +14,17 @@ func others() bool { return true }
 
 func TestSlotsKeepAnEighthForEachLane(t *testing.T) {
 	s := newSlots(16, alone)
-	if n, _ := s.acquire(t.Context(), Normal, 100); n != 14 {
+	if n, _ := s.acquire(t.Context(), Normal, nobody, 100); n != 14 {
 		t.Errorf("normal got %d of 16", n)
 	}
-	if s.tryAcquire(Normal, 1) > 0 {
+	if s.tryAcquire(Normal, nobody, 1) > 0 {
 		t.Error("normal got a slot that is kept for urgent")
 	}
-	if n, _ := s.acquire(t.Context(), Urgent, 100); n != 2 {
+	if n, _ := s.acquire(t.Context(), Urgent, nobody, 100); n != 2 {
 		t.Errorf("urgent got %d of the 2 that are left", n)
 	}
-	s.release(Normal, 14)
-	if n, _ := s.acquire(t.Context(), Urgent, 100); n != 12 {
+	s.release(Normal, nobody, 14)
+	if n, _ := s.acquire(t.Context(), Urgent, nobody, 100); n != 12 {
 		t.Errorf("urgent got %d, want all but the 2 kept for normal", n)
 	}
 }
@@ -32,36 +32,36 @@ func TestSlotsKeepAnEighthForEachLane(t *testing.T) {
 func TestOneSlotServesBothLanes(t *testing.T) {
 	s := newSlots(1, alone)
 	for _, lane := range []Lane{Normal, Urgent, Normal} {
-		if n, _ := s.acquire(t.Context(), lane, 5); n != 1 {
+		if n, _ := s.acquire(t.Context(), lane, nobody, 5); n != 1 {
 			t.Fatalf("%s got %d", lane, n)
 		}
-		s.release(lane, 1)
+		s.release(lane, nobody, 1)
 	}
 }
 
 func TestSlotsGoToWhoWaitsFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSlots(2, alone)
-		first, _ := s.acquire(t.Context(), Normal, 2) // one is kept for urgent
+		first, _ := s.acquire(t.Context(), Normal, nobody, 2) // one is kept for urgent
 		got := make(chan Lane, 3)
 		for _, lane := range []Lane{Normal, Normal} {
 			go func() {
-				if _, err := s.acquire(t.Context(), lane, 1); err == nil {
+				if _, err := s.acquire(t.Context(), lane, nobody, 1); err == nil {
 					got <- lane
 				}
 			}()
 			synctest.Wait()
 		}
 		// A lane at its bound holds up no other.
-		if n, _ := s.acquire(t.Context(), Urgent, 1); n != 1 {
+		if n, _ := s.acquire(t.Context(), Urgent, nobody, 1); n != 1 {
 			t.Fatal("urgent waits behind normal")
 		}
-		s.release(Normal, first)
+		s.release(Normal, nobody, first)
 		synctest.Wait()
 		if len(got) != 1 {
 			t.Fatalf("%d were served by one slot", len(got))
 		}
-		s.release(Normal, 1)
+		s.release(Normal, nobody, 1)
 		synctest.Wait()
 		if len(got) != 2 {
 			t.Fatalf("%d were served by two slots", len(got))
@@ -73,14 +73,14 @@ func TestSlotsGoToWhoWaitsFirst(t *testing.T) {
 func TestSlotsOfWhoGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSlots(1, alone)
-		if s.tryAcquire(Normal, 1) == 0 {
+		if s.tryAcquire(Normal, nobody, 1) == 0 {
 			t.Fatal("no slot")
 		}
 		ctx, cancel := context.WithCancelCause(t.Context())
 		stop := errors.New("stop")
 		failed := make(chan error, 1)
 		go func() {
-			_, err := s.acquire(ctx, Urgent, 1)
+			_, err := s.acquire(ctx, Urgent, nobody, 1)
 			failed <- err
 		}()
 		synctest.Wait()
@@ -89,12 +89,12 @@ func TestSlotsOfWhoGivesUp(t *testing.T) {
 			t.Errorf("error %v", err)
 		}
 		// Granted and given up at once.
-		w, q := &slotWait{want: 1, granted: make(chan int, 1)}, s.queue(Urgent, false)
-		place := s.enqueue(q, "", w)
-		s.release(Normal, 1)
-		s.abandon(q, "", w, place)
-		if s.used[Urgent] != 0 || s.used[Normal] != 0 || len(q.waiting) != 0 {
-			t.Errorf("left: %v, %d waiting", s.used, len(q.waiting))
+		w := &slotWait{want: 1, granted: make(chan int, 1)}
+		s.enqueue(Urgent, nobody, w)
+		s.release(Normal, nobody, 1)
+		s.abandon(Urgent, nobody, w)
+		if urgent, normal := s.lanes[Urgent], s.lanes[Normal]; urgent.used != 0 || normal.used != 0 || len(urgent.taking.waiting) != 0 {
+			t.Errorf("left: %d urgent, %d normal, %d waiting", urgent.used, normal.used, len(urgent.taking.waiting))
 		}
 	})
 }
@@ -104,15 +104,14 @@ func TestSlotsOfWhoGivesUp(t *testing.T) {
 func TestServingSlotsIsLinear(t *testing.T) {
 	const waiters = 1 << 18
 	s := newSlots(2, alone)
-	s.tryAcquire(Normal, 1)
-	q := s.queue(Normal, true)
+	s.tryAcquire(Normal, nobody, 1)
 	for range waiters {
-		s.enqueue(q, "", &slotWait{want: 1, granted: make(chan int, 1)})
+		s.enqueue(Normal, "t", &slotWait{want: 1, granted: make(chan int, 1)})
 	}
 	for range waiters {
-		s.release(Normal, 1)
+		s.release(Normal, nobody, 1)
 	}
-	if left := len(q.waiting); left != 0 {
+	if left := len(s.lanes[Normal].waiting); left != 0 {
 		t.Errorf("%d of %d were not served", left, waiters)
 	}
 }
@@ -122,22 +121,21 @@ func TestServingSlotsIsLinear(t *testing.T) {
 func TestServingTenantsIsLinear(t *testing.T) {
 	const tenants, each = 1 << 14, 8
 	s := newSlots(64, others)
-	s.tryAcquire(Normal, 56)
+	s.tryAcquire(Normal, nobody, 56)
 	var jobs sync.WaitGroup
 	for i := range tenants * each {
 		jobs.Go(func() {
 			tenant := strconv.Itoa(i % tenants)
-			if err := s.acquireFor(t.Context(), Normal, tenant); err != nil {
+			if _, err := s.acquire(t.Context(), Normal, tenant, 1); err != nil {
 				t.Error(err)
 			}
-			s.releaseFor(Normal, tenant)
+			s.release(Normal, tenant, 1)
 		})
 	}
-	s.release(Normal, 56)
+	s.release(Normal, nobody, 56)
 	jobs.Wait()
-	q := s.queue(Normal, true)
-	if len(q.waiting) != 0 || len(q.tenants) != 0 || s.used[Normal] != 0 || s.open[Normal] != 0 {
-		t.Errorf("%d tenants wait, %d are known, %d slots are used, %d open", len(q.waiting), len(q.tenants), s.used[Normal], s.open[Normal])
+	if l := s.lanes[Normal]; len(l.waiting) != 0 || len(l.tenants) != 0 || l.used != 0 || l.open != 0 {
+		t.Errorf("%d tenants wait, %d are known, %d slots are used, %d open", len(l.waiting), len(l.tenants), l.used, l.open)
 	}
 }
 
@@ -145,9 +143,9 @@ func TestServingTenantsIsLinear(t *testing.T) {
 // had; another one leaves as many as it has. What waits beyond that holds up no other tenant.
 func TestTenantLeavesSlots(t *testing.T) {
 	s := newSlots(512, others) // 448 for each lane alone
-	taken := s.tryAcquire(Normal, 1000)
+	taken := s.tryAcquire(Normal, nobody, 1000)
 	open := func(lane Lane, tenant string) (n int) {
-		for s.tryAcquireFor(lane, tenant) {
+		for s.tryAcquire(lane, tenant, 1) == 1 {
 			n++
 		}
 		return n
@@ -156,12 +154,12 @@ func TestTenantLeavesSlots(t *testing.T) {
 	for s.assign(Normal, "greedy") {
 		assigned++
 	}
-	s.release(Normal, taken-assigned)
+	s.release(Normal, nobody, taken-assigned)
 	if taken != 448 || assigned != 392 {
 		t.Errorf("of %d slots the tenant got %d, want 392 of 448", taken, assigned)
 	}
 	waits := &slotWait{want: 1, granted: make(chan int, 1)}
-	s.enqueue(s.queue(Normal, true), "greedy", waits)
+	s.enqueue(Normal, "greedy", waits)
 	if second, third, urgent := open(Normal, "second"), open(Normal, "third"), open(Urgent, "greedy"); second != 28 || third != 14 || urgent != 54 {
 		t.Errorf("the next tenants got %d and %d, urgent jobs %d, want 28, 14 and 54", second, third, urgent)
 	}
@@ -169,21 +167,21 @@ func TestTenantLeavesSlots(t *testing.T) {
 		t.Error("the first tenant got more than it leaves free")
 	}
 	for range 28 {
-		s.releaseFor(Normal, "second")
+		s.release(Normal, "second", 1)
 	}
 	for range 14 {
-		s.releaseFor(Normal, "third")
+		s.release(Normal, "third", 1)
 	}
 	for range 54 {
-		s.releaseFor(Urgent, "greedy")
+		s.release(Urgent, "greedy", 1)
 	}
 	for range 28 { // 84 are free: twice the 42 that others had open
-		s.releaseFor(Normal, "greedy")
+		s.release(Normal, "greedy", 1)
 	}
 	if len(waits.granted) != 0 {
 		t.Error("the first tenant left fewer free than the others had open, twice")
 	}
-	s.releaseFor(Normal, "greedy")
+	s.release(Normal, "greedy", 1)
 	if len(waits.granted) != 1 {
 		t.Error("of a free slot within the tenant's share its waiting job got nothing")
 	}
@@ -193,7 +191,7 @@ func TestTenantLeavesSlots(t *testing.T) {
 func TestOnlyTenantHasAllSlots(t *testing.T) {
 	s := newSlots(16, alone)
 	n := 0
-	for s.tryAcquireFor(Normal, "") {
+	for s.tryAcquire(Normal, "t", 1) == 1 {
 		n++
 	}
 	if n != 14 {
@@ -204,14 +202,14 @@ func TestOnlyTenantHasAllSlots(t *testing.T) {
 // Thousands of jobs that may go on at once do not keep new ones waiting.
 func TestNewJobsGetEverySecondSlot(t *testing.T) {
 	s := newSlots(8, alone)
-	s.tryAcquire(Normal, 7)
+	s.tryAcquire(Normal, nobody, 7)
 	for range 1000 {
-		s.enqueue(s.queue(Normal, true), "", &slotWait{want: 1, granted: make(chan int, 1)})
+		s.enqueue(Normal, "t", &slotWait{want: 1, granted: make(chan int, 1)})
 	}
 	taking := &slotWait{want: 256, granted: make(chan int, 1)}
-	s.enqueue(s.queue(Normal, false), "", taking)
-	s.release(Normal, 1)
-	s.release(Normal, 1)
+	s.enqueue(Normal, nobody, taking)
+	s.release(Normal, nobody, 1)
+	s.release(Normal, nobody, 1)
 	if len(taking.granted) != 1 {
 		t.Error("of two slots none was for new jobs")
 	}

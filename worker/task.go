@@ -30,13 +30,11 @@ type task struct {
 	claim    claim
 	seat     seat
 	evidence evidence
-	lender   lender
 
 	exhausted   bool          // the job was delivered too often
 	access      Access        // where and as whom the gateway is called
 	calls       int           // to the gateway so far
 	refused     bool          // the gateway has refused the credential for this job
-	heldOpen    *time.Timer   // has it noted that the call stays open; nil: it need not be
 	sentAt      time.Time     // when its request was sent
 	trial       bool          // the job may try although its tenant is paused
 	ambiguity   error         // why the answer to this job's own prompt is not known
@@ -120,7 +118,7 @@ func (t *task) close(run lifetime) {
 		t.seat.waiter.leave()
 	}
 	t.returnTrial()
-	t.unpark()
+	t.w.room.leave(t.job)
 	t.freeSlot()
 }
 

@@ -1,6 +1,11 @@
 package worker
 
-import "time"
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+)
 
 // While a tenant is paused its jobs wait for a turn to try its credential. Turns come by and by,
 // and sooner when calls stay open that were not refused.
@@ -15,184 +20,144 @@ const (
 	maxCredit   = 256
 )
 
-// wait returns how a job of the account is to wait while the tenant is paused, nil when it may
-// go on.
-func (r *refusals) wait(tenant, wcID string) *turn {
-	if !r.any.Load() {
-		return nil
-	}
+// mayTry reports whether a job of the account may call the gateway now.
+func (r *refusals) mayTry(tenant, wcID string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	e := r.tenants[tenant]
 	if e == nil || !e.paused {
-		return nil
+		return true
 	}
-	if e.credit > 0 && !e.wasRefused(wcID) {
-		e.credit--
-		return nil
+	if e.credit == 0 || e.wasRefused(wcID) {
+		return false
 	}
-	return &turn{refusals: r, tenant: tenant, wcID: wcID, of: e, lifted: e.changed, permit: make(chan struct{}, 1)}
+	e.credit--
+	return true
 }
 
-// turn is how a job waits for its tenant's credential: until lifted is closed, or permit
-// allows it to try.
+// turn is how an account's jobs wait for their turn to try their tenant's credential. There is
+// one for all of them, so that an account that has thousands tries no more often than others.
 type turn struct {
-	refusals     *refusals
-	tenant, wcID string
-	of           *refusal
-	lifted       <-chan struct{}
-	permit       chan struct{}
+	of     *refusal
+	wcID   string
+	jobs   int
+	permit chan struct{} // buffered: lets one of them try
 }
 
-// join has the job wait.
-func (t *turn) join() {
-	t.refusals.mu.Lock()
-	defer t.refusals.mu.Unlock()
-	jobs := t.of.waiting[t.wcID]
-	if jobs == nil {
-		jobs = map[chan struct{}]struct{}{}
-		t.of.waiting[t.wcID] = jobs
+// await has a job of the account wait for its turn, until leave is called; lifted is closed when
+// the tenant is paused no longer. It returns nil when that is so already.
+func (r *refusals) await(tenant, wcID string) (t *turn, lifted <-chan struct{}) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e := r.tenants[tenant]
+	if e == nil || !e.paused {
+		return nil, nil
 	}
-	jobs[t.permit] = struct{}{}
+	t = e.waiting[wcID]
+	if t == nil {
+		t = &turn{of: e, wcID: wcID, permit: make(chan struct{}, 1)}
+		e.waiting[wcID] = t
+	}
+	t.jobs++
+	return t, e.changed
 }
 
-// leave has it wait no longer. A permit that it has not used goes to another job.
-func (t *turn) leave() {
-	t.refusals.mu.Lock()
-	t.of.remove(t.wcID, t.permit)
-	t.refusals.mu.Unlock()
+// leave has one job wait no longer. A permit that none of them has used goes to another account.
+func (r *refusals) leave(t *turn) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if t.jobs--; t.jobs > 0 {
+		return
+	}
+	delete(t.of.waiting, t.wcID)
 	select {
 	case <-t.permit:
-		t.refusals.grant(t.tenant, 1)
+		t.of.grant(1)
 	default:
 	}
 }
 
-func (e *refusal) remove(wcID string, permit chan struct{}) {
-	delete(e.waiting[wcID], permit)
-	if len(e.waiting[wcID]) == 0 {
-		delete(e.waiting, wcID)
+// grant has up to n jobs try, each of another account: of those that were not refused first.
+// r.mu is held.
+func (e *refusal) grant(n int) {
+	if e.paused {
+		e.permit(n-e.permit(n, false), true)
 	}
 }
 
 // permit has up to n jobs try, each of another account, of those that were refused or of those
 // that were not, and returns how many there were.
 func (e *refusal) permit(n int, refused bool) (given int) {
-	for wcID, jobs := range e.waiting { // in no order
+	for wcID, t := range e.waiting { // in no order
 		if given == n {
 			break
 		}
 		if e.wasRefused(wcID) != refused {
 			continue
 		}
-		for permit := range jobs {
-			e.remove(wcID, permit)
-			permit <- struct{}{}
+		select {
+		case t.permit <- struct{}{}:
 			given++
-			break
+		default: // one of its jobs is about to try already
 		}
 	}
 	return given
 }
 
-func (e *refusal) wasRefused(wcID string) bool {
-	_, refused := e.accounts[wcID]
-	return refused
-}
-
-// hasFresh tells whether a job waits whose account was not refused.
-func (e *refusal) hasFresh() bool {
-	for wcID := range e.waiting {
-		if !e.wasRefused(wcID) {
-			return true
-		}
+// due returns how many jobs may try now, 0 while none may or none waits. r.mu is held.
+func (e *refusal) due() int {
+	after, jobs := firstTrial, refusedInARow
+	if e.trials >= largeTrials {
+		after, jobs = min(firstTrial<<min(e.trials-largeTrials+1, 16), trialEvery), 1
 	}
-	return false
-}
-
-// due returns of which paused tenants so many jobs may try, and wait. r.mu is held.
-func (r *refusals) due() map[string]int {
-	trials := map[string]int{}
-	for tenant, e := range r.tenants {
-		if !e.paused || len(e.waiting) == 0 {
-			continue
-		}
-		after, jobs := firstTrial, refusedInARow
-		if e.trials >= largeTrials {
-			after, jobs = min(firstTrial<<min(e.trials-largeTrials+1, 16), trialEvery), 1
-		}
-		if !e.hasFresh() {
-			after += 2 * shareEvery // a pod that has a job whose account was not refused goes first
-		}
-		if time.Since(e.tried) >= after {
-			trials[tenant] = jobs
-		}
+	if !slices.ContainsFunc(slices.Collect(maps.Keys(e.waiting)), func(wcID string) bool { return !e.wasRefused(wcID) }) {
+		after += 2 * shareEvery // a pod that has a job whose account was not refused goes first
 	}
-	return trials
-}
-
-// grant has so many of the tenant's jobs try.
-func (r *refusals) grant(tenant string, n int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if e := r.tenants[tenant]; e != nil && e.paused {
-		n -= e.permit(n, false)
-		e.permit(n, true)
-	}
-}
-
-// heldOpenAfter returns how long a call for the tenant must be open to show that it was not
-// refused, 0 where nothing was: people take their time, and a refusal comes soon.
-func (r *refusals) heldOpenAfter(tenant string) time.Duration {
-	if !r.any.Load() {
+	if len(e.waiting) == 0 || time.Since(e.tried) < after {
 		return 0
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if e := r.tenants[tenant]; e != nil {
-		return e.heldOpenAfter()
-	}
-	return 0
+	return jobs
 }
 
+// whenHeldOpen has it noted when a call that is sent now stays open until then, as ctx does:
+// people take their time, and a refusal comes soon. That is no proof that the credential is
+// accepted, but reason enough for a few more to try, unless refusals have come to take longer
+// meanwhile.
+func (r *refusals) whenHeldOpen(ctx context.Context, c Credential) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e := r.find(c)
+	if e == nil {
+		return
+	}
+	after := e.heldOpenAfter()
+	time.AfterFunc(after, func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if ctx.Err() == nil && after >= e.heldOpenAfter() {
+			e.credit = min(e.credit+heldCredit, maxCredit)
+			e.credit -= e.permit(e.credit, false)
+		}
+	})
+}
+
+// heldOpenAfter returns for how long a call must be open to show that it was not refused.
 func (e *refusal) heldOpenAfter() time.Duration {
 	return max(heldOpen, min(heldTimes*e.longest, heldAtMost))
 }
 
-// heldOpen notes that a call with that credential has been open for so long and was not refused.
-// It is no proof that the credential is accepted, but reason enough for a few more to try, unless
-// refusals have come to take longer meanwhile.
-func (r *refusals) heldOpen(tenant, fingerprint string, length time.Duration) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	e := r.tenants[tenant]
-	if e == nil || e.fingerprint != fingerprint || length < e.heldOpenAfter() {
-		return
-	}
-	e.credit = min(e.credit+heldCredit, maxCredit)
-	e.credit -= e.permit(e.credit, false)
-}
-
-// noteWhenHeldOpen has it noted when the call stays open, where the tenant's credential was refused.
-func (t *task) noteWhenHeldOpen() {
-	t.stopNoting() // the connection failed before it took a byte, and this is the next one
-	t.sentAt = time.Now()
-	if after := t.w.refusals.heldOpenAfter(t.job.Tenant); after > 0 {
-		tenant, fingerprint := t.job.Tenant, t.access.Fingerprint
-		t.heldOpen = time.AfterFunc(after, func() { t.w.refusals.heldOpen(tenant, fingerprint, after) })
-	}
-}
-
-func (t *task) stopNoting() {
-	if t.heldOpen != nil {
-		t.heldOpen.Stop()
-	}
-}
+func (t *task) credential() Credential { return Credential{t.job.Tenant, t.access.Fingerprint} }
 
 // returnTrial lets another job try that has not.
 func (t *task) returnTrial() {
-	if t.trial {
-		t.trial = false
-		t.w.refusals.grant(t.job.Tenant, 1)
+	if !t.trial {
+		return
+	}
+	t.trial = false
+	r := t.w.refusals
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if e := r.tenants[t.job.Tenant]; e != nil {
+		e.grant(1)
 	}
 }

@@ -3,6 +3,7 @@ package worker
 import (
 	"container/list"
 	"context"
+	"math"
 	"sync"
 )
 
@@ -19,11 +20,11 @@ type waiters struct {
 
 // watchedAccount is an account with jobs waiting for it.
 type watchedAccount struct {
-	ready   chan struct{} // closed when the subscription stands, or failed
-	err     error         // why it failed; read after ready
-	stop    func()
-	waiters int
-	tenants map[string]*tenantWaiters
+	all       *waiters
+	wcID      string
+	subscribe func() error // makes the subscription, once for all of its jobs
+	stop      func()       // ends it; nil: it does not stand
+	tenants   map[string]*tenantWaiters
 }
 
 // tenantWaiters are an account's waiting jobs of one tenant, which share a confirmation.
@@ -32,7 +33,9 @@ type watchedAccount struct {
 // told something new: then they know the shared result already, and a forged or repeated
 // message wakes one job, not thousands.
 type tenantWaiters struct {
-	waiters int
+	at      *watchedAccount
+	tenant  string
+	jobs    int
 	asleep  list.List    // of *waiter: those that nothing has woken since they last asked
 	leading *waiter      // asks before the others do, nil: nobody does
 	again   bool         // something has happened since the leader asked
@@ -47,10 +50,6 @@ type sharedResult struct {
 
 // waiter is a job's place among those that wait.
 type waiter struct {
-	all      *waiters
-	wcID     string
-	tenant   string
-	at       *watchedAccount
 	group    *tenantWaiters
 	asleepAt *list.Element // in its tenantWaiters' asleep; nil: it was woken
 	woke     chan struct{} // buffered: holds a wake-up that came while nobody waited
@@ -65,83 +64,61 @@ func newWaiters(n Notifier) *waiters {
 func (ws *waiters) tryAdd(wcID, tenant string) *waiter {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
-	at, ok := ws.accounts[wcID]
-	if !ok {
-		return nil
+	if at := ws.accounts[wcID]; at != nil && at.stop != nil {
+		return at.place(tenant)
 	}
-	select {
-	case <-at.ready:
-	default:
-		return nil
-	}
-	if at.err != nil {
-		return nil
-	}
-	return ws.place(wcID, tenant, at)
+	return nil
 }
 
 // add returns a place once the account is watched. It blocks while the
 // subscription is made.
 func (ws *waiters) add(ctx context.Context, wcID, tenant string) (*waiter, error) {
 	ws.mu.Lock()
-	at, ok := ws.accounts[wcID]
-	if !ok {
-		at = &watchedAccount{ready: make(chan struct{}), tenants: map[string]*tenantWaiters{}}
+	at := ws.accounts[wcID]
+	if at == nil {
+		at = &watchedAccount{all: ws, wcID: wcID, tenants: map[string]*tenantWaiters{}}
+		at.subscribe = sync.OnceValue(func() error { return at.watch(ctx) })
 		ws.accounts[wcID] = at
 	}
-	w := ws.place(wcID, tenant, at)
+	w := at.place(tenant)
 	ws.mu.Unlock()
-
-	if !ok {
-		stop, err := ws.watch(ctx, wcID, func() { ws.ended(wcID) }, func() { ws.freed(wcID) })
-		ws.mu.Lock()
-		at.stop, at.err = stop, err
-		close(at.ready)
-		ws.mu.Unlock()
-	}
-	select {
-	case <-at.ready:
-	case <-ctx.Done():
+	if err := at.subscribe(); err != nil {
 		w.leave()
-		return nil, context.Cause(ctx)
-	}
-	if at.err != nil {
-		w.leave()
-		return nil, at.err
+		return nil, err
 	}
 	return w, nil
 }
 
+// watch subscribes to the account's events. The end of a confirmation wakes one of the account's
+// jobs of each tenant, which learn for the others how it ended. A lock that was let go of
+// wakes one of all, since only one can get it.
+func (at *watchedAccount) watch(ctx context.Context) error {
+	stop, err := at.all.watch(ctx, at.wcID, func() { at.wake(everyTenant) }, func() { at.wake(1) })
+	at.all.mu.Lock()
+	defer at.all.mu.Unlock()
+	at.stop = stop
+	return err
+}
+
+const everyTenant = math.MaxInt
+
+func (at *watchedAccount) wake(tenants int) {
+	at.all.mu.Lock()
+	defer at.all.mu.Unlock()
+	at.lead(tenants)
+}
+
 // place is called with the lock of waiters held.
-func (ws *waiters) place(wcID, tenant string, at *watchedAccount) *waiter {
+func (at *watchedAccount) place(tenant string) *waiter {
 	c := at.tenants[tenant]
 	if c == nil {
-		c = &tenantWaiters{}
+		c = &tenantWaiters{at: at, tenant: tenant}
 		at.tenants[tenant] = c
 	}
-	w := &waiter{all: ws, wcID: wcID, tenant: tenant, at: at, group: c, woke: make(chan struct{}, 1)}
+	w := &waiter{group: c, woke: make(chan struct{}, 1)}
 	w.asleepAt = c.asleep.PushBack(w)
-	at.waiters++
-	c.waiters++
+	c.jobs++
 	return w
-}
-
-// ended wakes one of the account's jobs of each tenant: a confirmation has ended, and
-// they learn for the others how.
-func (ws *waiters) ended(wcID string) {
-	ws.wake(wcID, func(at *watchedAccount) { at.lead(len(at.tenants)) })
-}
-
-// freed wakes one of the account's jobs in this pod: its lock was let go of, and only
-// one of them can get it.
-func (ws *waiters) freed(wcID string) { ws.wake(wcID, func(at *watchedAccount) { at.lead(1) }) }
-
-func (ws *waiters) wake(wcID string, wake func(*watchedAccount)) {
-	ws.mu.Lock()
-	defer ws.mu.Unlock()
-	if at := ws.accounts[wcID]; at != nil {
-		wake(at)
-	}
 }
 
 // lead sees to it that one job of each of up to that many tenants asks from now on. The
@@ -164,8 +141,8 @@ func (at *watchedAccount) lead(tenants int) {
 
 // wakeOne wakes the job that has waited longest. The lock of waiters is held.
 func (c *tenantWaiters) wakeOne() *waiter {
-	w := c.asleep.Remove(c.asleep.Front()).(*waiter)
-	w.asleepAt = nil
+	w := c.asleep.Front().Value.(*waiter)
+	w.awake()
 	w.woke <- struct{}{} // it has room: who has one in it is not asleep
 	return w
 }
@@ -174,8 +151,9 @@ func (c *tenantWaiters) wakeOne() *waiter {
 // obsolete, and each later one is kept for it. It returns the result that its tenant's jobs
 // were told last.
 func (w *waiter) ask() sharedResult {
-	w.all.mu.Lock()
-	defer w.all.mu.Unlock()
+	all := w.group.at.all
+	all.mu.Lock()
+	defer all.mu.Unlock()
 	if w.asleepAt == nil {
 		select {
 		case <-w.woke:
@@ -189,8 +167,9 @@ func (w *waiter) ask() sharedResult {
 // noteAnswer notes what the job was answered. Who leads wakes the others unless the account is
 // held, by a confirmation that they wait for as well as this one.
 func (w *waiter) noteAnswer(state State, s sharedResult) {
-	w.all.mu.Lock()
-	defer w.all.mu.Unlock()
+	all := w.group.at.all
+	all.mu.Lock()
+	defer all.mu.Unlock()
 	c := w.group
 	if state == Shared {
 		c.shared = s
@@ -212,38 +191,31 @@ func (w *waiter) noteAnswer(state State, s sharedResult) {
 		next = true
 	}
 	if next {
-		w.at.lead(1)
+		c.at.lead(1)
 	}
 }
 
 // leave gives the place back; the last one ends the subscription. Who leads, and leaves
 // before it was answered, is followed by another one.
 func (w *waiter) leave() {
-	ws := w.all
-	ws.mu.Lock()
-	w.vacate()
-	last := w.at.waiters == 0
-	if last && ws.accounts[w.wcID] == w.at {
-		delete(ws.accounts, w.wcID)
-	}
-	stop := w.at.stop
-	ws.mu.Unlock()
-	if last && stop != nil {
-		stop()
-	}
-}
-
-// vacate is called with the lock of waiters held.
-func (w *waiter) vacate() {
-	c := w.group
+	c, at := w.group, w.group.at
+	at.all.mu.Lock()
 	w.awake()
-	w.at.waiters--
-	if c.waiters--; c.waiters == 0 {
-		delete(w.at.tenants, w.tenant)
+	if c.jobs--; c.jobs == 0 {
+		delete(at.tenants, c.tenant)
 	}
 	if c.leading == w {
 		c.leading, c.again = nil, false
-		w.at.lead(1)
+		at.lead(1)
+	}
+	last := len(at.tenants) == 0
+	if last {
+		delete(at.all.accounts, at.wcID)
+	}
+	stop := at.stop
+	at.all.mu.Unlock()
+	if last && stop != nil {
+		stop()
 	}
 }
 

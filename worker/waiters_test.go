@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // watching returns waiters whose subscriptions stand at once.
@@ -13,6 +15,9 @@ func watching() *waiters {
 		accounts: map[string]*watchedAccount{},
 	}
 }
+
+func (ws *waiters) ended(wcID string) { ws.accounts[wcID].wake(everyTenant) }
+func (ws *waiters) freed(wcID string) { ws.accounts[wcID].wake(1) }
 
 func (ws *waiters) mustEnter(tb testing.TB, tenant string) *waiter {
 	tb.Helper()
@@ -126,8 +131,12 @@ func TestFloodWakesOneAtATime(t *testing.T) {
 	}
 }
 
+func emptyRoom(size int) *room {
+	return newRoom(size, prometheus.NewGauge(prometheus.GaugeOpts{Name: "parked"}))
+}
+
 func TestNoTenantOrAccountFillsTheRoom(t *testing.T) {
-	r := newRoom(1000)
+	r := emptyRoom(1000)
 	fill := func(tenant, account string) (n int) {
 		for ; r.enter(&Job{Tenant: tenant, WcID: account}, false); n++ {
 			if account == "" {
@@ -153,7 +162,7 @@ func TestNoTenantOrAccountFillsTheRoom(t *testing.T) {
 // Jobs that wait for a part of the store leave room for those that wait for a person, also
 // within their tenant.
 func TestFailingJobsLeaveRoom(t *testing.T) {
-	r := newRoom(1000)
+	r := emptyRoom(1000)
 	enter := func(failing bool) (n int) {
 		for i := 0; r.enter(&Job{Tenant: "t", WcID: fmt.Sprint(failing, i)}, failing); i++ {
 			n++
@@ -167,7 +176,7 @@ func TestFailingJobsLeaveRoom(t *testing.T) {
 
 // A tenant's jobs that wait for something that fails leave room for another tenant's.
 func TestFailingRoomIsShared(t *testing.T) {
-	r := newRoom(8192)
+	r := emptyRoom(8192)
 	for n := 0; r.enter(&Job{Tenant: "revoked", WcID: fmt.Sprint(n)}, true); n++ {
 	}
 	if !r.enter(&Job{Tenant: "other", WcID: "b"}, true) {
@@ -186,8 +195,8 @@ func TestParkedJobChangesWhatItWaitsFor(t *testing.T) {
 			t.Errorf("waits for something that fails: %v, want %v", got, failing)
 		}
 	}
-	task.unpark()
-	if len(s.room.failing) != 0 || s.room.used != 0 {
+	task.w.room.leave(task.job)
+	if len(s.room.failing) != 0 || len(s.room.jobs) != 0 {
 		t.Errorf("left behind: %+v", s.room.failing)
 	}
 }

@@ -140,10 +140,8 @@ func (t *task) obstacle(ctx context.Context) *next {
 		return t.reject(unknown)
 	}
 	t.access = access
-	if !t.trial {
-		if turn := t.w.refusals.wait(t.job.Tenant, t.job.WcID); turn != nil {
-			return again(t.awaitCredential(turn))
-		}
+	if !t.trial && !t.w.refusals.mayTry(t.job.Tenant, t.job.WcID) {
+		return again(t.awaitCredential())
 	}
 	if t.ambiguity != nil {
 		return t.unknown("", 0)
@@ -175,9 +173,8 @@ func (t *task) confirm(ctx context.Context) *next {
 	ran := t.w.breakers.at(t.access.Address).call(func(sent func()) error {
 		reply, err = t.call(ctx, sent)
 		return err
-	}, healthy, t.calls == 0)
+	}, t.calls == 0)
 	t.calls++
-	t.stopNoting()
 	if !ran {
 		return t.tryAgain()
 	}
@@ -205,7 +202,8 @@ func (t *task) call(ctx context.Context, sent func()) (Reply, error) {
 		}
 		w.outages.sending.worked()
 		t.claim.markSent()
-		t.noteWhenHeldOpen()
+		t.sentAt = time.Now()
+		w.refusals.whenHeldOpen(ctx, t.credential())
 		sent()
 		failpoint("sending")
 		return nil
@@ -222,7 +220,7 @@ func (t *task) replied(ctx context.Context, reply Reply, err error) *next {
 	case err == nil:
 		t.claim.spend()
 		t.trial = false
-		t.w.refusals.accept(t.job.Tenant, t.job.WcID, t.access.Fingerprint)
+		t.w.refusals.accept(t.credential(), t.job.WcID)
 		return t.answered(reply)
 	case errors.Is(err, errSlow):
 		t.w.outages.sending.failed(err)

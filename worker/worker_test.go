@@ -198,10 +198,10 @@ func play(t *testing.T, set func(*stage, *Delivery), body string) *stage {
 		if set != nil {
 			set(s, d)
 		}
-		s.slots.tryAcquire(Normal, 1)
+		s.slots.tryAcquire(Normal, nobody, 1)
 		s.process(during(t.Context()), d)
-		if s.slots.used[Normal] != 0 || s.room.used != 0 || len(s.room.tenants) != 0 || len(s.room.accounts) != 0 || len(s.waiters.accounts) != 0 {
-			t.Errorf("left behind: %d slots, %d parked, %d accounts", s.slots.used[Normal], s.room.used, len(s.waiters.accounts))
+		if s.slots.lanes[Normal].used != 0 || len(s.room.jobs) != 0 || len(s.room.tenants) != 0 || len(s.room.accounts) != 0 || len(s.waiters.accounts) != 0 {
+			t.Errorf("left behind: %d slots, %d parked, %d accounts", s.slots.lanes[Normal].used, len(s.room.jobs), len(s.waiters.accounts))
 		}
 	})
 	return s
