@@ -19,9 +19,12 @@ import (
 // Patience is how long a command that a person types waits for a server.
 const Patience = 10 * time.Second
 
-// Connect is [queue.Connect] with errors that name the settings to look at.
+// Connect is [queue.Connect], as a client of that name, with errors that name the settings
+// to look at.
 func (n *NATSServer) Connect(ctx context.Context, name string, log *slog.Logger) (*nats.Conn, error) {
-	nc, err := queue.Connect(ctx, n.connection(name, log))
+	o := n.Options
+	o.Name, o.Logger = name, log
+	nc, err := queue.Connect(ctx, o)
 	for _, refusal := range []error{nats.ErrAuthorization, nats.ErrAuthExpired, nats.ErrAuthRevoked, nats.ErrAccountAuthExpired} {
 		if errors.Is(err, refusal) {
 			return nil, fmt.Errorf("%w: NATS refuses this user; set another by --nats-creds, --nats-nkey, --nats-context, or --nats-url nats://user:password@host:port", err)

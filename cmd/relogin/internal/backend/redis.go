@@ -16,6 +16,3 @@ func (r *Redis) Declare(s *settings.Settings) {
 	s.Add("redis-sentinel-master", settings.Text(&r.SentinelMaster), "",
 		"name of the master; the servers of --redis-url are the sentinels then")
 }
-
-// Check implements [settings.Group].
-func (*Redis) Check(*settings.Settings) {}

@@ -8,13 +8,13 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func newVersionCommand(a *app) *cobra.Command {
+func newVersionCommand(p *Program) *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "print the version",
 		Args:  noArguments,
 		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintf(a.stdout, "relogin %s %s %s/%s\n", a.version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			_, err := fmt.Fprintf(p.Stdout, "relogin %s %s %s/%s\n", releaseOf(p.Version), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 			return err
 		},
 	}

@@ -86,8 +86,8 @@ func serveBy(ctx context.Context, listener net.Listener, server *http.Server) er
 
 // Serve is [Serve] of health and metrics, within bounds that no client can exhaust.
 func (m *Monitor) Serve(ctx context.Context, listener net.Listener) error {
-	return serveBy(ctx, &boundedListener{Listener: listener, max: maxMonitorConns}, &http.Server{
-		Handler: m.handler(), ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
+	return serveBy(ctx, listener, &http.Server{
+		Handler: m.handler(), ConnState: boundConns(maxMonitorConns), ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
 		IdleTimeout: monitorIdleTimeout, MaxHeaderBytes: maxMonitorHead,
 	})
 }

@@ -24,12 +24,11 @@ func (p *Pod) ServeMonitor(ctx context.Context) error {
 	}
 	p.log.Info("serving health and metrics", "addr", listener.Addr().String())
 	stopping := ctx
-	ctx, p.stop = context.WithCancel(context.WithoutCancel(ctx))
 	m := &httpserver.Monitor{
 		Ready:   func(ctx context.Context) []httpserver.Readiness { return p.ready(ctx, stopping) },
 		Metrics: p.registry, Log: p.log,
 	}
-	p.running.Go(func() {
+	p.inBackground(ctx, func(ctx context.Context) {
 		if err := m.Serve(ctx, listener); err != nil {
 			p.log.Error("health and metrics are no longer served", "error", err)
 		}

@@ -3,7 +3,6 @@ package settings
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -11,6 +10,7 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
+	"github.com/spf13/pflag"
 )
 
 // EnvironmentPrefix begins the name of each setting's environment variable.
@@ -21,16 +21,6 @@ func EnvironmentName(name string) string {
 	return EnvironmentPrefix + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 }
 
-// fileSettings is where the settings file is. Every command has it.
-type fileSettings struct{}
-
-func (*fileSettings) Declare(s *Settings) {
-	s.Section("Settings file")
-	s.Add("config", File(&s.configFile), "", "YAML file of settings. Its keys are the flags' names without the dashes: nats-url: nats://10.0.0.1:4222. One file can serve all commands.")
-}
-
-func (*fileSettings) Check(*Settings) {}
-
 // entry is one key of the file.
 type entry struct {
 	text string
@@ -38,34 +28,52 @@ type entry struct {
 }
 
 // read takes each setting from its first source, and checks all.
-func (s *Settings) read() {
-	environment := s.environment()
-	s.take(s.Named("config"), environment, nil)
-	entries := s.readFile()
+func (s *Settings) read(groups []Group) {
+	known := s.known()
+	environment := s.environment(known)
+	s.take(s.named("config"), environment, nil)
+	entries := s.readFile(known)
 	for _, one := range s.all {
-		if one.name != "config" {
+		if one.Name != "config" {
 			s.take(one, environment, entries)
 		}
 	}
-	for _, g := range s.groups {
-		g.Check(s)
+	for _, g := range groups {
+		if c, ok := g.(Checker); ok {
+			c.Check(s)
+		}
 	}
 }
 
-// environment returns the variables that are not empty.
-func (s *Settings) environment() map[string]string {
-	variables := map[string]string{}
-	var known []string
-	for name := range s.registry.known {
-		known = append(known, EnvironmentName(name))
+// known returns the names of all that files and environments may set, sorted. Commands
+// share these, so that each one knows the others' settings.
+func (s *Settings) known() []string {
+	var names []string
+	for _, cmd := range s.cmd.Root().Commands() {
+		cmd.Flags().VisitAll(func(f *pflag.Flag) {
+			if one, ok := f.Value.(*Setting); ok && len(one.Variables) > 0 {
+				names = append(names, f.Name)
+			}
+		})
 	}
-	for _, variable := range s.registry.environ {
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// environment returns the variables that are not empty.
+func (s *Settings) environment(known []string) map[string]string {
+	variables := map[string]string{}
+	var names []string
+	for _, name := range known {
+		names = append(names, EnvironmentName(name))
+	}
+	for _, variable := range s.environ {
 		name, text, _ := strings.Cut(variable, "=")
 		if text != "" {
 			variables[name] = text
 		}
-		if strings.HasPrefix(name, EnvironmentPrefix) && !slices.Contains(known, name) {
-			if near := Suggestion(name, known); near != "" { // else it may be anybody's
+		if strings.HasPrefix(name, EnvironmentPrefix) && !slices.Contains(names, name) {
+			if near := Suggestion(name, names); near != "" { // else it may be anybody's
 				s.hints = append(s.hints, fmt.Sprintf("environment %s is not a setting%s", name, near))
 			}
 		}
@@ -78,20 +86,17 @@ func (s *Settings) environment() map[string]string {
 func (s *Settings) take(one *Setting, environment map[string]string, entries map[string]entry) {
 	texts := one.given
 	if len(texts) > 0 {
-		one.source = "flag --" + one.name
+		one.source = "flag --" + one.Name
 	}
-	for _, name := range one.environment {
+	for _, name := range one.Variables {
 		if text, ok := environment[name]; ok && one.source == "" {
 			texts, one.source = []string{text}, "environment "+name
 		}
 	}
-	if e, ok := entries[one.name]; ok && one.source == "" && len(one.environment) > 0 {
-		texts, one.source = []string{e.text}, fmt.Sprintf("file %s, line %d, %s", s.configFile, e.line, one.name)
+	if e, ok := entries[one.Name]; ok && one.source == "" && len(one.Variables) > 0 {
+		texts, one.source = []string{e.text}, fmt.Sprintf("file %s, line %d, %s", s.configFile, e.line, one.Name)
 	}
-	if one.source == "" {
-		if one.fallback == "" {
-			return
-		}
+	if one.source == "" && one.fallback != "" {
 		texts = []string{one.fallback}
 	}
 	for _, one.text = range texts {
@@ -103,7 +108,7 @@ func (s *Settings) take(one *Setting, environment map[string]string, entries map
 }
 
 // readFile returns the file's entries, and reports what is wrong with it.
-func (s *Settings) readFile() map[string]entry {
+func (s *Settings) readFile(known []string) map[string]entry {
 	if s.configFile == "" {
 		return nil
 	}
@@ -124,7 +129,7 @@ func (s *Settings) readFile() map[string]entry {
 		case nil, *ast.NullNode, *ast.CommentGroupNode:
 		case ast.MapNode:
 			for pairs := body.MapRange(); pairs.Next(); {
-				s.readPair(where, pairs.KeyValue(), entries)
+				s.readPair(where, pairs.KeyValue(), known, entries)
 			}
 		default:
 			s.Refuse(fmt.Errorf("%s: want lines such as nats-url: nats://10.0.0.1:4222", where))
@@ -133,12 +138,12 @@ func (s *Settings) readFile() map[string]entry {
 	return entries
 }
 
-func (s *Settings) readPair(where string, pair *ast.MappingValueNode, entries map[string]entry) {
+func (s *Settings) readPair(where string, pair *ast.MappingValueNode, known []string, entries map[string]entry) {
 	key := pair.Key.GetToken().Value
 	line := pair.Key.GetToken().Position.Line
 	where = fmt.Sprintf("%s, line %d, %s", where, line, key)
-	if !s.registry.known[key] || key == "config" {
-		s.Refuse(fmt.Errorf("%s: unknown setting%s", where, Suggestion(key, slices.Sorted(maps.Keys(s.registry.known)))))
+	if !slices.Contains(known, key) || key == "config" {
+		s.Refuse(fmt.Errorf("%s: unknown setting%s", where, Suggestion(key, known)))
 		return
 	}
 	text, ok := scalar(pair.Value)
@@ -151,12 +156,11 @@ func (s *Settings) readPair(where string, pair *ast.MappingValueNode, entries ma
 
 // scalar returns the value's text as it stands in the file.
 func scalar(n ast.Node) (string, bool) {
-	switch n := n.(type) {
-	case *ast.StringNode:
-		return n.Value, true
-	case *ast.LiteralNode:
-		return n.Value.Value, true
-	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode:
+	if literal, ok := n.(*ast.LiteralNode); ok {
+		n = literal.Value
+	}
+	switch n.(type) {
+	case *ast.StringNode, *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode:
 		return n.GetToken().Value, true
 	}
 	return "", false
