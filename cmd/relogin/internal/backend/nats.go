@@ -1,12 +1,23 @@
+// Package backend has the settings of NATS and Redis, and connects to them with errors that
+// name the settings to look at.
 package backend
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
 	"regexp"
 	"time"
+
+	"github.com/nats-io/nats.go"
 
 	"github.com/relogin/relogin/cmd/relogin/internal/settings"
 	"github.com/relogin/relogin/queue"
 )
+
+// Patience is how long a command that a person types waits for a server.
+const Patience = 10 * time.Second
 
 var inboxPattern = regexp.MustCompile(`^[^\s.*>]+(\.[^\s.*>]+)*$`)
 
@@ -48,6 +59,31 @@ func (n *NATSServer) Declare(s *settings.Settings) {
 // Check implements [settings.Checker].
 func (n *NATSServer) Check(s *settings.Settings) {
 	s.Require((n.Options.Cert == "") == (n.Options.Key == ""), "--nats-cert and --nats-key belong together: set both", "nats-cert", "nats-key")
+}
+
+// Connect is [queue.Connect], as a client of that name, with errors that name the settings
+// to look at.
+func (n *NATSServer) Connect(ctx context.Context, name string, log *slog.Logger) (*nats.Conn, error) {
+	o := n.Options
+	o.Name, o.Logger = name, log
+	nc, err := queue.Connect(ctx, o)
+	for _, refusal := range []error{nats.ErrAuthorization, nats.ErrAuthExpired, nats.ErrAuthRevoked, nats.ErrAccountAuthExpired} {
+		if errors.Is(err, refusal) {
+			return nil, fmt.Errorf("%w: NATS refuses this user; set another by --nats-creds, --nats-nkey, --nats-context, or --nats-url nats://user:password@host:port", err)
+		}
+	}
+	return nc, err
+}
+
+// ConnectSoon is [NATSServer.Connect], and gives up after the limit.
+func (n *NATSServer) ConnectSoon(ctx context.Context, name string, log *slog.Logger, limit time.Duration) (*nats.Conn, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("time-out after %s", limit))
+	defer cancel()
+	nc, err := n.Connect(ctx, name, log)
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("%w; --nats-url says where the server is", err)
+	}
+	return nc, err
 }
 
 // Streams are the settings of the streams and consumers.

@@ -40,11 +40,7 @@ func Run(ctx context.Context, p Program, args []string) int {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop)
-	return p.execute(ctx, args)
-}
-
-func (p *Program) execute(ctx context.Context, args []string) int {
-	root := newRootCommand(p)
+	root := newRootCommand(&p)
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil && cmd == root { // its help was asked for, maybe of a command that there is not

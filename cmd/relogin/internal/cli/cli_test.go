@@ -21,8 +21,8 @@ type result struct {
 func relogin(t *testing.T, environ []string, stdin string, args ...string) result {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
-	p := &Program{Stdin: strings.NewReader(stdin), Stdout: &stdout, Stderr: &stderr, Environ: environ}
-	status := p.execute(t.Context(), args)
+	p := Program{Stdin: strings.NewReader(stdin), Stdout: &stdout, Stderr: &stderr, Environ: environ}
+	status := Run(t.Context(), p, args)
 	return result{status, stdout.String(), stderr.String()}
 }
 

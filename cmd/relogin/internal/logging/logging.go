@@ -36,7 +36,7 @@ func (l *Settings) Logger(stderr io.Writer) *slog.Logger {
 		handler = slog.NewTextHandler(stderr, options)
 	}
 	log := slog.New(readable{handler})
-	for _, hint := range l.all.Hints() {
+	for _, hint := range l.all.Hints {
 		log.Warn(hint)
 	}
 	return log

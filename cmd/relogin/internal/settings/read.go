@@ -21,26 +21,43 @@ func EnvironmentName(name string) string {
 	return EnvironmentPrefix + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 }
 
-// entry is one key of the file.
-type entry struct {
-	text string
-	line int
-}
-
-// read takes each setting from its first source, and checks all.
+// read gives each setting the text of its first source, stores it, and checks all.
 func (s *Settings) read(groups []Group) {
 	known := s.known()
-	environment := s.environment(known)
-	s.take(s.named("config"), environment, nil)
-	entries := s.readFile(known)
+	s.readEnvironment(known)
+	config := s.named("config")
+	s.store(config)
+	if s.configFile != "" {
+		s.readFile(known)
+	}
 	for _, one := range s.all {
-		if one.Name != "config" {
-			s.take(one, environment, entries)
+		if one != config {
+			s.store(one)
 		}
 	}
 	for _, g := range groups {
 		if c, ok := g.(Checker); ok {
 			c.Check(s)
+		}
+	}
+}
+
+// offer gives the setting a text, unless a source of higher precedence has given one.
+func (s *Setting) offer(source, text string) {
+	if s.source == "" {
+		s.source, s.texts = source, []string{text}
+	}
+}
+
+// store stores what the setting was given, or its default.
+func (s *Settings) store(one *Setting) {
+	if one.source == "" && one.fallback != "" {
+		one.texts = []string{one.fallback}
+	}
+	for _, one.text = range one.texts {
+		if err := one.value.set(one.text); err != nil {
+			one.wrong = true
+			s.Refuse(one.refused(err))
 		}
 	}
 }
@@ -60,98 +77,73 @@ func (s *Settings) known() []string {
 	return slices.Compact(names)
 }
 
-// environment returns the variables that are not empty.
-func (s *Settings) environment(known []string) map[string]string {
-	variables := map[string]string{}
+// readEnvironment offers the variables that are not empty.
+func (s *Settings) readEnvironment(known []string) {
 	var names []string
 	for _, name := range known {
 		names = append(names, EnvironmentName(name))
 	}
+	variables := map[string]string{}
 	for _, variable := range s.environ {
 		name, text, _ := strings.Cut(variable, "=")
-		if text != "" {
-			variables[name] = text
-		}
+		variables[name] = text
 		if strings.HasPrefix(name, EnvironmentPrefix) && !slices.Contains(names, name) {
 			if near := Suggestion(name, names); near != "" { // else it may be anybody's
-				s.hints = append(s.hints, fmt.Sprintf("environment %s is not a setting%s", name, near))
+				s.Hints = append(s.Hints, fmt.Sprintf("environment %s is not a setting%s", name, near))
 			}
 		}
 	}
-	slices.Sort(s.hints)
-	return variables
-}
-
-// take reads one setting: flags, environment, file, default.
-func (s *Settings) take(one *Setting, environment map[string]string, entries map[string]entry) {
-	texts := one.given
-	if len(texts) > 0 {
-		one.source = "flag --" + one.Name
-	}
-	for _, name := range one.Variables {
-		if text, ok := environment[name]; ok && one.source == "" {
-			texts, one.source = []string{text}, "environment "+name
-		}
-	}
-	if e, ok := entries[one.Name]; ok && one.source == "" && len(one.Variables) > 0 {
-		texts, one.source = []string{e.text}, fmt.Sprintf("file %s, line %d, %s", s.configFile, e.line, one.Name)
-	}
-	if one.source == "" && one.fallback != "" {
-		texts = []string{one.fallback}
-	}
-	for _, one.text = range texts {
-		if err := one.value.set(one.text); err != nil {
-			one.wrong = true
-			s.Refuse(one.refused(err))
+	slices.Sort(s.Hints)
+	for _, one := range s.all {
+		for _, name := range one.Variables {
+			if text := variables[name]; text != "" {
+				one.offer("environment "+name, text)
+			}
 		}
 	}
 }
 
-// readFile returns the file's entries, and reports what is wrong with it.
-func (s *Settings) readFile(known []string) map[string]entry {
-	if s.configFile == "" {
-		return nil
-	}
+// readFile offers what the settings file has, and reports what is wrong with it.
+func (s *Settings) readFile(known []string) {
 	where := "file " + s.configFile
 	data, err := os.ReadFile(s.configFile)
 	if err != nil {
 		s.Refuse(fmt.Errorf("%s: %w", where, err))
-		return nil
+		return
 	}
 	parsed, err := parser.ParseBytes(data, 0)
 	if err != nil {
 		s.Refuse(fmt.Errorf("%s%s", where, yamlProblem(err)))
-		return nil
+		return
 	}
-	entries := map[string]entry{}
 	for _, doc := range parsed.Docs {
 		switch body := doc.Body.(type) {
 		case nil, *ast.NullNode, *ast.CommentGroupNode:
 		case ast.MapNode:
 			for pairs := body.MapRange(); pairs.Next(); {
-				s.readPair(where, pairs.KeyValue(), known, entries)
+				s.readPair(where, pairs.KeyValue(), known)
 			}
 		default:
 			s.Refuse(fmt.Errorf("%s: want lines such as nats-url: nats://10.0.0.1:4222", where))
 		}
 	}
-	return entries
 }
 
-func (s *Settings) readPair(where string, pair *ast.MappingValueNode, known []string, entries map[string]entry) {
-	key := pair.Key.GetToken().Value
-	line := pair.Key.GetToken().Position.Line
-	where = fmt.Sprintf("%s, line %d, %s", where, line, key)
-	if !slices.Contains(known, key) || key == "config" {
-		s.Refuse(fmt.Errorf("%s: unknown setting%s", where, Suggestion(key, known)))
-		return
-	}
-	text, ok := scalar(pair.Value)
-	if !ok {
+func (s *Settings) readPair(file string, pair *ast.MappingValueNode, known []string) {
+	key := pair.Key.GetToken()
+	where := fmt.Sprintf("%s, line %d, %s", file, key.Position.Line, key.Value)
+	text, isScalar := scalar(pair.Value)
+	switch {
+	case !slices.Contains(known, key.Value) || key.Value == "config":
+		s.Refuse(fmt.Errorf("%s: unknown setting%s", where, Suggestion(key.Value, known)))
+	case !isScalar:
 		s.Refuse(fmt.Errorf("%s: want one value", where))
-		return
 	}
-	entries[key] = entry{text, line}
+	for _, one := range s.all {
+		if isScalar && one.Name == key.Value && len(one.Variables) > 0 {
+			one.offer(where, text)
+		}
+	}
 }
 
 // scalar returns the value's text as it stands in the file.

@@ -51,11 +51,10 @@ type UsageError struct{ Err error }
 // Error returns the text of the error within.
 func (e UsageError) Error() string { return e.Err.Error() }
 
-// Unwrap returns the error within.
-func (e UsageError) Unwrap() error { return e.Err }
-
 // Settings are those of one command.
 type Settings struct {
+	Hints []string // what looks like a mistake in the environment, but may be none
+
 	cmd     *cobra.Command
 	environ []string
 	all     []*Setting
@@ -63,7 +62,6 @@ type Settings struct {
 
 	configFile string
 	problems   []string
-	hints      []string
 }
 
 // Setting is one setting of a command. It implements [pflag.Value].
@@ -75,15 +73,18 @@ type Setting struct {
 
 	value    Value
 	fallback string   // the default
-	given    []string // by flags
 	source   string   // of the value; empty: the default
-	text     string   // the value as it was given there
+	texts    []string // the value as it was given there; only a flag may be repeated
+	text     string   // the last of them that was stored, or refused
 	wrong    bool
 }
 
 // Set notes what a flag has given. It always returns nil, so that one wrong value does not
 // hide the others.
-func (s *Setting) Set(text string) error { s.given = append(s.given, text); return nil }
+func (s *Setting) Set(text string) error {
+	s.source, s.texts = "flag --"+s.Name, append(s.texts, text)
+	return nil
+}
 
 // String returns the default.
 func (s *Setting) String() string { return s.fallback }
@@ -187,9 +188,6 @@ func (s *Settings) CommandLine(names ...string) string {
 	}
 	return strings.Join(flags, " ")
 }
-
-// Hints returns what looks like a mistake in the environment, but may be none.
-func (s *Settings) Hints() []string { return s.hints }
 
 // Require reports that something else is wanted of the first of the named settings that
 // was set, unless it is fulfilled or one of them is wrong anyway.
