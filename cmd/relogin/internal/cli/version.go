@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"runtime"
 	"runtime/debug"
@@ -22,11 +23,8 @@ func newVersionCommand(p *Program) *cobra.Command {
 
 // releaseOf returns the version of the release, else what the Go command knows.
 func releaseOf(version string) string {
-	if version != "" {
-		return version
+	if info, ok := debug.ReadBuildInfo(); ok {
+		version = cmp.Or(version, info.Main.Version)
 	}
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
-	}
-	return "(devel)"
+	return cmp.Or(version, "(devel)")
 }

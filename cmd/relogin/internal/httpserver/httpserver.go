@@ -133,21 +133,18 @@ func (m *Monitor) handler() http.Handler {
 func (m *Monitor) readyz(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
 	defer cancel()
-	all := m.Ready(ctx)
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	for _, one := range all {
+	status, text := http.StatusOK, ""
+	for _, one := range m.Ready(ctx) {
 		if one.Err != nil {
-			w.WriteHeader(http.StatusServiceUnavailable)
-			break
-		}
-	}
-	for _, one := range all {
-		if one.Err != nil {
-			fmt.Fprintf(w, "%s: %v\n", one.Name, one.Err)
+			status = http.StatusServiceUnavailable
+			text += fmt.Sprintf("%s: %v\n", one.Name, one.Err)
 			continue
 		}
-		fmt.Fprintln(w, strings.TrimSuffix(one.Name+": ok; "+one.Note, "; "))
+		text += strings.TrimSuffix(one.Name+": ok; "+one.Note, "; ") + "\n"
 	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, text) // whoever asks may be gone
 }
 
 // ErrNotReady is returned by [AskReady] when the worker answered that it isn't ready.

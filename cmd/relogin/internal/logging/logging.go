@@ -47,22 +47,20 @@ func (l *Settings) Logger(stderr io.Writer) *slog.Logger {
 type readable struct{ slog.Handler }
 
 func (h readable) Handle(ctx context.Context, r slog.Record) error {
-	var attrs []slog.Attr
 	found := false
-	r.Attrs(func(a slog.Attr) bool {
+	for a := range r.Attrs {
 		found = found || a.Value.Kind() == slog.KindDuration
-		return !found
-	})
+	}
 	if !found {
 		return h.Handler.Handle(ctx, r)
 	}
-	r.Attrs(func(a slog.Attr) bool {
+	var attrs []slog.Attr
+	for a := range r.Attrs {
 		if a.Value.Kind() == slog.KindDuration {
 			a.Value = slog.StringValue(a.Value.Duration().String())
 		}
 		attrs = append(attrs, a)
-		return true
-	})
+	}
 	plain := slog.NewRecord(r.Time, r.Level, r.Message, r.PC)
 	plain.AddAttrs(attrs...)
 	return h.Handler.Handle(ctx, plain)
