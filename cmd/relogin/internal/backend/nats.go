@@ -1,14 +1,23 @@
+// Package backend has the settings of NATS and Redis, and connects to them with errors that
+// name the settings to look at.
 package backend
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"regexp"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"github.com/relogin/relogin/cmd/relogin/internal/settings"
 	"github.com/relogin/relogin/queue"
-	"github.com/relogin/relogin/worker"
 )
+
+// Patience is how long a command that a person types waits for a server.
+const Patience = 10 * time.Second
 
 var inboxPattern = regexp.MustCompile(`^[^\s.*>]+(\.[^\s.*>]+)*$`)
 
@@ -47,27 +56,39 @@ func (n *NATSServer) Declare(s *settings.Settings) {
 		"a context of the nats command line; it stands in for --nats-url, and what else is set here goes before it")
 }
 
-// Check implements [settings.Group].
+// Check implements [settings.Checker].
 func (n *NATSServer) Check(s *settings.Settings) {
 	s.Require((n.Options.Cert == "") == (n.Options.Key == ""), "--nats-cert and --nats-key belong together: set both", "nats-cert", "nats-key")
 }
 
-// connection returns the options of a connection, to be shown as that name.
-func (n *NATSServer) connection(name string, log *slog.Logger) queue.Options {
+// Connect is [queue.Connect], as a client of that name, with errors that name the settings
+// to look at.
+func (n *NATSServer) Connect(ctx context.Context, name string, log *slog.Logger) (*nats.Conn, error) {
 	o := n.Options
 	o.Name, o.Logger = name, log
-	return o
+	nc, err := queue.Connect(ctx, o)
+	for _, refusal := range []error{nats.ErrAuthorization, nats.ErrAuthExpired, nats.ErrAuthRevoked, nats.ErrAccountAuthExpired} {
+		if errors.Is(err, refusal) {
+			return nil, fmt.Errorf("%w: NATS refuses this user; set another by --nats-creds, --nats-nkey, --nats-context, or --nats-url nats://user:password@host:port", err)
+		}
+	}
+	return nc, err
+}
+
+// ConnectSoon is [NATSServer.Connect], and gives up after the limit.
+func (n *NATSServer) ConnectSoon(ctx context.Context, name string, log *slog.Logger, limit time.Duration) (*nats.Conn, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("time-out after %s", limit))
+	defer cancel()
+	nc, err := n.Connect(ctx, name, log)
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("%w; --nats-url says where the server is", err)
+	}
+	return nc, err
 }
 
 // Streams are the settings of the streams and consumers.
 type Streams struct {
-	Replicas    int
-	AckWait     time.Duration
-	EventMaxAge time.Duration
-	DeadMaxAge  time.Duration
-	JobMemory   time.Duration
-
-	flags string // those that are set, as they are typed
+	queue.Config // without namespace, encoding and logger
 }
 
 // Declare implements [settings.Group].
@@ -87,21 +108,12 @@ func DeclareJobMemory(s *settings.Settings, p *time.Duration) {
 		"how long an ended job's id is remembered: a job of that id is the same job until then, and has no second event")
 }
 
-// Check implements [settings.Group].
+// Check implements [settings.Checker].
 func (c *Streams) Check(s *settings.Settings) {
 	s.Require(c.Replicas%2 == 1, "want 1, 3 or 5", "replicas")
 	s.Require(c.EventMaxAge >= 2*c.AckWait, "want at least twice --ack-wait, "+settings.FormatDuration(2*c.AckWait), "event-max-age", "ack-wait")
 	s.Require(c.JobMemory <= c.EventMaxAge, "want no more than --event-max-age, "+settings.FormatDuration(c.EventMaxAge), "job-memory", "event-max-age")
-	c.flags = s.CommandLine("namespace", "replicas", "ack-wait", "event-max-age", "dead-max-age", "job-memory")
-}
-
-// Config returns the configuration of the queue in that namespace. An event's id is taken for the same within two minutes,
-// unless job ids may be used again sooner.
-func (c *Streams) Config(namespace string, log *slog.Logger) queue.Config {
-	return queue.Config{
-		Namespace: namespace, Replicas: c.Replicas, AckWait: c.AckWait,
-		EventMaxAge: c.EventMaxAge, DeadMaxAge: c.DeadMaxAge,
-		DuplicateWindow: min(2*time.Minute, c.JobMemory), JobMemory: c.JobMemory,
-		EventEncoding: worker.EncodingMsgpack, Flags: c.flags, Logger: log,
-	}
+	c.Flags = s.CommandLine("namespace", "replicas", "ack-wait", "event-max-age", "dead-max-age", "job-memory")
+	// An event's id is taken for the same within two minutes, unless job ids may be used again sooner.
+	c.DuplicateWindow = min(2*time.Minute, c.JobMemory)
 }

@@ -12,7 +12,7 @@ func TestShortJobMemoryShortensTheDuplicateWindow(t *testing.T) {
 	if _, err := settingstest.Read(nil, []string{"--job-memory", "5s"}, nil, &c); err != nil {
 		t.Fatal(err)
 	}
-	if got := c.Config("relogin", nil).DuplicateWindow; got != 5*time.Second {
+	if got := c.DuplicateWindow; got != 5*time.Second {
 		t.Errorf("got %s", got)
 	}
 }

@@ -1,6 +1,14 @@
 package backend
 
-import "github.com/relogin/relogin/cmd/relogin/internal/settings"
+import (
+	"context"
+	"fmt"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/relogin/relogin/cache"
+	"github.com/relogin/relogin/cmd/relogin/internal/settings"
+)
 
 // Redis says how to reach Redis.
 type Redis struct {
@@ -17,5 +25,14 @@ func (r *Redis) Declare(s *settings.Settings) {
 		"name of the master; the servers of --redis-url are the sentinels then")
 }
 
-// Check implements [settings.Group].
-func (*Redis) Check(*settings.Settings) {}
+// OpenRedis is [cache.Open] with errors that name the settings to look at.
+func OpenRedis(ctx context.Context, o cache.Options) (*cache.Client, error) {
+	client, err := cache.Open(ctx, o)
+	switch {
+	case redis.HasErrorPrefix(err, "NOAUTH"), redis.HasErrorPrefix(err, "WRONGPASS"):
+		return nil, fmt.Errorf("%w: set the right user and password by --redis-url redis://user:password@host:port/db", err)
+	case redis.HasErrorPrefix(err, "NOPERM"):
+		return nil, fmt.Errorf("%w: grant it to the user of --redis-url; deploy/redis/users.acl has all that a worker needs", err)
+	}
+	return client, err
+}

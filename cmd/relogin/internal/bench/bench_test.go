@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/schollz/progressbar/v3"
-	"github.com/spf13/cobra"
 
 	"github.com/relogin/relogin/cmd/relogin/internal/backend"
 	"github.com/relogin/relogin/cmd/relogin/internal/golden"
@@ -27,17 +26,13 @@ import (
 
 // read returns a run that has read its settings, as a command would. A worker's are known.
 func read(environ []string, args ...string) (*bench, error) {
-	registry := settings.NewRegistry(environ)
 	var known pod.Settings
-	registry.Declare(&cobra.Command{Args: cobra.NoArgs}, &known.NATS, &known.Gateway, &known.Pipeline, &known.Streams, &known.Output)
-	cmd := &cobra.Command{
-		Use: "try", Args: cobra.NoArgs, SilenceErrors: true, SilenceUsage: true,
-		RunE: func(*cobra.Command, []string) error { return nil },
-	}
 	b := &bench{Options: Options{Environ: environ}, namespace: "relogin-bench-x"}
-	b.Declared = registry.Declare(cmd, b.Groups()...)
-	cmd.SetArgs(append([]string{}, args...))
-	return b, cmd.Execute()
+	var err error
+	b.Declared, err = settingstest.Read(environ, args, []settings.Group{
+		&known.NATS, &known.Gateway, &known.Pipeline, &known.Streams, &known.Output,
+	}, b.Groups()...)
+	return b, err
 }
 
 func mustRead(t *testing.T, environ []string, args ...string) *bench {

@@ -56,7 +56,7 @@ func (l *Load) Declare(s *settings.Settings) {
 
 // Check implements [settings.Group].
 func (l *Load) Check(s *settings.Settings) {
-	if s.IsMissing("accounts") {
+	if !s.IsSet("accounts") {
 		l.Accounts = l.Jobs
 	}
 	s.Require(l.Accounts <= l.Jobs, fmt.Sprintf("want no more than --jobs, %d", l.Jobs), "accounts", "jobs")

@@ -7,9 +7,10 @@ import (
 
 	"github.com/relogin/relogin/cmd/relogin/internal/bench"
 	"github.com/relogin/relogin/cmd/relogin/internal/output"
+	"github.com/relogin/relogin/cmd/relogin/internal/settings"
 )
 
-func newBenchCommand(a *app) *cobra.Command {
+func newBenchCommand(p *Program) *cobra.Command {
 	var s bench.Settings
 	cmd := &cobra.Command{
 		Use:   "bench",
@@ -29,11 +30,11 @@ The exit status is 1 also when a job has no event or did not succeed, or an acco
   relogin bench --jobs 20000 --concurrency 10000 --confirm-after 20s`,
 		Args: noArguments,
 	}
-	declared := a.registry.Declare(cmd, s.Groups()...)
+	declared := settings.Declare(cmd, p.Environ, s.Groups()...)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		return bench.Run(cmd.Context(), bench.Options{
-			Settings: s, Declared: declared, Environ: a.environ, Version: a.version,
-			Stderr: a.stderr, Printer: output.NewPrinter(a.stdout, s.Load.Output, a.environ), Logger: s.Log.Logger(a.stderr, declared),
+			Settings: s, Declared: declared, Environ: p.Environ, Version: releaseOf(p.Version),
+			Stderr: p.Stderr, Printer: output.NewPrinter(p.Stdout, s.Load.Output, p.Environ), Logger: s.Log.Logger(p.Stderr),
 		})
 	}
 	return cmd

@@ -30,17 +30,6 @@ type Program struct {
 	Environ        []string // in the form of [os.Environ]
 }
 
-// app is what all commands share.
-type app struct {
-	version        string
-	stdin          io.Reader
-	stdout, stderr io.Writer
-	environ        []string // in the form of [os.Environ]
-
-	unknown  error // of a command whose help was asked for
-	registry *settings.Registry
-}
-
 // errReported ends a command with status 1; what went wrong was printed already.
 var errReported = errors.New("failed")
 
@@ -51,32 +40,21 @@ func Run(ctx context.Context, p Program, args []string) int {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop)
-	return newApp(p).execute(ctx, args)
-}
-
-func newApp(p Program) *app {
-	return &app{
-		version: releaseOf(p.Version), stdin: p.Stdin, stdout: p.Stdout, stderr: p.Stderr, environ: p.Environ,
-		registry: settings.NewRegistry(p.Environ),
-	}
-}
-
-func (a *app) execute(ctx context.Context, args []string) int {
-	root := newRootCommand(a)
+	root := newRootCommand(&p)
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
-	if err == nil {
-		err = a.unknown
+	if err == nil && cmd == root { // its help was asked for, maybe of a command that there is not
+		err = unknownCommand(root, root.Flags().Args())
 	}
 	var usage settings.UsageError
 	switch {
 	case err == nil:
 		return exitDone
 	case errors.As(err, &usage):
-		fmt.Fprintf(a.stderr, "%s: %v\nSee %s --help.\n", cmd.CommandPath(), err, cmd.CommandPath())
+		fmt.Fprintf(p.Stderr, "%s: %v\nSee %s --help.\n", cmd.CommandPath(), err, cmd.CommandPath())
 		return exitUsage
 	case !errors.Is(err, errReported) && !errors.Is(err, syscall.EPIPE): // nobody reads what it prints
-		fmt.Fprintf(a.stderr, "%s: %v\n", cmd.CommandPath(), err)
+		fmt.Fprintf(p.Stderr, "%s: %v\n", cmd.CommandPath(), err)
 	}
 	return exitFailed
 }
@@ -84,7 +62,7 @@ func (a *app) execute(ctx context.Context, args []string) int {
 // The commands are listed in the order in which an operator meets them.
 func init() { cobra.EnableCommandSorting = false }
 
-func newRootCommand(a *app) *cobra.Command {
+func newRootCommand(p *Program) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "relogin",
 		Short: "relogin confirms WeChat logins, one at a time for each account.",
@@ -98,15 +76,14 @@ Try it, with nothing to install:  relogin dev`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.SetIn(a.stdin)
-	root.SetOut(a.stdout)
-	root.SetErr(a.stderr)
+	root.SetOut(p.Stdout)
+	root.SetErr(p.Stderr)
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.SetHelpFunc(a.help)
+	root.SetHelpFunc(p.help)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return settings.UsageError{Err: err} })
 	root.AddCommand(
-		newWorkerCommand(a), newDevCommand(a), newSetupCommand(a), newSubmitCommand(a),
-		newWatchCommand(a), newGatewayCommand(a), newBenchCommand(a), newHealthCommand(a), newVersionCommand(a),
+		newWorkerCommand(p), newDevCommand(p), newSetupCommand(p), newSubmitCommand(p),
+		newWatchCommand(p), newGatewayCommand(p), newBenchCommand(p), newHealthCommand(p), newVersionCommand(p),
 	)
 	return root
 }

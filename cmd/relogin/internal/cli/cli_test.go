@@ -5,7 +5,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/spf13/pflag"
+
 	"github.com/relogin/relogin/cmd/relogin/internal/golden"
+	"github.com/relogin/relogin/cmd/relogin/internal/settings"
 )
 
 // result is what a command line did.
@@ -18,7 +21,8 @@ type result struct {
 func relogin(t *testing.T, environ []string, stdin string, args ...string) result {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
-	status := newApp(Program{Stdin: strings.NewReader(stdin), Stdout: &stdout, Stderr: &stderr, Environ: environ}).execute(t.Context(), args)
+	p := Program{Stdin: strings.NewReader(stdin), Stdout: &stdout, Stderr: &stderr, Environ: environ}
+	status := Run(t.Context(), p, args)
 	return result{status, stdout.String(), stderr.String()}
 }
 
@@ -69,22 +73,19 @@ func TestHelp(t *testing.T) {
 }
 
 func TestHelpNamesEverySetting(t *testing.T) {
-	a := newApp(Program{})
-	for _, cmd := range newRootCommand(a).Commands() {
-		s := a.registry.Of(cmd)
-		if s == nil {
-			continue // version
-		}
+	for _, cmd := range newRootCommand(&Program{}).Commands() {
 		help := relogin(t, nil, "", cmd.Name(), "--help").stdout
-		for _, one := range s.All() {
-			if !strings.Contains(help, "--"+one.Name()) || one.Usage() == "" {
-				t.Errorf("%s: --%s is not explained", cmd.Name(), one.Name())
+		cmd.Flags().VisitAll(func(f *pflag.Flag) {
+			one, ok := f.Value.(*settings.Setting)
+			if !ok || !strings.Contains(help, "--"+one.Name) || one.Usage == "" {
+				t.Errorf("%s: --%s is not explained", cmd.Name(), f.Name)
+				return
 			}
-			for _, variable := range one.Variables() {
+			for _, variable := range one.Variables {
 				if !strings.Contains(help, variable) {
 					t.Errorf("%s: %s is not named", cmd.Name(), variable)
 				}
 			}
-		}
+		})
 	}
 }

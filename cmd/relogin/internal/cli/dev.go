@@ -13,7 +13,26 @@ import (
 	"github.com/relogin/relogin/cmd/relogin/internal/settings"
 )
 
-func newDevCommand(a *app) *cobra.Command {
+// samples are the settings of the sample jobs. They are flags alone.
+type samples struct{ *dev.Settings }
+
+func (o samples) Declare(s *settings.Settings) {
+	s.Section("Flags")
+	s.AddFlag("once", settings.Bool(&o.Once), "", "end after the samples: exit status 0 when each job had its event")
+	s.AddFlag("jobs", settings.Int(&o.Jobs, 0, 1_000_000), "0", "further sample jobs, which all succeed, three to an account")
+	s.AddFlag("data-dir", settings.Text(&o.DataDir), "", "keep the queue in this directory").FallsBackTo("a temporary one")
+}
+
+func (o samples) Check(s *settings.Settings) {
+	if (o.Once || o.Jobs > 0) && !simulated(s) {
+		s.Refuse(errors.New("--once and --jobs are about the samples, and a real gateway (--gateway-url or --tenants-file) gets none: leave them out, and send jobs with relogin submit"))
+	}
+}
+
+// simulated tells whether no real gateway is named.
+func simulated(s *settings.Settings) bool { return !s.IsSet("gateway-url") && !s.IsSet("tenants-file") }
+
+func newDevCommand(p *Program) *cobra.Command {
 	var s dev.Settings
 	var log logging.Settings
 	cmd := &cobra.Command{
@@ -24,22 +43,14 @@ func newDevCommand(a *app) *cobra.Command {
 With --gateway-url or --tenants-file it works against a real gateway: it submits no samples then.`,
 		Args: noArguments,
 	}
-	flags := cmd.Flags()
-	flags.BoolVar(&s.Once, "once", false, "end after the samples: exit status 0 when each job had its event")
-	flags.IntVar(&s.Jobs, "jobs", 0, "further sample jobs, which all succeed, three to an account")
-	flags.StringVar(&s.DataDir, "data-dir", "", "keep the queue in this directory; default: in a temporary one")
-	declared := a.registry.Declare(cmd, &s.Gateway, &s.Pipeline, &s.Streams, &s.Output, &log)
+	declared := settings.Declare(cmd, p.Environ, samples{&s}, &s.Gateway, &s.Pipeline, &s.Streams, &s.Output, &log)
 	for name, value := range dev.Presets {
 		declared.SetDefault(name, value)
 	}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		simulate := !declared.IsSet("gateway-url") && !declared.IsSet("tenants-file")
-		if !simulate && (s.Once || s.Jobs > 0) {
-			return settings.UsageError{Err: errors.New("--once and --jobs are about the samples, and a real gateway (--gateway-url or --tenants-file) gets none: leave them out, and send jobs with relogin submit")}
-		}
 		return dev.Run(cmd.Context(), dev.Options{
-			Settings: &s, Simulate: simulate, Stdout: a.stdout,
-			Printer: output.NewPrinter(a.stdout, output.Text, a.environ), Logger: log.Logger(a.stderr, declared),
+			Settings: &s, Simulate: simulated(declared), Stdout: p.Stdout,
+			Printer: output.NewPrinter(p.Stdout, output.Text, p.Environ), Logger: log.Logger(p.Stderr),
 		})
 	}
 	return cmd

@@ -35,9 +35,7 @@ func (g *simulationSettings) Declare(s *settings.Settings) {
 	s.AddFlag("no-list", settings.Bool(&o.NoList), "", "answer 404 when asked who is online")
 }
 
-func (*simulationSettings) Check(*settings.Settings) {}
-
-func newGatewayCommand(a *app) *cobra.Command {
+func newGatewayCommand(p *Program) *cobra.Command {
 	var s simulationSettings
 	var log logging.Settings
 	cmd := &cobra.Command{
@@ -52,9 +50,9 @@ error, reset, hang, garbage, empty, huge, half, redirect: a prompt, and no prope
 GET /stats tells how many prompts were open at once, GET /prompts lists them.`,
 		Args: noArguments,
 	}
-	declared := a.registry.Declare(cmd, &s, &log)
+	settings.Declare(cmd, p.Environ, &s, &log)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		return runGateway(cmd.Context(), s, log.Logger(a.stderr, declared))
+		return runGateway(cmd.Context(), s, log.Logger(p.Stderr))
 	}
 	return cmd
 }

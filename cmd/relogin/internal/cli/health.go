@@ -19,12 +19,12 @@ func (h *healthSettings) Declare(s *settings.Settings) {
 }
 
 func (h *healthSettings) Check(s *settings.Settings) {
-	if h.HTTPAddr == "" && !s.Named("http-addr").IsWrong() {
+	if !s.IsSet("http-addr") {
 		s.Refuse(errors.New("--http-addr is not set: the worker must serve HTTP to be asked"))
 	}
 }
 
-func newHealthCommand(a *app) *cobra.Command {
+func newHealthCommand(p *Program) *cobra.Command {
 	var s healthSettings
 	cmd := &cobra.Command{
 		Use:   "health",
@@ -32,9 +32,9 @@ func newHealthCommand(a *app) *cobra.Command {
 		Long:  "Asks the worker on this machine, at /readyz of its --http-addr, and prints its answer. The exit status is 0 when it is ready, else 1: the health check of a container.",
 		Args:  noArguments,
 	}
-	a.registry.Declare(cmd, &s)
+	settings.Declare(cmd, p.Environ, &s)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		err := httpserver.AskReady(cmd.Context(), s.HTTPAddr, a.stdout)
+		err := httpserver.AskReady(cmd.Context(), s.HTTPAddr, p.Stdout)
 		if errors.Is(err, httpserver.ErrNotReady) {
 			return errReported // its lines say why
 		}

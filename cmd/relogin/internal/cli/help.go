@@ -2,7 +2,6 @@ package cli
 
 import (
 	"fmt"
-	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -13,87 +12,74 @@ import (
 )
 
 // help prints the manual of a command.
-func (a *app) help(cmd *cobra.Command, _ []string) {
-	if !cmd.HasParent() {
-		if a.unknown = unknownCommand(cmd, cmd.Flags().Args()); a.unknown != nil {
-			return
-		}
+func (p *Program) help(cmd *cobra.Command, _ []string) {
+	if !cmd.HasParent() && unknownCommand(cmd, cmd.Flags().Args()) != nil {
+		return // it becomes the error of the whole
 	}
-	p := &page{w: a.stdout, width: min(max(terminal.Width(a.stdout), 40), 100)}
+	width := min(max(terminal.Width(p.Stdout), 40), 100)
+	printf := func(format string, args ...any) { fmt.Fprintf(p.Stdout, format, args...) }
+	paragraph := func(indent, text string) { terminal.Wrap(p.Stdout, width, indent, text) }
+
 	about := cmd.Long
 	if about == "" {
 		about = cmd.Short
 	}
-	for paragraph := range strings.SplitSeq(about, "\n") {
-		p.paragraph("", paragraph)
+	for line := range strings.SplitSeq(about, "\n") {
+		paragraph("", line)
 	}
-	p.title("Usage")
+	printf("\nUsage\n")
 	if cmd.HasAvailableSubCommands() {
-		p.paragraph("  ", cmd.CommandPath()+" COMMAND [flags]")
-		p.commands(cmd)
-		p.paragraph("", "")
-		p.paragraph("", fmt.Sprintf("%s COMMAND --help tells more of each. Exit status: 0 done; 1 failed; 2 wrong usage or settings.", cmd.CommandPath()))
+		paragraph("  ", cmd.CommandPath()+" COMMAND [flags]")
+		printf("\nCommands\n")
+		for _, one := range cmd.Commands() {
+			if one.IsAvailableCommand() {
+				printf("  %-9s %s\n", one.Name(), one.Short)
+			}
+		}
+		printf("\n")
+		paragraph("", fmt.Sprintf("%s COMMAND --help tells more of each. Exit status: 0 done; 1 failed; 2 wrong usage or settings.", cmd.CommandPath()))
 		return
 	}
-	p.paragraph("  ", cmd.UseLine())
+	paragraph("  ", cmd.UseLine())
 	if cmd.Example != "" {
-		p.title("Examples")
-		p.printf("%s\n", cmd.Example)
+		printf("\nExamples\n%s\n", cmd.Example)
 	}
-	p.flags(cmd)
-	if s := a.registry.Of(cmd); s != nil {
-		p.settings(s)
-	}
-}
-
-// page is a manual being printed.
-type page struct {
-	w     io.Writer
-	width int
-}
-
-func (p *page) printf(format string, args ...any) { fmt.Fprintf(p.w, format, args...) }
-
-func (p *page) title(title string) { p.printf("\n%s\n", title) }
-
-func (p *page) commands(root *cobra.Command) {
-	p.title("Commands")
-	for _, cmd := range root.Commands() {
-		if cmd.IsAvailableCommand() {
-			p.printf("  %-9s %s\n", cmd.Name(), cmd.Short)
+	section := ""
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		one, ok := f.Value.(*settings.Setting)
+		if !ok {
+			return // --help
 		}
-	}
-}
-
-// flags prints those that are no settings.
-func (p *page) flags(cmd *cobra.Command) {
-	title := "Flags"
-	cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
-		if _, isSetting := f.Value.(*settings.Setting); isSetting || f.Name == "help" {
-			return
+		if one.Section != section {
+			section = one.Section
+			printf("\n%s\n", section)
 		}
-		if title != "" {
-			p.title(title)
-			title = ""
-		}
-		metavar, usage := pflag.UnquoteUsage(f)
-		p.printf("  %s\n", strings.TrimSpace("--"+f.Name+" "+metavar))
-		p.paragraph("      ", usage)
+		printf("  %s\n", typed(one))
+		paragraph("      ", one.Usage)
+		paragraph("      ", origins(one))
 	})
 }
 
-// settings prints each with what it does, its default and its environment variable.
-func (p *page) settings(s *settings.Settings) {
-	title := ""
-	for _, one := range s.All() {
-		if one.Section() != title {
-			title = one.Section()
-			p.title(title)
-		}
-		p.printf("  %s\n", one.Flag())
-		p.paragraph("      ", one.Usage())
-		p.paragraph("      ", one.Origins())
+// typed returns the flag as it is typed, with what stands for its value.
+func typed(s *settings.Setting) string {
+	flag := "--" + s.Name
+	if s.Shorthand != "" {
+		flag = "-" + s.Shorthand + ", " + flag
 	}
+	return strings.TrimSpace(flag + " " + s.Type())
 }
 
-func (p *page) paragraph(indent, text string) { terminal.Wrap(p.w, p.width, indent, text) }
+// origins returns the default, and the environment variables that the value may come from.
+func origins(s *settings.Setting) string {
+	var parts []string
+	if s.Default != "" {
+		parts = append(parts, "default: "+s.Default)
+	}
+	if len(s.Variables) > 0 {
+		parts = append(parts, "environment: "+strings.Join(s.Variables, ", "))
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return "(" + strings.Join(parts, "; ") + ")"
+}

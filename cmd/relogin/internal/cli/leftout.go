@@ -12,9 +12,9 @@ import (
 // embedded NATS server, the embedded Redis or the simulated gateway, so that no worker
 // carries these.
 
-func newDevCommand(*app) *cobra.Command     { return leftOut("dev") }
-func newGatewayCommand(*app) *cobra.Command { return leftOut("gateway") }
-func newBenchCommand(*app) *cobra.Command   { return leftOut("bench") }
+func newDevCommand(*Program) *cobra.Command     { return leftOut("dev") }
+func newGatewayCommand(*Program) *cobra.Command { return leftOut("gateway") }
+func newBenchCommand(*Program) *cobra.Command   { return leftOut("bench") }
 
 // leftOut returns a command that says where the real one of that name is.
 func leftOut(name string) *cobra.Command {

@@ -3,10 +3,9 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
+	"slices"
 
-	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
 
 	"github.com/relogin/relogin/cmd/relogin/internal/backend"
@@ -42,7 +41,7 @@ func (m *setupMode) Check(s *settings.Settings) {
 	s.Require(!m.CheckOnly || !m.Update, "want only one of --check and --update", "update", "check")
 }
 
-func newSetupCommand(a *app) *cobra.Command {
+func newSetupCommand(p *Program) *cobra.Command {
 	var s setupSettings
 	cmd := &cobra.Command{
 		Use:   "setup",
@@ -52,22 +51,24 @@ func newSetupCommand(a *app) *cobra.Command {
 What would break a promise is refused, with exit status 1, and no worker starts then. What merely differs from the settings is told, and harms nothing. Each line names the command that changes it.`,
 		Args: noArguments,
 	}
-	declared := a.registry.Declare(cmd, &s.NATS, &s.Streams, &s.Mode, &s.Log)
+	settings.Declare(cmd, p.Environ, &s.NATS, &s.Streams, &s.Mode, &s.Log)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		return a.setUp(cmd.Context(), &s, s.Log.Logger(a.stderr, declared))
+		return setUp(cmd.Context(), &s, output.NewPrinter(p.Stdout, s.Mode.Output, p.Environ), s.Log.Logger(p.Stderr))
 	}
 	return cmd
 }
 
-func (a *app) setUp(ctx context.Context, s *setupSettings, log *slog.Logger) error {
+func setUp(ctx context.Context, s *setupSettings, p *output.Printer, log *slog.Logger) error {
 	nc, err := s.NATS.Connect(ctx, "relogin setup", log)
 	if err != nil {
 		return err
 	}
 	defer nc.Close()
-	config, p := s.Streams.Config(s.NATS.Namespace, log), output.NewPrinter(a.stdout, s.Mode.Output, a.environ)
+	config := s.Streams.Config
+	config.Namespace, config.Logger = s.NATS.Namespace, log
 	if s.Mode.Update {
-		if err := updateQueue(ctx, nc, config, p); err != nil {
+		changed, err := queue.Update(ctx, nc, config)
+		if err := errors.Join(printFindings(p, changed), err); err != nil {
 			return err
 		}
 	}
@@ -78,38 +79,24 @@ func (a *app) setUp(ctx context.Context, s *setupSettings, log *slog.Logger) err
 		}
 	}
 	found, err := queue.Check(ctx, nc, config)
-	if err != nil {
+	if err := errors.Join(err, printFindings(p, found)); err != nil {
 		return err
 	}
-	return a.tellFound(s, p, found)
-}
-
-// tellFound prints what was found. It returns [errReported] when that is to fail.
-func (a *app) tellFound(s *setupSettings, p *output.Printer, found []queue.Finding) error {
-	failed := s.Mode.CheckOnly && len(found) > 0
-	for _, f := range found {
-		if err := p.Finding(f); err != nil {
-			return err
-		}
-		failed = failed || f.Severity != queue.Differs
-	}
-	if failed {
+	harmful := func(f queue.Finding) bool { return s.Mode.CheckOnly || f.Severity != queue.Differs }
+	if slices.ContainsFunc(found, harmful) {
 		return errReported
 	}
 	if len(found) > 0 || s.Mode.Output == output.JSON {
 		return nil
 	}
-	_, err := fmt.Fprintf(a.stdout, "The streams and consumers of namespace %s are there, and as the settings say.\n", s.NATS.Namespace)
-	return err
+	return p.Printf("The streams and consumers of namespace %s are there, and as the settings say.\n", s.NATS.Namespace)
 }
 
-// updateQueue prints what was changed, also when something else could not be.
-func updateQueue(ctx context.Context, nc *nats.Conn, config queue.Config, p *output.Printer) error {
-	changed, err := queue.Update(ctx, nc, config)
-	for _, f := range changed {
+func printFindings(p *output.Printer, found []queue.Finding) error {
+	for _, f := range found {
 		if err := p.Finding(f); err != nil {
 			return err
 		}
 	}
-	return err
+	return nil
 }

@@ -12,10 +12,11 @@ import (
 	"github.com/relogin/relogin/cmd/relogin/internal/jobfile"
 	"github.com/relogin/relogin/cmd/relogin/internal/logging"
 	"github.com/relogin/relogin/cmd/relogin/internal/output"
+	"github.com/relogin/relogin/cmd/relogin/internal/settings"
 	"github.com/relogin/relogin/cmd/relogin/internal/submit"
 )
 
-func newSubmitCommand(a *app) *cobra.Command {
+func newSubmitCommand(p *Program) *cobra.Command {
 	var s struct {
 		Jobs submit.Settings
 		NATS backend.NATS
@@ -32,7 +33,7 @@ A file has a wcId a line, or is CSV whose first line names the columns: ` + jobf
   printf 'wcId,id,label.batch\nwxid_1,job-1,7\n' | relogin submit --file - --wait -o json`,
 		Args: func(_ *cobra.Command, args []string) error { return s.Jobs.CheckArguments(args) },
 	}
-	declared := a.registry.Declare(cmd, &s.Jobs, &s.NATS, &s.Log)
+	settings.Declare(cmd, p.Environ, &s.Jobs, &s.NATS, &s.Log)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		ctx := cmd.Context()
 		if d := s.Jobs.Timeout; d > 0 {
@@ -40,18 +41,18 @@ A file has a wcId a line, or is CSV whose first line names the columns: ` + jobf
 			ctx, cancel = context.WithTimeoutCause(ctx, d, fmt.Errorf("time-out after %s", d))
 			defer cancel()
 		}
-		jobs, ownIDs, err := s.Jobs.Gather(args, a.stdin)
+		jobs, ownIDs, err := s.Jobs.Gather(args, p.Stdin)
 		if err != nil {
 			return err
 		}
-		nc, err := s.NATS.ConnectSoon(ctx, "relogin submit", s.Log.Logger(a.stderr, declared), cmp.Or(s.Jobs.Timeout, backend.Patience))
+		nc, err := s.NATS.ConnectSoon(ctx, "relogin submit", s.Log.Logger(p.Stderr), cmp.Or(s.Jobs.Timeout, backend.Patience))
 		if err != nil {
 			return err
 		}
 		defer nc.Close()
 		err = submit.Run(ctx, submit.Options{
 			Settings: &s.Jobs, Namespace: s.NATS.Namespace, Conn: nc,
-			Stderr: a.stderr, Printer: output.NewPrinter(a.stdout, s.Jobs.Output, a.environ),
+			Stderr: p.Stderr, Printer: output.NewPrinter(p.Stdout, s.Jobs.Output, p.Environ),
 		}, jobs, ownIDs)
 		if errors.Is(err, submit.ErrNotSucceeded) {
 			return errReported // the events were printed

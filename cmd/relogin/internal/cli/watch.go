@@ -37,9 +37,7 @@ func (w *watchSettings) Declare(s *settings.Settings) {
 	output.Declare(s, &w.Output)
 }
 
-func (*watchSettings) Check(*settings.Settings) {}
-
-func newWatchCommand(a *app) *cobra.Command {
+func newWatchCommand(p *Program) *cobra.Command {
 	var s struct {
 		Watch watchSettings
 		NATS  backend.NATS
@@ -54,30 +52,29 @@ func newWatchCommand(a *app) *cobra.Command {
   relogin watch --account wxid_1 -o json --count 1`,
 		Args: noArguments,
 	}
-	declared := a.registry.Declare(cmd, &s.Watch, &s.NATS, &s.Log)
+	settings.Declare(cmd, p.Environ, &s.Watch, &s.NATS, &s.Log)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		return a.watch(cmd.Context(), queue.FollowOptions{
+		return watch(cmd.Context(), queue.FollowOptions{
 			Namespace: s.NATS.Namespace, Account: s.Watch.Account, Outcomes: s.Watch.Outcomes,
-			Since: s.Watch.Since, Logger: s.Log.Logger(a.stderr, declared),
-		}, &s.NATS, s.Watch)
+			Since: s.Watch.Since, Logger: s.Log.Logger(p.Stderr),
+		}, &s.NATS, s.Watch.Count, output.NewPrinter(p.Stdout, s.Watch.Output, p.Environ))
 	}
 	return cmd
 }
 
 // watch prints events until there were enough, nobody reads them, or ctx ends.
-func (a *app) watch(ctx context.Context, o queue.FollowOptions, n *backend.NATS, s watchSettings) error {
+func watch(ctx context.Context, o queue.FollowOptions, n *backend.NATS, count int, p *output.Printer) error {
 	nc, err := n.ConnectSoon(ctx, "relogin watch", o.Logger, backend.Patience)
 	if err != nil {
 		return err
 	}
 	defer nc.Close()
-	p := output.NewPrinter(a.stdout, s.Output, a.environ)
 	printed := 0
 	err = queue.Follow(ctx, nc, o, func(e *worker.Event) error {
 		if err := p.Event(e); err != nil {
 			return err
 		}
-		if printed++; printed == s.Count {
+		if printed++; printed == count {
 			return errEnough
 		}
 		return nil

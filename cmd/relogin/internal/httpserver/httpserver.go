@@ -6,10 +6,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -17,6 +20,7 @@ import (
 )
 
 const (
+	askTimeout   = 5 * time.Second // for an answer of another process
 	readyTimeout = 3 * time.Second // for all that readiness asks
 	closeTimeout = 2 * time.Second // for requests that are under way when the server ends
 	headTimeout  = 5 * time.Second // for the head of a request
@@ -86,10 +90,32 @@ func serveBy(ctx context.Context, listener net.Listener, server *http.Server) er
 
 // Serve is [Serve] of health and metrics, within bounds that no client can exhaust.
 func (m *Monitor) Serve(ctx context.Context, listener net.Listener) error {
-	return serveBy(ctx, &boundedListener{Listener: listener, max: maxMonitorConns}, &http.Server{
-		Handler: m.handler(), ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
+	return serveBy(ctx, listener, &http.Server{
+		Handler: m.handler(), ConnState: boundConns(maxMonitorConns), ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
 		IdleTimeout: monitorIdleTimeout, MaxHeaderBytes: maxMonitorHead,
 	})
+}
+
+// boundConns returns what closes the oldest connection of a server, as its ConnState, where
+// more than limit are open. A listener that does not accept while so many are open would let
+// slow clients shut out the health check, and have a good pod restarted.
+func boundConns(limit int) func(net.Conn, http.ConnState) {
+	var mu sync.Mutex
+	var open []net.Conn // the oldest first
+	return func(c net.Conn, state http.ConnState) {
+		mu.Lock()
+		defer mu.Unlock()
+		switch state {
+		case http.StateNew:
+			if open = append(open, c); len(open) > limit {
+				_ = open[0].Close()
+				open = slices.Delete(open, 0, 1)
+			}
+		case http.StateClosed:
+			open = slices.DeleteFunc(open, func(o net.Conn) bool { return o == c })
+		case http.StateActive, http.StateIdle, http.StateHijacked: // open still; nothing hijacks
+		}
+	}
 }
 
 // handler answers /livez, /readyz and /metrics.
@@ -107,19 +133,54 @@ func (m *Monitor) handler() http.Handler {
 func (m *Monitor) readyz(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
 	defer cancel()
-	all := m.Ready(ctx)
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	for _, one := range all {
+	status, text := http.StatusOK, ""
+	for _, one := range m.Ready(ctx) {
 		if one.Err != nil {
-			w.WriteHeader(http.StatusServiceUnavailable)
-			break
-		}
-	}
-	for _, one := range all {
-		if one.Err != nil {
-			fmt.Fprintf(w, "%s: %v\n", one.Name, one.Err)
+			status = http.StatusServiceUnavailable
+			text += fmt.Sprintf("%s: %v\n", one.Name, one.Err)
 			continue
 		}
-		fmt.Fprintln(w, strings.TrimSuffix(one.Name+": ok; "+one.Note, "; "))
+		text += strings.TrimSuffix(one.Name+": ok; "+one.Note, "; ") + "\n"
 	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, text) // whoever asks may be gone
+}
+
+// ErrNotReady is returned by [AskReady] when the worker answered that it isn't ready.
+var ErrNotReady = errors.New("the worker is not ready")
+
+// AskReady asks the monitor that listens on addr, on this machine, and writes the lines of its
+// answer to w. It blocks for five seconds at most.
+func AskReady(ctx context.Context, addr string, w io.Writer) error {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+loopback(addr)+"/readyz", nil)
+	if err != nil {
+		return fmt.Errorf("ask worker: %w", err)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return fmt.Errorf("ask worker: %w", err)
+	}
+	defer response.Body.Close()
+	if _, err := io.Copy(w, response.Body); err != nil {
+		return fmt.Errorf("read the worker's answer: %w", err)
+	}
+	if response.StatusCode != http.StatusOK {
+		return ErrNotReady
+	}
+	return nil
+}
+
+// loopback returns the address to reach a server at that listens on addr.
+func loopback(addr string) string {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return addr
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, port)
 }

@@ -8,9 +8,8 @@ import (
 )
 
 const (
-	usualGCPercent = 100      // Go's own: what is alive may double
-	leastAlive     = 4 << 20  // bytes that Go takes for alive where there is less, or nothing was collected yet
-	gcRoom         = 64 << 20 // bytes that the heap may grow by in any case
+	leastAlive = 4 << 20  // bytes that Go takes for alive where there is less, or nothing was collected yet
+	gcRoom     = 64 << 20 // bytes that the heap may grow by in any case
 )
 
 // GiveGCRoom lets the heap grow by gcRoom before it is collected, also where little is
@@ -24,9 +23,9 @@ func GiveGCRoom() {
 	afterGC(func() { debug.SetGCPercent(gcPercent(heapAlive())) })
 }
 
-// gcPercent is by how much of what is alive the heap may grow.
+// gcPercent is by how much of what is alive the heap may grow: Go's own 100 or more.
 func gcPercent(alive uint64) int {
-	return max(usualGCPercent, int(gcRoom*100/max(alive, leastAlive)))
+	return max(100, int(gcRoom*100/max(alive, leastAlive)))
 }
 
 // heapAlive is what the last collection had to keep, and the stacks: what Go takes the

@@ -35,8 +35,8 @@ type Pod struct {
 
 	connected atomic.Bool // the fields above are set
 	running   sync.WaitGroup
-	stop      context.CancelFunc
-	embedded  bool // Redis lives and dies with this process, so it has no quarantine
+	stops     []context.CancelFunc // of what runs in the background
+	embedded  bool                 // Redis lives and dies with this process, so it has no quarantine
 }
 
 // New returns a pod that is connected to nothing yet. An embedded Redis is one that lives and
@@ -44,25 +44,23 @@ type Pod struct {
 func New(s *Settings, log *slog.Logger, embedded bool) *Pod {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return &Pod{s: s, log: log, registry: registry, embedded: embedded, stop: func() {}}
+	return &Pod{s: s, log: log, registry: registry, embedded: embedded}
 }
 
 // Connect makes the connections, in the order in which they are needed. It blocks
 // while a server can't be reached.
 func (p *Pod) Connect(ctx context.Context) (err error) {
 	s := p.s
-	p.gateway, err = gateway.New(gateway.Options{
-		URL: s.Gateway.URL, Authorization: s.Gateway.Authorization, AuthorizationFile: s.Gateway.AuthorizationFile,
-		TenantsFile: s.Gateway.TenantsFile, Reconcile: s.Gateway.Reconcile, MaxConns: s.Pipeline.Concurrency, Logger: p.log,
-	})
-	if err != nil {
+	gatewayOptions := s.Gateway.Options
+	gatewayOptions.MaxConns, gatewayOptions.Logger = s.Pipeline.Concurrency, p.log
+	if p.gateway, err = gateway.New(gatewayOptions); err != nil {
 		return settings.UsageError{Err: err}
 	}
 	if p.NATS, err = s.NATS.Connect(ctx, "relogin worker "+s.Pipeline.Pod, p.log); err != nil {
 		return err
 	}
-	config := s.Streams.Config(s.NATS.Namespace, p.log)
-	config.EventEncoding = s.Output.EventEncoding
+	config := s.Streams.Config
+	config.Namespace, config.EventEncoding, config.Logger = s.NATS.Namespace, s.Output.EventEncoding, p.log
 	if !s.Setup.Off {
 		if err := queue.Setup(ctx, p.NATS, config); err != nil {
 			return err
@@ -71,7 +69,9 @@ func (p *Pod) Connect(ctx context.Context) (err error) {
 	if p.queue, err = queue.Open(ctx, p.NATS, config); err != nil {
 		return err
 	}
-	options := p.workerOptions()
+	options := s.Pipeline.Options
+	options.Protect, options.Logger, options.Metrics = s.Output.Protect, p.log, worker.NewMetrics(p.registry)
+	options.DedupWindow = config.DuplicateWindow / 2
 	var incarnations *queue.IncarnationStore
 	if !p.embedded {
 		if incarnations, err = queue.OpenIncarnationStore(ctx, p.NATS, s.NATS.Namespace, s.Streams.Replicas); err != nil {
@@ -82,17 +82,17 @@ func (p *Pod) Connect(ctx context.Context) (err error) {
 	if p.cache, err = p.openCache(ctx, incarnations); err != nil {
 		return err
 	}
-	options.DedupWindow = config.DuplicateWindow / 2
 	if p.worker, err = worker.New(p.queue, p.cache, p.gateway, options); err != nil {
 		return err
 	}
 	p.registry.MustRegister(podCollector{p})
 	p.connected.Store(true)
-	p.watchFiles(ctx)
+	p.inBackground(ctx, p.gateway.Run) // it reads credentials again when their files change
 	return nil
 }
 
-// openCache connects to Redis. Without incarnations every Redis server is trusted.
+// openCache connects to Redis. The other pods know of this one's lease from then on, until
+// Close. Without incarnations every Redis server is trusted.
 func (p *Pod) openCache(ctx context.Context, incarnations *queue.IncarnationStore) (*cache.Client, error) {
 	s := p.s
 	options := cache.Options{
@@ -102,45 +102,20 @@ func (p *Pod) openCache(ctx context.Context, incarnations *queue.IncarnationStor
 		DailyPrompts: s.Pipeline.DailyPrompts, GatewayRate: s.Pipeline.GatewayRate, Logger: p.log,
 	}
 	if incarnations != nil {
-		if err := p.register(ctx, incarnations, options.Lease()); err != nil {
+		if err := incarnations.Register(ctx, options.Lease()); err != nil {
 			return nil, err
 		}
+		p.inBackground(ctx, func(ctx context.Context) { incarnations.Run(ctx, p.log) })
 		options.Incarnations = incarnations
 	}
 	return backend.OpenRedis(ctx, options)
 }
 
-// register has the other pods know of this one's lease, until Close.
-func (p *Pod) register(ctx context.Context, incarnations *queue.IncarnationStore, lease time.Duration) error {
-	if err := incarnations.Register(ctx, lease); err != nil {
-		return err
-	}
-	ctx = p.untilClose(ctx)
-	p.running.Go(func() { incarnations.Run(ctx, p.log) })
-	return nil
-}
-
-// untilClose returns a context that ends with Close.
-func (p *Pod) untilClose(ctx context.Context) context.Context {
+// inBackground runs do until Close.
+func (p *Pod) inBackground(ctx context.Context, do func(context.Context)) {
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
-	before := p.stop
-	p.stop = func() { stop(); before() }
-	return ctx
-}
-
-func (p *Pod) workerOptions() worker.Options {
-	s := p.s.Pipeline
-	return worker.Options{
-		Pod: s.Pod, Concurrency: s.Concurrency, MaxParked: s.MaxParked, MaxDeliveries: s.MaxDeliveries,
-		SendWindow: s.SendWindow, ConfirmTimeout: s.ConfirmTimeout, Cooldown: s.Cooldown, ShutdownGrace: s.ShutdownGrace,
-		Protect: protector(p.s.Output), Logger: p.log, Metrics: worker.NewMetrics(p.registry),
-	}
-}
-
-// watchFiles reads credentials again when their files change, until Close.
-func (p *Pod) watchFiles(ctx context.Context) {
-	ctx = p.untilClose(ctx)
-	p.running.Go(func() { p.gateway.Run(ctx) })
+	p.stops = append(p.stops, stop)
+	p.running.Go(func() { do(ctx) })
 }
 
 // Work takes jobs until ctx ends and the worker has stopped. The pod is connected.
@@ -169,7 +144,9 @@ func Run(ctx context.Context, s *Settings, log *slog.Logger) error {
 // Close ends what Connect has made. What was published is on its way before the
 // connection ends.
 func (p *Pod) Close() {
-	p.stop()
+	for _, stop := range p.stops {
+		stop()
+	}
 	p.running.Wait()
 	if p.cache != nil {
 		if err := p.cache.Close(); err != nil {

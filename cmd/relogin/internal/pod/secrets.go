@@ -2,55 +2,62 @@ package pod
 
 import (
 	"encoding/base64"
-	"fmt"
+	"errors"
+	"strconv"
+	"strings"
 
 	"github.com/nats-io/nkeys"
 
 	"github.com/relogin/relogin/worker"
 )
 
-// protector returns what --event-secrets does to a login before anybody stores it: nil
-// for include; omit empties token and data; seal:<public xkey> encrypts each of them to
-// the holder of that curve key, as
+// protector returns what a value of --event-secrets does to a login before anybody stores
+// it: nothing for include; omit empties token and data; seal:<public xkey> encrypts each of
+// them to the holder of that curve key, as
 //
 //	seal:<public xkey of the sender>:<base64url of what nkeys' Seal returns>
 //
 // which nkeys.KeyPair.Open undoes. The sender's key is new for each secret. What can't
 // be sealed is left out.
-func protector(o OutputSettings) func(*worker.Login) {
+func protector(text string) (func(*worker.Login), error) {
+	key, sealed := strings.CutPrefix(text, "seal:")
 	switch {
-	case o.SealTo != "":
-		return func(l *worker.Login) { l.Token, l.Data = seal(l.Token, o.SealTo), seal(l.Data, o.SealTo) }
-	case o.OmitSecrets:
-		return func(l *worker.Login) { l.Token, l.Data = "", "" }
+	case sealed && nkeys.IsValidPublicCurveKey(key):
+		return func(l *worker.Login) { l.Token, l.Data = seal(l.Token, key), seal(l.Data, key) }, nil
+	case sealed:
+		return nil, errors.New("want seal: and a public xkey, which begins with X")
+	case text == "omit":
+		return func(l *worker.Login) { l.Token, l.Data = "", "" }, nil
+	case text != "include":
+		return nil, errors.New("want include, omit or seal:<public xkey>")
 	}
-	return nil
+	return func(*worker.Login) {}, nil
+}
+
+// showSecrets hides a key in an error: it may be the private one.
+func showSecrets(text string) string {
+	if strings.HasPrefix(text, "seal:") {
+		text = "seal:(hidden)"
+	}
+	return strconv.Quote(text)
 }
 
 func seal(secret, recipient string) string {
 	if secret == "" {
 		return ""
 	}
-	sealed, err := trySeal(secret, recipient)
-	if err != nil {
-		return ""
-	}
-	return sealed
-}
-
-func trySeal(secret, recipient string) (string, error) {
 	sender, err := nkeys.CreateCurveKeys()
 	if err != nil {
-		return "", fmt.Errorf("create key: %w", err)
+		return ""
 	}
 	defer sender.Wipe()
 	public, err := sender.PublicKey()
 	if err != nil {
-		return "", fmt.Errorf("read key: %w", err)
+		return ""
 	}
 	box, err := sender.Seal([]byte(secret), recipient)
 	if err != nil {
-		return "", fmt.Errorf("seal: %w", err)
+		return ""
 	}
-	return "seal:" + public + ":" + base64.RawURLEncoding.EncodeToString(box), nil
+	return "seal:" + public + ":" + base64.RawURLEncoding.EncodeToString(box)
 }

@@ -32,17 +32,19 @@ func TestProtector(t *testing.T) {
 		return string(text)
 	}
 	for name, test := range map[string]struct {
-		output OutputSettings
-		want   []string
+		value string
+		want  []string
 	}{
-		"include": {OutputSettings{}, []string{"token", "data"}},
-		"omit":    {OutputSettings{OmitSecrets: true}, []string{"", ""}},
-		"seal":    {OutputSettings{SealTo: public}, []string{"token", "data"}},
+		"include": {"include", []string{"token", "data"}},
+		"omit":    {"omit", []string{"", ""}},
+		"seal":    {"seal:" + public, []string{"token", "data"}},
 	} {
 		l := &worker.Login{WID: "w", Token: "token", Data: "data"}
-		if protect := protector(test.output); protect != nil {
-			protect(l)
+		protect, err := protector(test.value)
+		if err != nil {
+			t.Fatal(err)
 		}
+		protect(l)
 		if name == "seal" {
 			l.Token, l.Data = unseal(l.Token), unseal(l.Data)
 		}
@@ -54,9 +56,7 @@ func TestProtector(t *testing.T) {
 
 // What can't be sealed must not go out in the clear.
 func TestSealThatFailsOmits(t *testing.T) {
-	l := &worker.Login{Token: "token"}
-	protector(OutputSettings{SealTo: "XBAD"})(l)
-	if l.Token != "" {
-		t.Errorf("token %q", l.Token)
+	if sealed := seal("token", "XBAD"); sealed != "" {
+		t.Errorf("token %q", sealed)
 	}
 }

@@ -1,13 +1,8 @@
 package pod
 
 import (
-	"errors"
 	"os"
-	"strconv"
-	"strings"
 	"time"
-
-	"github.com/nats-io/nkeys"
 
 	"github.com/relogin/relogin/cmd/relogin/internal/backend"
 	"github.com/relogin/relogin/cmd/relogin/internal/settings"
@@ -27,13 +22,7 @@ type Settings struct {
 }
 
 // GatewaySettings say how to reach the gateway, and as whom.
-type GatewaySettings struct {
-	URL               string
-	Authorization     string
-	AuthorizationFile string
-	TenantsFile       string
-	Reconcile         string
-}
+type GatewaySettings struct{ gateway.Options }
 
 // Declare implements [settings.Group].
 func (g *GatewaySettings) Declare(s *settings.Settings) {
@@ -47,7 +36,7 @@ func (g *GatewaySettings) Declare(s *settings.Settings) {
 		"ask the gateway who is online when an answer got lost; auto stops at its first 404")
 }
 
-// Check implements [settings.Group].
+// Check implements [settings.Checker].
 func (g *GatewaySettings) Check(s *settings.Settings) {
 	s.Require(g.Authorization == "" || g.AuthorizationFile == "", "want only one of --gateway-authorization and --gateway-authorization-file",
 		"gateway-authorization-file", "gateway-authorization")
@@ -55,17 +44,10 @@ func (g *GatewaySettings) Check(s *settings.Settings) {
 
 // PipelineSettings are the rules that jobs are worked on by.
 type PipelineSettings struct {
-	Concurrency    int
-	MaxParked      int
-	MaxDeliveries  int
-	ConfirmTimeout time.Duration
-	SendWindow     time.Duration
+	worker.Options
 	MinConfirmTime time.Duration
-	Cooldown       time.Duration
 	DailyPrompts   int
 	GatewayRate    float64
-	ShutdownGrace  time.Duration
-	Pod            string
 }
 
 // Declare implements [settings.Group].
@@ -87,16 +69,16 @@ func (p *PipelineSettings) Declare(s *settings.Settings) {
 	s.Add("pod", settings.Text(&p.Pod), "", "this worker's name in events").FallsBackTo("the host's name")
 }
 
-// Check implements [settings.Group].
+// Check implements [settings.Checker].
 func (p *PipelineSettings) Check(s *settings.Settings) {
 	s.Require(p.SendWindow < p.ConfirmTimeout, "want less than --confirm-timeout, "+settings.FormatDuration(p.ConfirmTimeout), "send-window", "confirm-timeout")
-	if s.IsMissing("max-parked") {
+	if !s.IsSet("max-parked") {
 		p.MaxParked = 16 * p.Concurrency
 	}
-	if s.IsMissing("shutdown-grace") {
+	if !s.IsSet("shutdown-grace") {
 		p.ShutdownGrace = p.ConfirmTimeout + 30*time.Second
 	}
-	if s.IsMissing("pod") {
+	if p.Pod == "" {
 		var err error
 		if p.Pod, err = os.Hostname(); err != nil {
 			p.Pod = "relogin"
@@ -107,45 +89,17 @@ func (p *PipelineSettings) Check(s *settings.Settings) {
 // OutputSettings are about what is published and shown.
 type OutputSettings struct {
 	EventEncoding worker.Encoding
-	OmitSecrets   bool
-	SealTo        string // public xkey; empty: secrets are not sealed
-	HTTPAddr      string // empty: none
+	Protect       func(*worker.Login) // hides a login's secrets
+	HTTPAddr      string              // empty: none
 }
 
 // Declare implements [settings.Group].
 func (o *OutputSettings) Declare(s *settings.Settings) {
 	s.Section("Output")
 	s.Add("event-encoding", settings.Choice(&o.EventEncoding, worker.EncodingMsgpack, worker.EncodingJSON), "msgpack", "how events are written")
-	s.Add("event-secrets", o.secretsValue(), "include",
+	s.Add("event-secrets", settings.NewValue(&o.Protect, "include|omit|seal:KEY", protector).ShowAs(showSecrets), "include",
 		"a login's token and data in events: include or omit them, or seal them to a public xkey (nk -gen curve makes one)")
 	DeclareHTTPAddr(s, &o.HTTPAddr)
-}
-
-// Check implements [settings.Group].
-func (*OutputSettings) Check(*settings.Settings) {}
-
-func (o *OutputSettings) secretsValue() settings.Value {
-	return settings.NewValue("include|omit|seal:KEY", o.setSecrets).ShowAs(func(text string) string {
-		if strings.HasPrefix(text, "seal:") {
-			text = "seal:(hidden)" // it may be the private key
-		}
-		return strconv.Quote(text)
-	})
-}
-
-func (o *OutputSettings) setSecrets(text string) error {
-	key, seal := strings.CutPrefix(text, "seal:")
-	switch {
-	case seal && nkeys.IsValidPublicCurveKey(key):
-		o.SealTo = key
-	case seal:
-		return errors.New("want seal: and a public xkey, which begins with X")
-	case text == "omit":
-		o.OmitSecrets = true
-	case text != "include":
-		return errors.New("want include, omit or seal:<public xkey>")
-	}
-	return nil
 }
 
 // SetupSettings say whether a worker sets up the queue.
@@ -156,9 +110,6 @@ func (o *SetupSettings) Declare(s *settings.Settings) {
 	s.Section("Streams")
 	s.Add("no-setup", settings.Bool(&o.Off), "false", "create no streams and consumers, only check them: relogin setup creates them")
 }
-
-// Check implements [settings.Group].
-func (*SetupSettings) Check(*settings.Settings) {}
 
 // DeclareHTTPAddr declares --http-addr.
 func DeclareHTTPAddr(s *settings.Settings, p *string) {

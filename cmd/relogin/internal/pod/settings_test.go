@@ -8,6 +8,7 @@ import (
 	"github.com/relogin/relogin/cmd/relogin/internal/logging"
 	"github.com/relogin/relogin/cmd/relogin/internal/settings"
 	"github.com/relogin/relogin/cmd/relogin/internal/settings/settingstest"
+	"github.com/relogin/relogin/worker"
 )
 
 // tryOn reads the settings of the groups, as a command would. All of a pod's are known.
@@ -29,10 +30,11 @@ func TestDefaults(t *testing.T) {
 	if p.ShutdownGrace != p.ConfirmTimeout+30*time.Second || p.MaxParked != 16*2048 || p.Pod == "" {
 		t.Errorf("computed defaults: %+v", p)
 	}
-	if c.Config("relogin", nil).DuplicateWindow != 2*time.Minute || c.EventMaxAge != 7*settings.Day {
+	if c.DuplicateWindow != 2*time.Minute || c.EventMaxAge != 7*settings.Day {
 		t.Errorf("streams: %+v", c)
 	}
-	if o.OmitSecrets || o.SealTo != "" || o.HTTPAddr != "" {
+	login := worker.Login{Token: "token", Data: "data"}
+	if o.Protect(&login); login.Token != "token" || login.Data != "data" || o.HTTPAddr != "" {
 		t.Errorf("output: %+v", o)
 	}
 }

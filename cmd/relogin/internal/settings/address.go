@@ -12,38 +12,34 @@ import (
 
 // Address is where to listen: host:port.
 func Address(p *string) Value {
-	return NewValue("host:port", func(s string) error {
+	return NewValue(p, "host:port", func(s string) (string, error) {
 		_, port, err := net.SplitHostPort(s)
-		if n, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil || n > 65535 {
-			return errors.New("want host:port, such as 127.0.0.1:8080, or :8080 for all interfaces")
+		if _, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil {
+			return "", errors.New("want host:port, such as 127.0.0.1:8080, or :8080 for all interfaces")
 		}
-		*p = s
-		return nil
+		return s, nil
 	})
 }
 
 // URL is one URL without user, query and fragment.
 func URL(p *string) Value {
-	v := NewValue("URL", func(s string) error {
+	return NewValue(p, "URL", func(s string) (string, error) {
 		u, err := url.Parse(s)
 		switch {
 		case err != nil || u.Scheme != "http" && u.Scheme != "https" || !hasHost(u):
-			return errors.New("want http://host:port or https://host:port")
+			return "", errors.New("want http://host:port or https://host:port")
 		case u.User != nil:
-			return errors.New("want a URL without user and password: they belong into the authorization")
+			return "", errors.New("want a URL without user and password: they belong into the authorization")
 		case u.RawQuery != "" || u.Fragment != "":
-			return errors.New("want a URL without query and fragment")
+			return "", errors.New("want a URL without query and fragment")
 		}
-		*p = s
-		return nil
-	})
-	v.shown = func(s string) string { return strconv.Quote(RedactURL(s)) }
-	return v
+		return s, nil
+	}).ShowAs(quoteRedacted)
 }
 
 // ServerURLs is one URL or several, comma-separated; only the first must have a scheme.
 func ServerURLs(p *string, schemes ...string) Value {
-	v := NewValue("URL", func(s string) error {
+	return NewValue(p, "URL", func(s string) (string, error) {
 		for i, part := range strings.Split(s, ",") {
 			part = strings.TrimSpace(part)
 			if i > 0 && !strings.Contains(part, "://") {
@@ -51,16 +47,15 @@ func ServerURLs(p *string, schemes ...string) Value {
 			}
 			u, err := url.Parse(part)
 			if err != nil || !slices.Contains(schemes, u.Scheme) || !hasHost(u) {
-				return fmt.Errorf("want %s://host:port, or several, comma-separated; schemes are %s",
+				return "", fmt.Errorf("want %s://host:port, or several, comma-separated; schemes are %s",
 					schemes[0], alternatives(schemes))
 			}
 		}
-		*p = s
-		return nil
-	})
-	v.shown = func(s string) string { return strconv.Quote(RedactURL(s)) }
-	return v
+		return s, nil
+	}).ShowAs(quoteRedacted)
 }
+
+func quoteRedacted(s string) string { return strconv.Quote(RedactURL(s)) }
 
 // hasHost tells whether there is a host, and not the password of a URL that lacks one.
 func hasHost(u *url.URL) bool {

@@ -10,10 +10,10 @@
 //		Log  logging.Settings
 //	}
 //	cmd := &cobra.Command{Use: "watch", Args: noArguments}
-//	declared := registry.Declare(cmd, &s.NATS, &s.Log)
+//	settings.Declare(cmd, os.Environ(), &s.NATS, &s.Log)
 //	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 //		// s is filled in and checked: all errors were reported as a UsageError.
-//		log := s.Log.Logger(os.Stderr, declared)
+//		log := s.Log.Logger(os.Stderr)
 //		...
 //	}
 //
@@ -26,14 +26,22 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // Group is a part of the settings that commands share.
 type Group interface {
 	// Declare adds the group's settings.
 	Declare(s *Settings)
-	// Check is called once all are read. It reports what is wrong between them, and
-	// fills in defaults that depend on others.
+}
+
+// Checker is a Group whose settings must fit each other, or have defaults that depend on
+// others.
+type Checker interface {
+	// Check is called once all settings are read. It reports what is wrong between them, and
+	// fills in those defaults.
 	Check(s *Settings)
 }
 
@@ -43,39 +51,40 @@ type UsageError struct{ Err error }
 // Error returns the text of the error within.
 func (e UsageError) Error() string { return e.Err.Error() }
 
-// Unwrap returns the error within.
-func (e UsageError) Unwrap() error { return e.Err }
-
 // Settings are those of one command.
 type Settings struct {
-	registry *Registry
-	all      []*Setting
-	groups   []Group
-	section  string // of the settings that are declared next
+	Hints []string // what looks like a mistake in the environment, but may be none
+
+	cmd     *cobra.Command
+	environ []string
+	all     []*Setting
+	section string // of the settings that are declared next
 
 	configFile string
 	problems   []string
-	hints      []string
 }
 
 // Setting is one setting of a command. It implements [pflag.Value].
 type Setting struct {
-	value                Value
-	name, section, usage string
-	shorthand            string   // of the flag, one letter; empty: none
-	fallback             string   // the default
-	fallbackUsage        string   // the default in the help, where it is computed
-	environment          []string // names, in the order of precedence; none: only a flag
+	Name, Section, Usage string
+	Shorthand            string   // of the flag, one letter; empty: none
+	Default              string   // as the help shows it
+	Variables            []string // of the environment, in the order of precedence; none: only a flag
 
-	given  []string // by flags
-	source string   // of the value; empty: the default
-	text   string   // the value as it was given there
-	wrong  bool
+	value    Value
+	fallback string   // the default
+	source   string   // of the value; empty: the default
+	texts    []string // the value as it was given there; only a flag may be repeated
+	text     string   // the last of them that was stored, or refused
+	wrong    bool
 }
 
 // Set notes what a flag has given. It always returns nil, so that one wrong value does not
 // hide the others.
-func (s *Setting) Set(text string) error { s.given = append(s.given, text); return nil }
+func (s *Setting) Set(text string) error {
+	s.source, s.texts = "flag --"+s.Name, append(s.texts, text)
+	return nil
+}
 
 // String returns the default.
 func (s *Setting) String() string { return s.fallback }
@@ -83,82 +92,101 @@ func (s *Setting) String() string { return s.fallback }
 // Type returns what stands for the value in the help.
 func (s *Setting) Type() string { return s.value.metavar }
 
+// Declare gives the command the groups' settings. They are read, and the arguments checked
+// with cmd.Args, before the command runs. The environment has the form of [os.Environ].
+func Declare(cmd *cobra.Command, environ []string, groups ...Group) *Settings {
+	s := &Settings{cmd: cmd, environ: environ}
+	for _, g := range groups {
+		g.Declare(s)
+	}
+	s.Section("Settings file")
+	s.Add("config", File(&s.configFile), "", "YAML file of settings. Its keys are the flags' names without the dashes: nats-url: nats://10.0.0.1:4222. One file can serve all commands.")
+	cmd.Flags().SortFlags = false
+	for _, one := range s.all {
+		flag := cmd.Flags().VarPF(one, one.Name, one.Shorthand, one.Usage)
+		if one.value.metavar == "" {
+			flag.NoOptDefVal = "true"
+		}
+	}
+	arguments := cmd.Args
+	cmd.FParseErrWhitelist.UnknownFlagsHandling = pflag.PassUnknownFlagToArgs
+	cmd.Args = func(_ *cobra.Command, args []string) error {
+		unknown := s.unknownFlags(args)
+		s.read(groups)
+		if !unknown {
+			s.Refuse(arguments(cmd, args))
+		}
+		return s.err()
+	}
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
+		s.Refuse(err)
+		s.read(groups)
+		return s.err()
+	})
+	return s
+}
+
 // Section starts a section of the help, for the settings that are declared next.
 func (s *Settings) Section(title string) { s.section = title }
 
 // Add declares a setting with its flag, environment variable and key.
 func (s *Settings) Add(name string, v Value, fallback, usage string) *Setting {
 	one := s.AddFlag(name, v, fallback, usage)
-	one.environment = []string{EnvironmentName(name)}
+	one.Variables = []string{EnvironmentName(name)}
 	return one
 }
 
 // AddFlag declares what is set by a flag alone.
 func (s *Settings) AddFlag(name string, v Value, fallback, usage string) *Setting {
-	one := &Setting{value: v, name: name, section: s.section, usage: usage, fallback: fallback}
+	one := &Setting{Name: name, Section: s.section, Usage: usage, Default: fallback, value: v, fallback: fallback}
 	s.all = append(s.all, one)
 	return one
 }
 
 // Short gives the flag a letter.
-func (s *Setting) Short(letter string) { s.shorthand = letter }
+func (s *Setting) Short(letter string) { s.Shorthand = letter }
 
 // AlsoFrom names a further environment variable, of lower precedence.
-func (s *Setting) AlsoFrom(variable string) { s.environment = append(s.environment, variable) }
+func (s *Setting) AlsoFrom(variable string) { s.Variables = append(s.Variables, variable) }
 
 // FallsBackTo says what the default is where it is computed.
-func (s *Setting) FallsBackTo(usage string) { s.fallbackUsage = usage }
+func (s *Setting) FallsBackTo(usage string) { s.Default = usage }
 
-// Named returns the setting of that name, nil when there is none.
-func (s *Settings) Named(name string) *Setting {
-	i := slices.IndexFunc(s.all, func(one *Setting) bool { return one.name == name })
-	if i < 0 {
-		return nil
-	}
-	return s.all[i]
+// named returns the setting of that name, which is declared.
+func (s *Settings) named(name string) *Setting {
+	return s.all[slices.IndexFunc(s.all, func(one *Setting) bool { return one.Name == name })]
 }
 
 // IsSet tells whether the setting has a value other than its default.
-func (s *Settings) IsSet(name string) bool { return s.Named(name).source != "" }
+func (s *Settings) IsSet(name string) bool { return s.named(name).source != "" }
+
+// SetDefault changes a default for this command.
+func (s *Settings) SetDefault(name, fallback string) {
+	one := s.named(name)
+	one.fallback, one.Default = fallback, fallback
+}
 
 // Environment returns the settings of the named sections that are set, as environment
 // variables in the form of [os.Environ].
 func (s *Settings) Environment(sections ...string) []string {
 	var variables []string
 	for _, one := range s.all {
-		if slices.Contains(sections, one.section) && one.source != "" {
-			variables = append(variables, EnvironmentName(one.name)+"="+one.text)
+		if slices.Contains(sections, one.Section) && one.source != "" {
+			variables = append(variables, EnvironmentName(one.Name)+"="+one.text)
 		}
 	}
 	return variables
 }
 
-// Hints returns what looks like a mistake in the environment, but may be none.
-func (s *Settings) Hints() []string { return s.hints }
-
-// All returns the settings in the order in which they were declared.
-func (s *Settings) All() []*Setting { return s.all }
-
 // CommandLine returns those of the named settings that are set, as flags.
 func (s *Settings) CommandLine(names ...string) string {
 	var flags []string
 	for _, one := range s.all {
-		if slices.Contains(names, one.name) && one.source != "" && !one.wrong {
-			flags = append(flags, "--"+one.name, one.text)
+		if slices.Contains(names, one.Name) && one.source != "" {
+			flags = append(flags, "--"+one.Name, one.text)
 		}
 	}
 	return strings.Join(flags, " ")
-}
-
-// IsMissing tells whether the setting has neither a value nor a default.
-func (s *Settings) IsMissing(name string) bool {
-	return !s.IsSet(name) && s.Named(name).fallback == ""
-}
-
-// SetDefault changes a default for this command.
-func (s *Settings) SetDefault(name, fallback string) {
-	one := s.Named(name)
-	one.fallback, one.fallbackUsage = fallback, ""
 }
 
 // Require reports that something else is wanted of the first of the named settings that
@@ -167,9 +195,9 @@ func (s *Settings) Require(fulfilled bool, wanted string, names ...string) {
 	if fulfilled {
 		return
 	}
-	blamed := s.Named(names[0])
+	blamed := s.named(names[0])
 	for _, name := range slices.Backward(names) {
-		one := s.Named(name)
+		one := s.named(name)
 		if one.wrong {
 			return
 		}
@@ -180,14 +208,11 @@ func (s *Settings) Require(fulfilled bool, wanted string, names ...string) {
 	s.Refuse(blamed.refused(errors.New(wanted)))
 }
 
-// IsWrong tells whether the setting's value was refused.
-func (s *Setting) IsWrong() bool { return s.wrong }
-
 // refused returns an error that says where the value comes from, and what is wrong.
 func (s *Setting) refused(err error) error {
 	source := s.source
 	if source == "" {
-		source = "default of --" + s.name
+		source = "default of --" + s.Name
 	}
 	return fmt.Errorf("%s: %s: %w", source, s.value.shown(s.text), err)
 }

@@ -101,8 +101,8 @@ func TestYAMLProblems(t *testing.T) {
 func TestUnknownVariablesAreHints(t *testing.T) {
 	var n server
 	s, err := read([]string{"RELOGIN_NAMESPAC=a", "RELOGIN_SERVICE_HOST=10.0.0.1", "RELOGIN_CONCURRENCY=5"}, nil, &n)
-	if err != nil || len(s.Hints()) != 1 || !strings.Contains(s.Hints()[0], "RELOGIN_NAMESPACE") {
-		t.Errorf("hints %q, error %v", s.Hints(), err)
+	if err != nil || len(s.Hints) != 1 || !strings.Contains(s.Hints[0], "RELOGIN_NAMESPACE") {
+		t.Errorf("hints %q, error %v", s.Hints, err)
 	}
 }
 

@@ -48,9 +48,6 @@ func (j *Settings) Declare(s *settings.Settings) {
 	output.Declare(s, &j.Output)
 }
 
-// Check implements [settings.Group].
-func (*Settings) Check(*settings.Settings) {}
-
 // CheckArguments returns what is wrong with the arguments of the command line, which are wcIds.
 func (j *Settings) CheckArguments(args []string) error {
 	switch {

@@ -14,19 +14,17 @@ import (
 // Read reads the settings of the groups from an environment, in the form of [os.Environ],
 // and a command line. Those of the others are known, as another command's are.
 func Read(environ, args []string, others []settings.Group, groups ...settings.Group) (*settings.Settings, error) {
-	registry := settings.NewRegistry(environ)
-	registry.Declare(command(), others...)
-	cmd := command()
-	s := registry.Declare(cmd, groups...)
-	cmd.SetArgs(append([]string{}, args...))
-	return s, cmd.Execute()
+	root := &cobra.Command{Use: "try", SilenceErrors: true, SilenceUsage: true}
+	cmd, other := command("this"), command("other")
+	root.AddCommand(cmd, other)
+	settings.Declare(other, environ, others...)
+	s := settings.Declare(cmd, environ, groups...)
+	root.SetArgs(append([]string{"this"}, args...))
+	return s, root.Execute()
 }
 
-func command() *cobra.Command {
-	return &cobra.Command{
-		Use: "try", Args: cobra.NoArgs, SilenceErrors: true, SilenceUsage: true,
-		RunE: func(*cobra.Command, []string) error { return nil },
-	}
+func command(name string) *cobra.Command {
+	return &cobra.Command{Use: name, Args: cobra.NoArgs, RunE: func(*cobra.Command, []string) error { return nil }}
 }
 
 // WriteFile returns the path of a settings file with the text. The file goes with the test.
