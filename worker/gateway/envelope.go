@@ -62,6 +62,7 @@ func readEnvelope(object gjson.Result) (e envelope) {
 		for i := range members {
 			if strings.EqualFold(key.Str, members[i].key) {
 				e[i] = value
+				break
 			}
 		}
 		return true
