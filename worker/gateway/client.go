@@ -33,17 +33,14 @@ type Options struct {
 	Logger            *slog.Logger
 }
 
-// String returns the options without the credential.
-func (o Options) String() string {
-	return fmt.Sprintf("gateway.Options{tenants file %q, authorization file %q, reconcile %q}",
+// Format writes the options without the credential, whatever the verb.
+func (o Options) Format(f fmt.State, _ rune) {
+	fmt.Fprintf(f, "gateway.Options{tenants file %q, authorization file %q, reconcile %q}",
 		o.TenantsFile, o.AuthorizationFile, o.Reconcile)
 }
 
-// GoString is String: the credential is not shown.
-func (o Options) GoString() string { return o.String() }
-
-// LogValue is String: the credential is not shown.
-func (o Options) LogValue() slog.Value { return slog.StringValue(o.String()) }
+// LogValue is what Format writes: the credential is not shown.
+func (o Options) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(o)) }
 
 // Client calls the gateways of all tenants. It is safe for concurrent use.
 type Client struct {
@@ -84,13 +81,10 @@ func New(options Options) (*Client, error) {
 // context ends, and calls made later still work; their connections are not kept.
 func (c *Client) Close() { c.http.Close() }
 
-// String names the client, and no credential.
-func (c *Client) String() string {
-	return fmt.Sprintf("gateway.Client{%d tenants}", len(c.settings.Load().tenants))
+// Format names the client, and no credential, whatever the verb.
+func (c *Client) Format(f fmt.State, _ rune) {
+	fmt.Fprintf(f, "gateway.Client{%d tenants}", c.Tenants())
 }
-
-// GoString is String.
-func (c *Client) GoString() string { return c.String() }
 
 // Access implements [worker.Gateway]. The fingerprint is the same in every process
 // that has the same settings, and tells nothing about them.

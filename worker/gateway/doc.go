@@ -59,5 +59,5 @@
 // # Secrets
 //
 // No credential, and no token or data of a login, is in any error, log record or
-// String of this package.
+// formatted value of this package.
 package gateway

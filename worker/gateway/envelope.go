@@ -5,118 +5,138 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode/utf8"
+
+	"github.com/tidwall/gjson"
 
 	"github.com/relogin/relogin/worker"
 )
 
-// Bounds of what a reply brings into an event, in bytes. Real replies have a wId of 36, a
-// headUrl of 150, a token of 24 and data of 700; a job's wcId has 128 at the most.
+// What a level of a reply may have.
 const (
-	maxCodeBytes     = 64
-	maxMessageBytes  = 1 << 10
-	maxWcIDBytes     = 128
-	maxWIDBytes      = 256
-	maxNickNameBytes = 1 << 10
-	maxHeadURLBytes  = 2 << 10
-	maxTextBytes     = 8 << 10 // of token and data, and of any text that is read whole
+	keyCode = iota
+	keyData
+	keyMessage
+	keyMsg
+	keyWcID
+	keyWID
+	keyNickName
+	keyHeadURL
+	keyStatus
+	keyToken
 )
 
-// envelope is one level of a reply, its values as they are written. The one under data may
-// be a login, another envelope, or both in one.
-type envelope struct {
-	Code, Data, Message, Msg                    json.RawMessage
-	WcID, WID, NickName, HeadURL, Status, Token json.RawMessage
+// members have the key and the limit of each, in bytes of what is brought into an event.
+// Real replies have a wId of 36, a headUrl of 150, a token of 24 and data of 700; a job's
+// wcId has 128 at the most. The message and the code are cut, and else read whole.
+var members = [...]struct {
+	key   string
+	limit int
+}{
+	keyCode:     {"code", maxCodeBytes},
+	keyData:     {"data", maxTextBytes},
+	keyMessage:  {"message", maxMessageBytes},
+	keyMsg:      {"msg", maxMessageBytes},
+	keyWcID:     {"wcId", 128},
+	keyWID:      {"wId", 256},
+	keyNickName: {"nickName", 1 << 10},
+	keyHeadURL:  {"headUrl", 2 << 10},
+	keyStatus:   {"status", maxTextBytes},
+	keyToken:    {"token", maxTextBytes},
 }
 
-// readEnvelope returns a level and its code, 1000.0 and " 1000" being 1000; the code is
-// empty when the level has none. Of keys that are there twice the last one counts, and
-// case does not, as in encoding/json.
-func readEnvelope(level object) (e envelope, code string, err error) {
-	level.each(func(key, value []byte) {
-		if into := e.field(key); into != nil {
-			*into = value
+const (
+	maxCodeBytes    = 64
+	maxMessageBytes = 1 << 10
+	maxTextBytes    = 8 << 10 // of any text that is read whole
+)
+
+// envelope is one level of a reply. The one under data may be a login, another envelope,
+// or both in one.
+type envelope [len(members)]gjson.Result
+
+// readEnvelope returns the members of an object, which is valid. Of keys that are there
+// twice the last one counts, and case does not, as in encoding/json.
+func readEnvelope(object gjson.Result) (e envelope) {
+	object.ForEach(func(key, value gjson.Result) bool {
+		for i := range members {
+			if strings.EqualFold(key.Str, members[i].key) {
+				e[i] = value
+				break
+			}
 		}
+		return true
 	})
-	switch {
-	case len(e.Code) == 0 || string(e.Code) == "null":
-		return e, "", nil
-	case !isText(e.Code):
-		return e, "", fmt.Errorf("%w: the reply's code is neither a string nor a number", ErrAmbiguous)
-	case isLong(e.Code):
-		return e, "", fmt.Errorf("%w: the reply's code is over %d bytes", ErrAmbiguous, maxTextBytes)
-	}
-	return e, plainNumber(strings.TrimSpace(string(readText(e.Code)))), nil
+	return e
 }
 
-// field returns where the key's value belongs, nil for a key that is none.
-func (e *envelope) field(key []byte) *json.RawMessage {
-	switch {
-	case isKey(key, "code"):
-		return &e.Code
-	case isKey(key, "data"):
-		return &e.Data
-	case isKey(key, "message"):
-		return &e.Message
-	case isKey(key, "msg"):
-		return &e.Msg
-	case isKey(key, "wcId"):
-		return &e.WcID
-	case isKey(key, "wId"):
-		return &e.WID
-	case isKey(key, "nickName"):
-		return &e.NickName
-	case isKey(key, "headUrl"):
-		return &e.HeadURL
-	case isKey(key, "status"):
-		return &e.Status
-	case isKey(key, "token"):
-		return &e.Token
+// code returns the level's code, 1000.0 and " 1000" being 1000; it is empty when the level
+// has none.
+func (e *envelope) code() (string, error) {
+	switch c := e[keyCode]; {
+	case c.Type == gjson.Null:
+		return "", nil
+	case !isText(c):
+		return "", fmt.Errorf("%w: the reply's code is neither a string nor a number", ErrAmbiguous)
+	case isLong(c.Raw):
+		return "", fmt.Errorf("%w: the reply's code is over %d bytes", ErrAmbiguous, maxTextBytes)
+	default:
+		return plainNumber(readText(c)), nil
 	}
-	return nil
-}
-
-func isKey(key []byte, name string) bool {
-	return string(key) == name || strings.EqualFold(string(key), name)
 }
 
 // said returns the level's message, and whether it or the other one speaks of a scan.
-func (e *envelope) said() (message string, wantsScan bool) {
-	message, msg := string(readText(e.Message)), string(readText(e.Msg))
-	wantsScan = strings.Contains(message, scanText) || strings.Contains(msg, scanText)
-	if message == "" {
-		message = msg
+func (e *envelope) said() (said string, wantsScan bool) {
+	said, other := readText(e[keyMessage]), readText(e[keyMsg])
+	wantsScan = strings.Contains(said, scanText) || strings.Contains(other, scanText)
+	if said == "" {
+		said = other
 	}
-	return message, wantsScan
+	return said, wantsScan
 }
 
 // login returns the level's login without the texts that are too long, and sentences
-// that name these.
-func (e *envelope) login() (*worker.Login, string) {
-	var left leftOut
-	status, _ := strconv.Atoi(plainNumber(strings.TrimSpace(string(readText(e.Status)))))
-	login := &worker.Login{
-		WcID:     left.unlessLong("wcId", e.WcID, maxWcIDBytes),
-		WID:      left.unlessLong("wId", e.WID, maxWIDBytes),
-		NickName: left.unlessLong("nickName", e.NickName, maxNickNameBytes),
-		HeadURL:  left.unlessLong("headUrl", e.HeadURL, maxHeadURLBytes),
-		Status:   status,
-		Token:    left.unlessLong("token", e.Token, maxTextBytes),
-		Data:     left.unlessLong("data", e.Data, maxTextBytes),
+// that name these. It shares no memory with the reply.
+func (e *envelope) login() (login *worker.Login, leftOut string) {
+	text := func(member int) string {
+		s, fits := e.text(member)
+		if !fits {
+			if leftOut != "" {
+				leftOut += "; "
+			}
+			leftOut += fmt.Sprintf("login.%s is left out: it is longer than %d bytes", members[member].key, members[member].limit)
+		}
+		return strings.Clone(s)
 	}
-	return login, string(left)
+	login = &worker.Login{
+		WcID: text(keyWcID), WID: text(keyWID), NickName: text(keyNickName), HeadURL: text(keyHeadURL), Token: text(keyToken), Data: text(keyData),
+	}
+	login.Status, _ = strconv.Atoi(plainNumber(readText(e[keyStatus])))
+	return login, leftOut
 }
 
-// leftOut tells of texts that are too long for an event.
-type leftOut string
+// text returns the member's text if it is within its limit.
+func (e *envelope) text(member int) (s string, fits bool) {
+	if s = readText(e[member]); len(s) > members[member].limit || isLong(e[member].Raw) {
+		return "", false
+	}
+	return s, true
+}
 
-// unlessLong returns the value's text, or takes note of it and returns "".
-func (l *leftOut) unlessLong(key string, value []byte, limit int) string {
-	if s := readText(value); len(s) <= limit && !isLong(value) {
-		return string(s)
+func isText(r gjson.Result) bool { return r.Type == gjson.String || r.Type == gjson.Number }
+
+// readText returns a JSON string, or a number as it is written; any other value reads as
+// "". It is valid UTF-8, and what encoding/json reads.
+func readText(r gjson.Result) string {
+	switch {
+	case r.Type == gjson.Number:
+		return r.Raw
+	case r.Type != gjson.String:
+		return ""
+	case len(r.Str) == len(r.Raw)-len(`""`) && utf8.ValidString(r.Str):
+		return r.Str
 	}
-	if *l != "" {
-		*l += "; "
-	}
-	*l += leftOut(fmt.Sprintf("login.%s is left out: it is longer than %d bytes", key, limit))
-	return ""
+	var s string
+	_ = json.Unmarshal([]byte(r.Raw), &s) // it is valid
+	return s
 }

@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
+
+	"github.com/tidwall/gjson"
 )
 
 const (
@@ -14,26 +17,6 @@ const (
 	maxListedValue = 64 << 10 // bytes of an entry, and of any other value beside it
 )
 
-// decodeList reads a list of at most limit bytes: the wId of each account. It takes little
-// more memory than what it returns. An entry whose wcId or wId is too long for an event
-// is passed over.
-func decodeList(r io.Reader, limit int64) (map[string]string, error) {
-	all := &io.LimitedReader{R: r, N: limit}
-	d := newListDecoder(all)
-	list, code, err := readList(d)
-	switch {
-	case all.N <= 0:
-		return nil, fmt.Errorf("%w: it is over %d bytes", errLargeList, limit)
-	case errors.Is(err, errList) && d.value.N <= 0:
-		return nil, errLongValue
-	case err != nil:
-		return nil, err
-	case code != codeOK:
-		return nil, fmt.Errorf("the gateway answered code %q", cut(code, maxCodeBytes))
-	}
-	return list, nil
-}
-
 var (
 	errList      = errors.New("the list is not an object with a code and a list under data")
 	errLargeList = errors.New("the list is too large")
@@ -41,98 +24,112 @@ var (
 	errLongList  = fmt.Errorf("%w: its accounts do not fit into 16 MiB", errLargeList)
 )
 
-// listDecoder decodes a list whose long texts are shortened, value by value.
+// decodeList reads a list of at most limit bytes: the wId of each account. It takes little
+// more memory than what it returns. An entry whose wcId or wId is too long for an event
+// is passed over.
+func decodeList(r io.Reader, limit int64) (map[string]string, error) {
+	all := &io.LimitedReader{R: r, N: limit}
+	d := &listDecoder{value: io.LimitedReader{R: &shortener{from: all}, N: maxListedValue}}
+	d.Decoder = json.NewDecoder(&d.value)
+	list, code := d.read()
+	switch {
+	case all.N <= 0:
+		return nil, fmt.Errorf("%w: it is over %d bytes", errLargeList, limit)
+	case errors.Is(d.err, errList) && d.value.N <= 0:
+		return nil, errLongValue
+	case d.err != nil:
+		return nil, d.err
+	case code != codeOK:
+		return nil, fmt.Errorf("the gateway answered code %q", cut(code, maxCodeBytes))
+	}
+	return list, nil
+}
+
+// listDecoder decodes a list whose long texts are shortened, value by value. After an
+// error all it finds is nothing.
 type listDecoder struct {
 	*json.Decoder
 	value io.LimitedReader // bounds what is read for the next value
+	err   error
 }
 
-func newListDecoder(r io.Reader) *listDecoder {
-	d := &listDecoder{value: io.LimitedReader{R: &shortener{from: r}, N: maxListedValue}}
-	d.Decoder = json.NewDecoder(&d.value)
-	return d
+func (d *listDecoder) fail(err error) {
+	if d.err == nil {
+		d.err = err
+	}
 }
 
 // more tells whether another member comes, which may be as long as a value may.
 func (d *listDecoder) more() bool {
 	d.value.N = maxListedValue
-	return d.More()
+	return d.err == nil && d.More()
 }
 
-func readList(d *listDecoder) (list map[string]string, code string, err error) {
-	if t, err := d.Token(); err != nil || t != json.Delim('{') {
-		return nil, "", errList
+func (d *listDecoder) token() json.Token {
+	t, err := d.Token()
+	if err != nil {
+		d.fail(errList)
 	}
+	return t
+}
+
+func (d *listDecoder) expect(bracket json.Delim) {
+	if d.token() != bracket {
+		d.fail(errList)
+	}
+}
+
+func (d *listDecoder) any() gjson.Result {
+	var raw json.RawMessage
+	if d.Decode(&raw) != nil {
+		d.fail(errList)
+	}
+	return gjson.ParseBytes(raw)
+}
+
+func (d *listDecoder) read() (list map[string]string, code string) {
+	d.expect('{')
 	for d.more() {
-		key, err := d.Token()
-		if err != nil {
-			return nil, "", errList
-		}
-		switch key {
+		switch d.token() {
 		case "code":
-			var raw text
-			if d.Decode(&raw) != nil {
-				return nil, "", errList
-			}
-			code = plainNumber(string(raw))
+			code = plainNumber(readText(d.any()))
 		case "data":
-			if list, err = readEntries(d); err != nil {
-				return nil, "", err
-			}
+			list = d.entries()
 		default:
-			if d.Decode(new(json.RawMessage)) != nil {
-				return nil, "", errList
-			}
+			d.any()
 		}
 	}
-	if _, err := d.Token(); err != nil {
-		return nil, "", errList
-	}
-	return list, code, nil
+	d.expect('}')
+	return list, code
 }
 
-// readEntries reads the list itself; null is an empty one.
-func readEntries(d *listDecoder) (map[string]string, error) {
+// entries reads the list itself; null is an empty one.
+func (d *listDecoder) entries() map[string]string {
 	list, size := map[string]string{}, 0
-	switch t, err := d.Token(); {
-	case err == nil && t == nil:
-		return list, nil
-	case err != nil || t != json.Delim('['):
-		return nil, errList
+	switch d.token() {
+	case nil:
+		return list
+	case json.Delim('['):
+	default:
+		d.fail(errList)
 	}
 	for d.more() {
-		var entry listed
-		if err := d.Decode(&entry); err != nil {
-			var wrongType *json.UnmarshalTypeError // not an object: none of ours
-			if !errors.As(err, &wrongType) {
-				return nil, errList
-			}
-		}
-		if !entry.usable() {
+		e := readEnvelope(d.any())
+		id, _ := e.text(keyWcID)
+		login, _ := e.text(keyWID)
+		if id == "" || login == "" {
 			continue
 		}
-		if before, again := list[string(entry.WcID)]; again {
+		if before, again := list[id]; again {
 			size -= len(before)
 		} else {
-			size += len(entry.WcID) + listedOverhead
+			size += len(id) + listedOverhead
 		}
-		if size += len(entry.WID); size > maxListed {
-			return nil, errLongList
+		if size += len(login); size > maxListed {
+			d.fail(errLongList)
 		}
-		list[string(entry.WcID)] = string(entry.WID)
+		list[strings.Clone(id)] = strings.Clone(login)
 	}
-	if _, err := d.Token(); err != nil {
-		return nil, errList
-	}
-	return list, nil
-}
-
-// listed is an account that is online.
-type listed struct {
-	WcID text `json:"wcId"`
-	WID  text `json:"wId"`
-}
-
-func (e *listed) usable() bool {
-	return e.WcID != "" && e.WID != "" && len(e.WcID) <= maxWcIDBytes && len(e.WID) <= maxWIDBytes
+	d.expect(']')
+	return list
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/tidwall/gjson"
+
 	"github.com/relogin/relogin/worker"
 )
 
@@ -57,31 +59,32 @@ func parse(body []byte, redactor *strings.Replacer) (worker.Reply, error) {
 	var reply worker.Reply
 	var login envelope
 	scan := false
-	raw := bytes.TrimPrefix(body, []byte("\ufeff"))
-	level, ok := asObject(raw)
-	if ok && !json.Valid(raw) {
+	body = bytes.TrimPrefix(body, []byte("\ufeff"))
+	level := gjson.ParseBytes(body)
+	if level.IsObject() && !json.Valid(body) {
 		return worker.Reply{}, fmt.Errorf("%w: the reply is not valid JSON", ErrAmbiguous)
 	}
-	for depth := 0; ok; depth++ {
+	for depth := 0; level.IsObject(); depth++ {
 		if depth > maxEnvelopes {
 			return worker.Reply{}, fmt.Errorf("%w: the reply nests too many envelopes", ErrAmbiguous)
 		}
-		e, code, err := readEnvelope(level)
+		e := readEnvelope(level)
+		code, err := e.code()
 		if err != nil {
 			return worker.Reply{}, err
 		}
 		said, wantsScan := e.said()
 		scan = scan || wantsScan
 		if code != "" {
-			reply.Code, reply.Message = cut(redactor.Replace(code), maxCodeBytes), cut(redactor.Replace(said), maxMessageBytes)
+			reply.Code, reply.Message = cut(redactor.Replace(code), maxCodeBytes), strings.Clone(cut(redactor.Replace(said), maxMessageBytes))
 		}
 		if reply.Code != codeOK {
 			break
 		}
-		if depth > 0 && hasText(e.WID) {
+		if depth > 0 && readText(e[keyWID]) != "" {
 			login = e
 		}
-		level, ok = asObject(e.Data)
+		level = e[keyData]
 	}
 	return conclude(reply, &login, scan)
 }
@@ -92,7 +95,7 @@ func conclude(reply worker.Reply, login *envelope, scan bool) (worker.Reply, err
 	switch {
 	case reply.Code == "":
 		return worker.Reply{}, fmt.Errorf("%w: the reply is not a JSON object with a code", ErrAmbiguous)
-	case reply.Code == codeOK && hasText(login.WID):
+	case reply.Code == codeOK && readText(login[keyWID]) != "":
 		return succeed(reply, login)
 	case scan:
 		reply.Outcome = worker.NeedsScan
@@ -108,7 +111,7 @@ func conclude(reply worker.Reply, login *envelope, scan bool) (worker.Reply, err
 func succeed(reply worker.Reply, e *envelope) (worker.Reply, error) {
 	login, left := e.login()
 	if login.WID == "" {
-		return worker.Reply{}, fmt.Errorf("%w: the reply says success and its wId is over %d bytes", ErrAmbiguous, maxWIDBytes)
+		return worker.Reply{}, fmt.Errorf("%w: the reply says success and its wId is over %d bytes", ErrAmbiguous, members[keyWID].limit)
 	}
 	if left != "" && reply.Message != "" {
 		left = "; " + left

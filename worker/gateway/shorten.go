@@ -22,10 +22,10 @@ func readBody(kept *bytes.Buffer, body io.Reader) (n int64, err error) {
 	if err != nil || n <= usualBytes {
 		return n, err
 	}
-	start := bytes.NewReader(bytes.Clone(kept.Bytes()))
-	kept.Reset()
-	all := &io.LimitedReader{R: io.MultiReader(start, body), N: maxReplyBytes + 1}
-	_, err = kept.ReadFrom(io.LimitReader(&shortener{from: all}, maxKeptBytes+1))
+	all := &io.LimitedReader{R: body, N: maxReplyBytes + 1 - n}
+	s := &shortener{from: all}
+	s.shorten(kept.Bytes()) // leaves out nothing: no text is long yet
+	_, err = kept.ReadFrom(io.LimitReader(s, maxKeptBytes+1-n))
 	if err == nil && (all.N == 0 || kept.Len() > maxKeptBytes) {
 		err = errLongReply
 	}
@@ -40,7 +40,7 @@ type shortener struct {
 	inText bool
 	length int  // of the text so far
 	drops  bool // the text is long enough
-	escape int  // how many bytes of an escape are to come; below 0: the next one tells
+	since  int  // how many bytes came since a backslash that escapes
 }
 
 // Read implements [io.Reader]. It leaves out in place, and holds no buffer.
@@ -56,55 +56,40 @@ func (s *shortener) Read(p []byte) (int, error) {
 
 // shorten moves what is kept to the front, and returns how much that is.
 func (s *shortener) shorten(p []byte) (kept int) {
-	for i := 0; i < len(p); i++ {
-		if s.drops && s.escape == 0 {
-			i += plainLength(p[i:])
+	for _, b := range p {
+		if s.drops && s.since > 0 && b != '"' && b != '\\' && b >= ' ' {
+			continue // most of a long text
 		}
-		if i < len(p) && s.keeps(p[i]) {
-			p[kept] = p[i]
+		if s.keeps(b) {
+			p[kept] = b
 			kept++
 		}
 	}
 	return kept
 }
 
-// plainLength returns how many bytes come before one that means something in a text.
-func plainLength(p []byte) int {
-	for i, b := range p {
-		if b == '"' || b == '\\' || b < ' ' {
-			return i
-		}
-	}
-	return len(p)
-}
-
 // keeps tells whether the next byte is kept. An escape is kept whole or not at all, and
 // what may not be in a text always is: it stays invalid.
 func (s *shortener) keeps(b byte) bool {
 	if !s.inText {
-		s.inText, s.length = b == '"', 0
+		s.inText, s.length, s.drops, s.since = b == '"', 0, false, len(`\u0000`)
 		return true
 	}
-	switch {
-	case s.escape < 0:
-		s.escape = 0
-		if b == 'u' {
-			s.escape = len("0000")
-		}
-	case b == '"':
-		s.inText, s.drops, s.escape = false, false, 0
+	s.since++
+	escapes := b == '\\' && s.since > 1
+	if b == '"' && s.since > 1 {
+		s.inText, s.drops = false, false
 		return true
-	case s.escape > 0:
-		s.escape--
-	default:
-		s.drops = s.length > maxTextBytes
-		if b == '\\' {
-			s.escape = -1
-		}
+	}
+	if s.length > maxTextBytes && (escapes || s.since >= len(`\u0000`)) {
+		s.drops = true
+	}
+	if escapes {
+		s.since = 0
 	}
 	s.length++
 	return !s.drops || b < ' '
 }
 
 // isLong tells whether the text, as it is written, may have been shortened.
-func isLong(raw []byte) bool { return len(raw) > maxTextBytes+len(`""`) }
+func isLong(raw string) bool { return len(raw) > maxTextBytes+len(`""`) }

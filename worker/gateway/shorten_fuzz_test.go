@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+
+	"github.com/tidwall/gjson"
 )
 
 // FuzzShorten: valid JSON stays valid and as it is where no text is long, a long text
@@ -69,9 +71,9 @@ func texts(t *testing.T, raw []byte) (all []string) {
 			break
 		}
 		raw = raw[start:]
-		end := stringEnd(raw)
-		all = append(all, string(raw[:end]))
-		raw = raw[end:]
+		text := gjson.ParseBytes(raw).Raw
+		all = append(all, text)
+		raw = raw[len(text):]
 	}
 	return all
 }

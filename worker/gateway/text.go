@@ -1,55 +1,19 @@
 package gateway
 
 import (
-	"bytes"
-	"encoding/json"
 	"math"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 )
 
-// text is a JSON string, or a number as it is written; any other value reads as "".
-// It is valid UTF-8.
-type text string
-
-// UnmarshalJSON never fails.
-func (t *text) UnmarshalJSON(raw []byte) error {
-	*t = readText(raw)
-	return nil
-}
-
-// hasText tells whether readText finds more than "".
-func hasText(raw []byte) bool { return isText(raw) && string(raw) != `""` }
-
-func isText(raw []byte) bool {
-	return len(raw) > 0 && (raw[0] == '"' || raw[0] == '-' || raw[0] >= '0' && raw[0] <= '9')
-}
-
-func readText(raw []byte) text {
-	if !isText(raw) {
-		return ""
-	}
-	if raw[0] != '"' {
-		return text(raw)
-	}
-	if inner := raw[1 : len(raw)-1]; bytes.IndexByte(inner, '\\') < 0 && utf8.Valid(inner) {
-		return text(inner) // as encoding/json reads it
-	}
-	var s string
-	_ = json.Unmarshal(raw, &s) // raw is a part of valid JSON
-	return text(s)
-}
-
-// plainNumber writes whole numbers in one way: 1000.0 and 1e3 become 1000. Anything
-// else is returned as it is.
+// plainNumber writes whole numbers in one way: 1000.0, " 1000" and 1e3 become 1000. Of
+// anything else it takes only the white space around. The result shares no memory with s.
 func plainNumber(s string) string {
-	if strings.Trim(s, "0123456789.eE+-") != "" {
-		return s
-	}
+	s = strings.TrimSpace(s)
 	f, err := strconv.ParseFloat(s, 64)
-	if err != nil || f != math.Trunc(f) || math.Abs(f) > 1<<53 {
-		return s
+	if err != nil || f != math.Trunc(f) || math.Abs(f) > 1<<53 || strings.Trim(s, "0123456789.eE+-") != "" {
+		return strings.Clone(s)
 	}
 	return strconv.FormatInt(int64(f), 10)
 }

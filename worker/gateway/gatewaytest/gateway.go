@@ -22,19 +22,19 @@ type Options struct {
 
 // Gateway is the simulated gateway. It is safe for concurrent use.
 type Gateway struct {
-	options  Options
 	mux      *http.ServeMux
 	handlers sync.WaitGroup
 	done     chan struct{} // closed by Close
 
-	mu            sync.Mutex
-	closed        bool
-	authorization string
-	down          int
-	random        *rand.Rand
-	accounts      map[string]*account
-	stats         Stats
-	history       history
+	mu       sync.Mutex
+	options  Options
+	closed   bool
+	down     int
+	random   *rand.Rand
+	accounts map[string]*account
+	changed  chan struct{} // closed when a prompt opens or ends, and made anew
+	stats    Stats
+	prompts  []*Prompt // the last ones, oldest first
 }
 
 // New returns a gateway. The caller calls [Gateway.Close].
@@ -46,18 +46,17 @@ func New(options Options) *Gateway {
 		options.KeepPrompts = 1_000_000
 	}
 	g := &Gateway{
-		options:       options,
-		mux:           http.NewServeMux(),
-		done:          make(chan struct{}),
-		authorization: options.Authorization,
-		random:        rand.New(rand.NewPCG(options.Seed, 0)),
-		accounts:      map[string]*account{},
-		stats:         Stats{Answers: map[Answer]int{}},
-		history:       history{limit: options.KeepPrompts},
+		mux:      http.NewServeMux(),
+		done:     make(chan struct{}),
+		options:  options,
+		random:   rand.New(rand.NewPCG(options.Seed, 0)),
+		accounts: map[string]*account{},
+		changed:  make(chan struct{}),
+		stats:    Stats{Overlapping: []string{}, Answers: map[Answer]int{}},
 	}
 	g.mux.HandleFunc("POST /secondLogin", g.secondLogin)
 	g.mux.HandleFunc("POST /queryLoginWx", g.queryLoginWx)
-	g.mux.HandleFunc("GET /stats", g.getStats)
+	g.mux.HandleFunc("GET /stats", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, g.Stats()) })
 	g.mux.HandleFunc("GET /prompts", g.getPrompts)
 	return g
 }
@@ -66,7 +65,7 @@ func New(options Options) *Gateway {
 func (g *Gateway) Set(wcID string, b Behaviour) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.account(wcID).behaviour = &b
+	g.account(wcID).behaviour = b
 }
 
 // SetDown makes every POST answer that HTTP status, and open no prompt; 0 ends it.
@@ -81,7 +80,7 @@ func (g *Gateway) SetDown(status int) {
 func (g *Gateway) SetAuthorization(authorization string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.authorization = authorization
+	g.options.Authorization = authorization
 }
 
 // Answer ends the account's oldest open prompt; false when none is open. [Ignore] lets
@@ -89,12 +88,11 @@ func (g *Gateway) SetAuthorization(authorization string) {
 func (g *Gateway) Answer(wcID string, a Answer) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	acc, ok := g.accounts[wcID]
-	if !ok || len(acc.prompts) == 0 {
-		return false
+	open := g.account(wcID).open
+	if len(open) > 0 {
+		g.end(open[0], a)
 	}
-	g.end(acc.prompts[0], a)
-	return true
+	return len(open) > 0
 }
 
 // Account is what happened to one account.
@@ -109,10 +107,7 @@ type Account struct {
 func (g *Gateway) Account(wcID string) Account {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if acc, ok := g.accounts[wcID]; ok {
-		return acc.Account
-	}
-	return Account{}
+	return g.account(wcID).Account
 }
 
 // WaitOpen blocks until the account has an open prompt. When ctx ends first, it returns
@@ -126,16 +121,11 @@ func (g *Gateway) WaitOpen(ctx context.Context, wcID string) error {
 func (g *Gateway) Wait(ctx context.Context, wcID string, condition func(Account) bool) error {
 	for {
 		g.mu.Lock()
-		acc := g.account(wcID)
-		if condition(acc.Account) {
-			g.mu.Unlock()
+		fulfilled, changed := condition(g.account(wcID).Account), g.changed
+		g.mu.Unlock()
+		if fulfilled {
 			return nil
 		}
-		if acc.changed == nil {
-			acc.changed = make(chan struct{})
-		}
-		changed := acc.changed
-		g.mu.Unlock()
 		select {
 		case <-changed:
 		case <-ctx.Done():
@@ -152,21 +142,6 @@ func (g *Gateway) Close() {
 		g.closed = true
 		close(g.done)
 	}
-	for _, acc := range g.accounts {
-		for _, p := range acc.prompts {
-			p.timer.Stop()
-		}
-	}
 	g.mu.Unlock()
 	g.handlers.Wait()
-}
-
-// enter counts a handler in, unless the gateway is closed.
-func (g *Gateway) enter() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if !g.closed {
-		g.handlers.Add(1)
-	}
-	return !g.closed
 }

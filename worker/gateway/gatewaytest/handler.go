@@ -1,22 +1,29 @@
 package gatewaytest
 
 import (
-	"bufio"
 	"encoding/json"
 	"io"
 	"net"
 	"net/http"
 	"strings"
+	"time"
 )
 
 const (
 	maxRequest = 64 << 10
 	hugeReply  = 2 << 20
+	wIDPrefix  = "fake0000-"
 )
 
 // ServeHTTP implements [http.Handler].
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if !g.enter() {
+	g.mu.Lock()
+	closed := g.closed
+	if !closed {
+		g.handlers.Add(1)
+	}
+	g.mu.Unlock()
+	if closed {
 		panic(http.ErrAbortHandler)
 	}
 	defer g.handlers.Done()
@@ -26,17 +33,15 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // admit replies to callers who are not let in.
 func (g *Gateway) admit(w http.ResponseWriter, r *http.Request) bool {
 	g.mu.Lock()
-	down, authorization := g.down, g.authorization
+	status, authorization := g.down, g.options.Authorization
 	g.mu.Unlock()
-	switch {
-	case down != 0:
-		http.Error(w, http.StatusText(down), down)
-	case authorization != "" && r.Header.Get("Authorization") != authorization:
-		http.Error(w, "unauthorized", http.StatusUnauthorized)
-	default:
-		return true
+	if status == 0 && authorization != "" && r.Header.Get("Authorization") != authorization {
+		status = http.StatusUnauthorized
 	}
-	return false
+	if status != 0 {
+		http.Error(w, http.StatusText(status), status)
+	}
+	return status == 0
 }
 
 func (g *Gateway) secondLogin(w http.ResponseWriter, r *http.Request) {
@@ -48,41 +53,94 @@ func (g *Gateway) secondLogin(w http.ResponseWriter, r *http.Request) {
 	if !g.admit(w, r) {
 		return
 	}
-	var ask struct {
-		WcID string `json:"wcId"`
-		AID  string `json:"aid"`
-	}
+	var ask struct{ WcID, AID string }
 	if err := json.Unmarshal(body, &ask); err != nil || ask.WcID == "" {
 		http.Error(w, "the body is no JSON object with a wcId", http.StatusBadRequest)
 		return
 	}
-	b := g.behaviour(ask.WcID)
-	switch b.Fault {
-	case Unauthorized:
-		http.Error(w, "unauthorized", http.StatusUnauthorized)
-		return
-	case Busy:
-		http.Error(w, "busy", http.StatusServiceUnavailable)
-		return
-	}
-	p := g.open(ask.WcID, ask.AID, b, g.life(r))
+	b, p := g.request(ask.WcID, ask.AID, r.Header.Get("Authorization"))
 	if b.Fault != NoFault {
 		g.fail(w, r, b.Fault)
 		return
 	}
 	select {
 	case <-p.ended:
-		writeJSON(w, g.reply(ask.WcID, b, p))
+		writeJSON(w, p.reply(b))
 	case <-r.Context().Done():
-		g.hungUp(p)
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		p.Gone = time.Now()
 	case <-g.done:
 		panic(http.ErrAbortHandler)
 	}
 }
 
+// request returns what the account's phone does, and the prompt unless the fault forbids one.
+func (g *Gateway) request(wcID, aid, authorization string) (Behaviour, *openPrompt) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.stats.Requests++
+	b := g.account(wcID).behaviour
+	if b.Fault == Unauthorized || b.Fault == Busy {
+		return b, nil
+	}
+	life, ok := g.options.PromptLives[authorization]
+	if !ok {
+		life = g.options.PromptLife
+	}
+	return b, g.open(wcID, aid, life)
+}
+
+// reply is the gateway's envelope.
+type reply struct {
+	Message string `json:"message"`
+	Code    string `json:"code"`
+	Data    any    `json:"data"`
+}
+
+// loginData is a login. In the list of who is online it has the ids alone.
+type loginData struct {
+	WcID     string `json:"wcId"`
+	WID      string `json:"wId"`
+	Data     string `json:"data,omitempty"`
+	NickName string `json:"nickName,omitempty"`
+	HeadURL  string `json:"headUrl,omitempty"`
+	Status   int    `json:"status,omitempty"`
+	Token    string `json:"token,omitempty"`
+}
+
+// reply returns what the gateway says of a prompt that has ended.
+func (p *openPrompt) reply(b Behaviour) reply {
+	if p.Answer == Confirm {
+		data := "FAKE-DATA-" + strings.Repeat(p.noise, 32)
+		data += strings.Repeat("x", max(0, b.DataBytes-len(data)))
+		return reply{"二次登录成功", "1000", loginData{
+			WcID:     p.WcID,
+			WID:      wIDPrefix + p.noise,
+			Data:     data,
+			NickName: "fake " + p.WcID,
+			HeadURL:  "http://fake.invalid/head/0",
+			Status:   2,
+			Token:    "FAKE-TOKEN-" + p.noise,
+		}}
+	}
+	failure := reply{"失败", "1001", nil}
+	if p.Answer == Scan {
+		failure.Message = "二次登录失败，请重新扫码登录"
+	}
+	if b.Nested {
+		return reply{"成功", "1000", failure}
+	}
+	return failure
+}
+
 // fail replies in the way of the fault, or not at all.
 func (g *Gateway) fail(w http.ResponseWriter, r *http.Request, f Fault) {
 	switch f {
+	case Unauthorized:
+		http.Error(w, "unauthorized", http.StatusUnauthorized)
+	case Busy:
+		http.Error(w, "busy", http.StatusServiceUnavailable)
 	case ServerError:
 		http.Error(w, "internal server error", http.StatusInternalServerError)
 	case Redirect:
@@ -129,31 +187,29 @@ func (g *Gateway) queryLoginWx(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
-	list := []onlineEntry{}
+	list := []loginData{}
 	g.mu.Lock()
 	for wcID, acc := range g.accounts {
 		if acc.WID != "" {
-			list = append(list, onlineEntry{wcID, acc.WID})
+			list = append(list, loginData{WcID: wcID, WID: acc.WID})
 		}
 	}
 	g.mu.Unlock()
 	writeJSON(w, reply{Message: "成功", Code: "1000", Data: list})
 }
 
-func (g *Gateway) getStats(w http.ResponseWriter, _ *http.Request) { writeJSON(w, g.Stats()) }
-
 func (g *Gateway) getPrompts(w http.ResponseWriter, r *http.Request) {
 	wcID := r.URL.Query().Get("wcId")
 	w.Header().Set("Content-Type", "application/x-ndjson")
-	out := bufio.NewWriter(w)
-	lines := json.NewEncoder(out)
+	lines := json.NewEncoder(w)
 	for _, p := range g.Prompts() {
-		if wcID != "" && p.WcID != wcID {
-			continue
-		}
-		if lines.Encode(p) != nil {
+		if (wcID == "" || p.WcID == wcID) && lines.Encode(p) != nil {
 			return // the caller is gone
 		}
 	}
-	_ = out.Flush()
+}
+
+func writeJSON(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	_ = json.NewEncoder(w).Encode(v) // fails only when the caller is gone
 }

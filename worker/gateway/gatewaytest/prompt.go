@@ -3,7 +3,7 @@ package gatewaytest
 import (
 	"cmp"
 	"fmt"
-	"net/http"
+	"maps"
 	"slices"
 	"time"
 )
@@ -25,6 +25,15 @@ type Stats struct {
 	Answers           map[Answer]int `json:"answers"`           // how prompts ended
 }
 
+// Stats returns the totals.
+func (g *Gateway) Stats() Stats {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	s := g.stats
+	s.Overlapping, s.Answers = slices.Clone(s.Overlapping), maps.Clone(s.Answers)
+	return s
+}
+
 // Prompt is one prompt, from its request to its answer.
 type Prompt struct {
 	WcID   string    `json:"wcId"`
@@ -35,66 +44,62 @@ type Prompt struct {
 	Answer Answer    `json:"answer,omitempty"` // empty: open
 }
 
-type account struct {
-	Account
-	behaviour *Behaviour    // nil: by its name
-	prompts   []*openPrompt // oldest first
-	changed   chan struct{} // closed at the next change; nil: nobody waits
+// Prompts returns the prompts that are remembered, oldest first.
+func (g *Gateway) Prompts() []Prompt {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	all := make([]Prompt, len(g.prompts))
+	for i, p := range g.prompts {
+		all[i] = *p
+	}
+	return all
 }
 
+// account is an account and its phone.
+type account struct {
+	Account
+	behaviour Behaviour
+	open      []*openPrompt // oldest first
+}
+
+// openPrompt is a prompt and what ends it. Its caller may read it once it has ended.
 type openPrompt struct {
+	*Prompt
 	account *account
-	number  int // in the history
 	timer   *time.Timer
-	ended   chan struct{} // closed at the end; the fields below are set before
-	answer  Answer
-	wID     string
+	ended   chan struct{} // closed at the end
+	noise   string        // of the login that it gives
 }
 
 // account returns the account, a new one if need be. The lock is held.
 func (g *Gateway) account(wcID string) *account {
 	acc, ok := g.accounts[wcID]
 	if !ok {
-		acc = &account{}
+		acc = &account{behaviour: behaviourOf(wcID)}
 		g.accounts[wcID] = acc
 	}
 	return acc
 }
 
-func (g *Gateway) behaviour(wcID string) Behaviour {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.stats.Requests++
-	if b := g.account(wcID).behaviour; b != nil {
-		return *b
-	}
-	return behaviourOf(wcID)
-}
-
-// life is how long a prompt of the request's can live.
-func (g *Gateway) life(r *http.Request) time.Duration {
-	return cmp.Or(g.options.PromptLives[r.Header.Get("Authorization")], g.options.PromptLife)
-}
-
-// open makes the account's phone ask, for as long as life unless somebody answers.
-func (g *Gateway) open(wcID, aid string, b Behaviour, life time.Duration) *openPrompt {
-	g.mu.Lock()
-	defer g.mu.Unlock()
+// open makes the account's phone ask, for as long as life unless somebody answers. The
+// lock is held.
+func (g *Gateway) open(wcID, aid string, life time.Duration) *openPrompt {
 	acc := g.account(wcID)
-	p := &openPrompt{account: acc, ended: make(chan struct{})}
-	p.number = g.history.add(Prompt{WcID: wcID, AID: aid, Start: time.Now()})
-	acc.prompts = append(acc.prompts, p)
+	p := &openPrompt{Prompt: &Prompt{WcID: wcID, AID: aid, Start: time.Now()}, account: acc, ended: make(chan struct{})}
+	acc.open = append(acc.open, p)
+	if len(g.prompts) == g.options.KeepPrompts {
+		g.prompts = g.prompts[1:]
+	}
+	g.prompts = append(g.prompts, p.Prompt)
 	g.count(wcID, acc)
-	answer, after := g.reaction(b, life)
+	answer, after := g.reaction(acc.behaviour, life)
 	p.timer = time.AfterFunc(after, func() {
 		g.mu.Lock()
 		defer g.mu.Unlock()
-		g.end(p, answer)
+		if !g.closed {
+			g.end(p, answer)
+		}
 	})
-	if g.closed {
-		p.timer.Stop()
-	}
-	acc.announce()
 	return p
 }
 
@@ -102,24 +107,25 @@ func (g *Gateway) open(wcID, aid string, b Behaviour, life time.Duration) *openP
 func (g *Gateway) count(wcID string, acc *account) {
 	acc.Prompts++
 	acc.Open++
+	s := &g.stats
 	if acc.Prompts == 1 {
-		g.stats.Accounts++
+		s.Accounts++
 	}
 	if acc.Open == 2 && acc.MaxOpen < 2 {
-		g.stats.Overlaps++
-		if len(g.stats.Overlapping) < maxOverlapping {
-			g.stats.Overlapping = append(g.stats.Overlapping, wcID)
+		s.Overlaps++
+		if len(s.Overlapping) < maxOverlapping {
+			s.Overlapping = append(s.Overlapping, wcID)
 		}
 	}
-	acc.MaxOpen = max(acc.MaxOpen, acc.Open)
-	s := &g.stats
 	s.Prompts++
 	s.Open++
+	acc.MaxOpen = max(acc.MaxOpen, acc.Open)
 	s.MaxOpen = max(s.MaxOpen, s.Open)
 	s.MaxOpenPerAccount = max(s.MaxOpenPerAccount, acc.Open)
+	g.announce()
 }
 
-// reaction returns how and when the prompt ends by itself.
+// reaction returns how and when a prompt ends by itself.
 func (g *Gateway) reaction(b Behaviour, life time.Duration) (Answer, time.Duration) {
 	after := b.After
 	if after == 0 {
@@ -128,70 +134,37 @@ func (g *Gateway) reaction(b Behaviour, life time.Duration) (Answer, time.Durati
 			after += time.Duration(g.random.Int64N(int64(g.options.Jitter)))
 		}
 	}
-	switch {
-	case b.Manual || b.Answer == Ignore || after >= life:
+	if b.Manual || b.Answer == Ignore || after >= life {
 		return Ignore, life
-	case b.Answer == "":
-		return Confirm, after
-	default:
-		return b.Answer, after
 	}
-}
-
-// hungUp notes that nobody waits for the prompt's answer any more.
-func (g *Gateway) hungUp(p *openPrompt) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.history.gone(p.number)
+	return cmp.Or(b.Answer, Confirm), after
 }
 
 // end ends the prompt, once. The lock is held.
 func (g *Gateway) end(p *openPrompt, a Answer) {
-	if p.answer != "" {
+	if p.Answer != "" {
 		return
 	}
 	p.timer.Stop()
-	p.answer = a
+	p.End, p.Answer = time.Now(), a
 	acc := p.account
-	acc.prompts = slices.DeleteFunc(acc.prompts, func(o *openPrompt) bool { return o == p })
+	acc.open = slices.DeleteFunc(acc.open, func(o *openPrompt) bool { return o == p })
 	acc.Open--
 	g.stats.Open--
 	g.stats.Answers[a]++
-	g.history.end(p.number, a)
 	if a == Confirm {
 		if acc.WID == "" {
 			g.stats.Online++
 		}
-		p.wID = fmt.Sprintf("fake0000-%016x", g.random.Uint64())
-		acc.WID = p.wID
+		p.noise = fmt.Sprintf("%016x", g.random.Uint64())
+		acc.WID = wIDPrefix + p.noise
 	}
 	close(p.ended)
-	acc.announce()
+	g.announce()
 }
 
-func (a *account) announce() {
-	if a.changed != nil {
-		close(a.changed)
-		a.changed = nil
-	}
-}
-
-// Stats returns the totals.
-func (g *Gateway) Stats() Stats {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	s := g.stats
-	s.Overlapping = append([]string{}, s.Overlapping...)
-	s.Answers = map[Answer]int{}
-	for a, n := range g.stats.Answers {
-		s.Answers[a] = n
-	}
-	return s
-}
-
-// Prompts returns the prompts that are remembered, oldest first.
-func (g *Gateway) Prompts() []Prompt {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.history.all()
+// announce wakes those who wait for a change.
+func (g *Gateway) announce() {
+	close(g.changed)
+	g.changed = make(chan struct{})
 }

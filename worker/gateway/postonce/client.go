@@ -130,11 +130,11 @@ func (c *Client) get(ctx context.Context, e *Endpoint) (*conn, error) {
 
 // config returns the TLS configuration that all connections to the host share.
 func (c *Client) config(host string) *tls.Config {
-	if known, ok := c.configs.Load(host); ok {
-		return known.(*tls.Config)
+	known, ok := c.configs.Load(host)
+	if !ok {
+		config := c.TLS.Clone()
+		config.ServerName = host
+		known, _ = c.configs.LoadOrStore(host, config)
 	}
-	config := c.TLS.Clone()
-	config.ServerName = host
-	known, _ := c.configs.LoadOrStore(host, config)
 	return known.(*tls.Config)
 }

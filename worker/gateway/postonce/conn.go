@@ -28,6 +28,7 @@ type conn struct {
 	pool   *pool
 	route  string      // of the endpoints that it serves
 	kept   time.Time   // when it was put into the pool; zero: it is new
+	expiry *time.Timer // drops it from the pool; nil: it is new
 	until  time.Time   // from when on it is not kept
 	stop   func() bool // of the call that uses it: its context interrupts no more
 

@@ -36,56 +36,50 @@ const (
 // endOfLife returns when a connection that is made now takes no more calls.
 func endOfLife() time.Time { return time.Now().Add(maxAge + rand.N(ageJitter)) }
 
-// dial connects to the endpoint's server, and shakes hands where it wants that.
-func (c *Client) dial(ctx context.Context, e *Endpoint) (*conn, error) {
-	if e.err != nil {
+// dial connects to the endpoint's server, through the proxy if there is one, and shakes
+// hands where it wants that.
+func (c *Client) dial(ctx context.Context, e *Endpoint) (made *conn, err error) {
+	switch {
+	case e.err != nil:
 		return nil, e.err
-	}
-	made, err := c.reach(ctx, e)
-	if err != nil {
-		return nil, err
-	}
-	if e.server.secure() {
-		if err := made.handshake(ctx, c.config(e.server.name)); err != nil {
-			made.close()
-			return nil, err
+	case e.proxy == nil:
+		made, err = c.open(ctx, e, &e.server)
+	default:
+		if made, err = c.open(ctx, e, &e.proxy.host); err == nil {
+			err = made.pass(ctx, e)
+		}
+		if err != nil {
+			err = fmt.Errorf("proxy: %w", err)
 		}
 	}
-	return made, nil
-}
-
-// reach makes the connection on which the server is spoken to, through the proxy if there is one.
-func (c *Client) reach(ctx context.Context, e *Endpoint) (*conn, error) {
-	if e.proxy == nil {
-		return c.open(ctx, e, e.server.address)
+	if err == nil && e.proxy != nil && e.server.secure() {
+		err = made.handshake(ctx, c.config(e.server.name))
 	}
-	made, err := c.open(ctx, e, e.proxy.address)
 	if err == nil {
-		if err = made.pass(ctx, c, e); err != nil {
-			made.close()
-		}
+		return made, nil
 	}
-	if err != nil {
-		return nil, fmt.Errorf("proxy: %w", err)
+	if made != nil {
+		made.close()
 	}
-	return made, nil
+	return nil, err
 }
 
-func (c *Client) open(ctx context.Context, e *Endpoint, address string) (*conn, error) {
-	tcp, err := c.Dial(ctx, "tcp", address)
+// open connects to the host, which is the endpoint's server or proxy. A connection that
+// comes with an error is the caller's to close.
+func (c *Client) open(ctx context.Context, e *Endpoint, to *host) (*conn, error) {
+	tcp, err := c.Dial(ctx, "tcp", to.address)
 	if err != nil {
 		return nil, err
 	}
-	return &conn{stream: tcp, socket: socket{Conn: tcp}, pool: &c.pool, route: e.route, until: endOfLife()}, nil
+	made := &conn{stream: tcp, socket: socket{Conn: tcp}, pool: &c.pool, route: e.route, until: endOfLife()}
+	if to.secure() {
+		err = made.handshake(ctx, c.config(to.name))
+	}
+	return made, err
 }
 
 // pass has the proxy, to which the connection leads, take requests to the server.
-func (c *conn) pass(ctx context.Context, client *Client, e *Endpoint) error {
-	if e.proxy.secure() {
-		if err := c.handshake(ctx, client.config(e.proxy.name)); err != nil {
-			return err
-		}
-	}
+func (c *conn) pass(ctx context.Context, e *Endpoint) error {
 	switch {
 	case e.proxy.socks():
 		return within(ctx, tunnelTimeout, "SOCKS", func(ctx context.Context) error { return c.askSOCKS(ctx, e) })
@@ -160,17 +154,15 @@ func (c *conn) askSOCKS(ctx context.Context, e *Endpoint) error {
 		auth = &socks.Auth{User: user.Username()}
 		auth.Password, _ = user.Password()
 	}
-	dialer, err := socks.SOCKS5("tcp", e.proxy.address, auth, made{c.stream})
+	dialer, err := socks.SOCKS5("tcp", e.proxy.address, auth, nil)
 	if err != nil {
 		return err
 	}
-	_, err = dialer.(socks.ContextDialer).DialContext(ctx, "tcp", e.server.address) // wraps the stream, which is the tunnel now
+	_, err = dialer.(connDialer).DialWithConn(ctx, c.stream, "tcp", e.server.address)
 	return err
 }
 
-// made is a dialer that has dialled.
-type made struct{ net.Conn }
-
-func (m made) Dial(string, string) (net.Conn, error) { return m.Conn, nil }
-
-func (m made) DialContext(context.Context, string, string) (net.Conn, error) { return m.Conn, nil }
+// connDialer is what [socks.SOCKS5] returns: it takes a connection to the proxy.
+type connDialer interface {
+	DialWithConn(ctx context.Context, c net.Conn, network, address string) (net.Addr, error)
+}

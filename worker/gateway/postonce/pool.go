@@ -6,10 +6,7 @@ import (
 	"time"
 )
 
-const (
-	idleTimeout = 10 * time.Second
-	sweepTime   = time.Second // how often connections that idled for too long are looked for
-)
+const idleTimeout = 10 * time.Second
 
 // pool keeps the connections that no call uses; the last one that came is the next to
 // go. They do not idle for long: a request on a dying one is ambiguous.
@@ -17,9 +14,8 @@ type pool struct {
 	maxIdle int // of each route
 
 	mu     sync.Mutex
-	closed bool // nothing is kept any more
-	idle   map[string][]*conn
-	timer  *time.Timer // of sweep; nil while nothing idles
+	closed bool               // nothing is kept any more
+	idle   map[string][]*conn // by their route
 }
 
 // take returns the kept connection of that route which came last, nil if there is none.
@@ -32,8 +28,8 @@ func (p *pool) take(route string) *conn {
 		return nil
 	}
 	c := idle[last]
-	idle[last] = nil
-	p.idle[route] = idle[:last]
+	c.expiry.Stop()
+	p.idle[route] = slices.Delete(idle, last, last+1)
 	return c
 }
 
@@ -49,56 +45,41 @@ func (p *pool) put(c *conn) bool {
 	}
 	c.kept = now
 	p.idle[c.route] = append(idle, c)
-	if p.timer == nil {
-		p.timer = time.AfterFunc(sweepTime, p.sweep)
+	if c.expiry == nil {
+		c.expiry = time.AfterFunc(idleTimeout, func() { p.drop(c) })
+	} else {
+		c.expiry.Reset(idleTimeout)
 	}
 	return true
 }
 
-// sweep closes what idled for too long, and comes again while anything idles.
-func (p *pool) sweep() {
-	for _, c := range p.expired(time.Now().Add(-idleTimeout)) {
+// drop closes a connection that idled for too long, unless a call has taken it.
+func (p *pool) drop(c *conn) {
+	p.mu.Lock()
+	idle := p.idle[c.route]
+	i := slices.Index(idle, c) // the first one, as a rule
+	if i >= 0 {
+		p.idle[c.route] = slices.Delete(idle, i, i+1)
+	}
+	if len(p.idle[c.route]) == 0 {
+		delete(p.idle, c.route)
+	}
+	p.mu.Unlock()
+	if i >= 0 {
 		c.close()
 	}
-}
-
-// expired takes the connections out that came before then.
-func (p *pool) expired(then time.Time) (old []*conn) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	left := 0
-	for route, idle := range p.idle {
-		n := slices.IndexFunc(idle, func(c *conn) bool { return c.kept.After(then) })
-		if n < 0 {
-			n = len(idle)
-		}
-		old = append(old, idle[:n]...)
-		p.idle[route] = slices.Delete(idle, 0, n)
-		left += len(p.idle[route])
-		if len(p.idle[route]) == 0 {
-			delete(p.idle, route)
-		}
-	}
-	switch {
-	case p.timer == nil: // closed meanwhile
-	case left > 0:
-		p.timer.Reset(sweepTime)
-	default:
-		p.timer = nil
-	}
-	return old
 }
 
 // close closes what idles, and keeps nothing from here on.
 func (p *pool) close() {
 	p.mu.Lock()
-	p.closed = true
-	if p.timer != nil {
-		p.timer.Stop()
-		p.timer = nil
-	}
+	idle := p.idle
+	p.closed, p.idle = true, nil
 	p.mu.Unlock()
-	for _, c := range p.expired(time.Now()) {
-		c.close()
+	for _, all := range idle {
+		for _, c := range all {
+			c.expiry.Stop()
+			c.close()
+		}
 	}
 }
