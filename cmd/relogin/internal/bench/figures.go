@@ -144,10 +144,7 @@ func newLatency(all []time.Duration) *latency {
 }
 
 func (f *figures) print(p *output.Printer) error {
-	if p.Format() == output.JSON {
-		return p.JSON(f)
-	}
-	return p.Printf("%s", f.table())
+	return p.Print(f, "%s", f.table())
 }
 
 // table returns what a person reads at a glance.
@@ -165,13 +162,7 @@ func (f *figures) table() string {
 	if n := f.BytesPerOpenConfirmation; n > 0 {
 		line("", "%.1f KiB for an open confirmation", float64(n)/1024)
 	}
-	var outcomes []string
-	for _, outcome := range worker.Outcomes() {
-		if n := f.Outcomes[outcome]; n > 0 {
-			outcomes = append(outcomes, fmt.Sprintf("%d %s", n, outcome))
-		}
-	}
-	line("outcomes", "%s; %d shared another's prompt", strings.Join(outcomes, ", "), f.Shared)
+	line("outcomes", "%s; %d shared another's prompt", output.Counts(f.Outcomes), f.Shared)
 	line("prompts", "%d; at most %d open at once, %d of one account", f.Prompts, f.MostOpen, f.MostOpenForOneAccount)
 	line("measured by", "%s", f.load.command())
 	line("", "relogin %s, %d processors", f.Version, f.CPUs)

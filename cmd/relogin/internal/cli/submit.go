@@ -40,7 +40,7 @@ A file has a wcId a line, or is CSV whose first line names the columns: ` + jobf
 			ctx, cancel = context.WithTimeoutCause(ctx, d, fmt.Errorf("time-out after %s", d))
 			defer cancel()
 		}
-		jobs, ownIDs, err := s.Jobs.Gather(args, a.stdin)
+		jobs, err := s.Jobs.Gather(args, a.stdin)
 		if err != nil {
 			return err
 		}
@@ -52,7 +52,7 @@ A file has a wcId a line, or is CSV whose first line names the columns: ` + jobf
 		err = submit.Run(ctx, submit.Options{
 			Settings: &s.Jobs, Namespace: s.NATS.Namespace, Conn: nc,
 			Stderr: a.stderr, Printer: output.NewPrinter(a.stdout, s.Jobs.Output, a.environ),
-		}, jobs, ownIDs)
+		}, jobs)
 		if errors.Is(err, submit.ErrNotSucceeded) {
 			return errReported // the events were printed
 		}

@@ -7,6 +7,7 @@
 package jobfile
 
 import (
+	"bytes"
 	"encoding/csv"
 	"errors"
 	"fmt"
@@ -17,11 +18,6 @@ import (
 	"github.com/relogin/relogin/cmd/relogin/internal/settings"
 	"github.com/relogin/relogin/cmd/relogin/internal/terminal"
 	"github.com/relogin/relogin/worker"
-)
-
-const (
-	labelPrefix  = "label."
-	labelsPrefix = "labels."
 )
 
 // cell sets one column's value in a job. Its error says what is wanted.
@@ -57,74 +53,77 @@ type column struct {
 // Read returns the file's jobs, each begun with what template returns, or an error
 // that names every wrong line and column. It reads to the end first.
 func Read(r io.Reader, template func() *worker.Job) ([]*worker.Job, error) {
-	lines, header, err := newLineReader(r)
+	text, err := io.ReadAll(r)
+	if err != nil {
+		return nil, fmt.Errorf("read jobs: %w", err)
+	}
+	lines, names, err := open(bytes.TrimPrefix(text, []byte("\ufeff")))
 	if err != nil {
 		return nil, err
 	}
-	columns := []column{{"wcId", cells["wcid"]}}
-	if header {
-		first, err := lines.Read()
-		if err == nil {
-			columns, err = readHeader(first)
-		}
-		if err != nil {
+	columns, mismatch := []column{{"wcId", cells["wcid"]}}, "but no first line names them: quote a wcId with commas"
+	if names != nil {
+		if columns, err = readHeader(names); err != nil {
 			return nil, fmt.Errorf("read the columns' names: %w", err)
 		}
+		mismatch = fmt.Sprintf("but the first line names %d", len(columns))
 	}
 	var jobs []*worker.Job
-	var wrong lineErrors
+	var wrong []string
 	for {
-		record, err := lines.Read()
-		var malformed *csv.ParseError
-		switch {
-		case errors.Is(err, io.EOF):
-			return jobs, wrong.err()
-		case errors.As(err, &malformed):
-			wrong.note(malformed.StartLine, fmt.Errorf("column %d: %w", malformed.Column, malformed.Err))
-			continue
-		case err != nil:
-			return nil, fmt.Errorf("read jobs: %w", err)
-		case isBlank(record):
-			continue
+		record, err := next(lines)
+		if errors.Is(err, io.EOF) {
+			break
 		}
-		line, _ := lines.FieldPos(0)
-		j := template()
-		if err := fillIn(j, columns, record, header); err != nil {
-			wrong.note(line, err)
-			continue
+		j, line := template(), 0
+		var malformed *csv.ParseError
+		if errors.As(err, &malformed) {
+			line, err = malformed.StartLine, fmt.Errorf("column %d: %w", malformed.Column, malformed.Err)
+		} else if line, _ = lines.FieldPos(0); len(record) != len(columns) {
+			err = fmt.Errorf("%d columns, %s", len(record), mismatch)
+		} else {
+			err = fillIn(j, columns, record)
+		}
+		if err != nil {
+			wrong = append(wrong, fmt.Sprintf("line %d: %s", line, strings.ReplaceAll(err.Error(), "\n", "; ")))
 		}
 		jobs = append(jobs, j)
 	}
+	if len(wrong) > 0 {
+		return nil, fmt.Errorf("%d wrong lines, nothing was published:%s", len(wrong), terminal.Some(wrong))
+	}
+	return jobs, nil
 }
 
-func readHeader(names []string) ([]column, error) {
-	var columns []column
+// next returns the next line that is not blank.
+func next(lines *csv.Reader) (record []string, err error) {
+	for strings.TrimSpace(strings.Join(record, "")) == "" && err == nil {
+		record, err = lines.Read()
+	}
+	return record, err
+}
+
+func readHeader(names []string) (columns []column, err error) {
 	seen := map[string]bool{}
 	for _, name := range names {
 		name = strings.TrimSpace(name)
-		set, known := cells[strings.ToLower(name)]
-		if label, found := labelName(name); found {
-			set, known = setLabel(label), true
+		key := strings.ToLower(name)
+		set := cells[key]
+		for _, prefix := range []string{"label.", "labels."} {
+			if label, found := strings.CutPrefix(name, prefix); found && label != "" {
+				set = setLabel(label)
+			}
 		}
-		if !known {
+		switch {
+		case set == nil:
 			return nil, fmt.Errorf("unknown column %q: there are %s", name, Columns)
-		}
-		if key := strings.ToLower(name); seen[key] {
+		case seen[key]:
 			return nil, fmt.Errorf("column %q is there twice", name)
-		} else {
-			seen[key] = true
 		}
+		seen[key] = true
 		columns = append(columns, column{name, set})
 	}
 	return columns, nil
-}
-
-func labelName(column string) (string, bool) {
-	if name, found := strings.CutPrefix(column, labelPrefix); found {
-		return name, name != ""
-	}
-	name, found := strings.CutPrefix(column, labelsPrefix)
-	return name, found && name != ""
 }
 
 func setLabel(name string) cell {
@@ -138,13 +137,7 @@ func setLabel(name string) cell {
 }
 
 // fillIn sets what the record's cells say; empty ones say nothing.
-func fillIn(j *worker.Job, columns []column, record []string, header bool) error {
-	if len(record) != len(columns) {
-		if !header {
-			return fmt.Errorf("%d columns, but no first line names them: quote a wcId with commas", len(record))
-		}
-		return fmt.Errorf("%d columns, but the first line names %d", len(record), len(columns))
-	}
+func fillIn(j *worker.Job, columns []column, record []string) error {
 	for i, text := range record {
 		if text = strings.TrimSpace(text); text == "" {
 			continue
@@ -154,22 +147,4 @@ func fillIn(j *worker.Job, columns []column, record []string, header bool) error
 		}
 	}
 	return j.Check()
-}
-
-func isBlank(record []string) bool {
-	return strings.TrimSpace(strings.Join(record, "")) == ""
-}
-
-// lineErrors are what is wrong with a file.
-type lineErrors struct{ terminal.List }
-
-func (l *lineErrors) note(line int, err error) {
-	l.Add(fmt.Sprintf("line %d: %s", line, strings.ReplaceAll(err.Error(), "\n", "; ")))
-}
-
-func (l *lineErrors) err() error {
-	if l.Len() == 0 {
-		return nil
-	}
-	return fmt.Errorf("%d wrong lines, nothing was published:%s", l.Len(), &l.List)
 }
