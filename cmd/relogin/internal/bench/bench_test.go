@@ -12,7 +12,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 
 	"github.com/relogin/relogin/cmd/relogin/internal/backend"
@@ -35,7 +34,7 @@ func read(environ []string, args ...string) (*bench, error) {
 		RunE: func(*cobra.Command, []string) error { return nil },
 	}
 	b := &bench{Options: Options{Environ: environ}, namespace: "relogin-bench-x"}
-	b.Declared = registry.Declare(cmd, b.Groups()...)
+	b.Declared = registry.Declare(cmd, &b.Load, &b.NATS, &b.Redis, &b.Log)
 	cmd.SetArgs(append([]string{}, args...))
 	return b, cmd.Execute()
 }
@@ -154,7 +153,7 @@ func TestLatency(t *testing.T) {
 func endedRun(t *testing.T, l *Load) *figures {
 	t.Helper()
 	start := time.Unix(1000, 0)
-	f := newFigures(l, progressbar.DefaultSilent(4))
+	f := newFigures(l)
 	for n, stored := range []int64{1105, 1110, 1120, 1300} {
 		j := l.job(n)
 		e := &worker.Event{JobID: j.ID, WcID: j.WcID, RequestedAt: start, Result: worker.Result{Outcome: worker.Succeeded, Prompted: true}}
@@ -196,7 +195,7 @@ func TestBenchFigures(t *testing.T) {
 		t.Errorf("the backlog took %v s", f.Seconds)
 	}
 	var out bytes.Buffer
-	if err := f.print(output.NewPrinter(&out, output.JSON, nil)); err != nil {
+	if err := output.NewPrinter(&out, output.JSON, nil).Print(f, ""); err != nil {
 		t.Error(err)
 	}
 	for want, left := range map[string]bool{"bytesPerOpenConfirmation": false, "addedLatencyMs": false, "jobsPerSecond": true} {
@@ -208,12 +207,14 @@ func TestBenchFigures(t *testing.T) {
 
 func TestBenchPassesWarningsOn(t *testing.T) {
 	var out, plain bytes.Buffer
-	b, ready := &bench{Options: Options{Logger: slog.New(slog.NewTextHandler(&out, nil)), Stderr: &plain}}, make(chan struct{})
+	b, ready := &bench{Options: Options{Logger: slog.New(slog.NewTextHandler(&out, nil)), Stderr: &plain}}, 0
 	b.listen(t.Context(), strings.NewReader(`{"time":"x","level":"INFO","msg":"worker ready"}
 {"time":"x","level":"INFO","msg":"job ended"}
 {"time":"x","level":"WARN","msg":"slow","job":"7"}
-`+strings.Repeat(`{"level":"WARN","msg":"slow"}`+"\n", 9)+`panic: out of words`), ready)
-	<-ready
+`+strings.Repeat(`{"level":"WARN","msg":"slow"}`+"\n", 9)+`panic: out of words`), func() { ready++ })
+	if ready != 1 {
+		t.Errorf("it was ready %d times", ready)
+	}
 	if got := out.String(); !strings.Contains(got, `level=WARN msg="worker: slow" job=7`) || strings.Contains(got, "ended") {
 		t.Errorf("the log says %s", got)
 	}

@@ -10,8 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/schollz/progressbar/v3"
-
 	"github.com/relogin/relogin/cmd/relogin/internal/output"
 	"github.com/relogin/relogin/worker"
 	"github.com/relogin/relogin/worker/gateway/gatewaytest"
@@ -40,7 +38,6 @@ type figures struct {
 	CPUs                     int                    `json:"cpus"` // of this machine, for the worker and the bench
 
 	load                     *Load
-	progress                 *progressbar.ProgressBar
 	ends                     []ending // by the jobs' numbers
 	ended, repeated, foreign int      // events, those of jobs that had one, and of jobs that are not the run's
 }
@@ -51,9 +48,9 @@ type ending struct {
 	alone             bool // the prompt was its own
 }
 
-func newFigures(l *Load, progress *progressbar.ProgressBar) *figures {
+func newFigures(l *Load) *figures {
 	return &figures{
-		Outcomes: map[worker.Outcome]int{}, CPUs: runtime.NumCPU(), load: l, progress: progress, ends: make([]ending, l.Jobs),
+		Outcomes: map[worker.Outcome]int{}, CPUs: runtime.NumCPU(), load: l, ends: make([]ending, l.Jobs),
 		Settings: map[string]any{"jobs": l.Jobs, "accounts": l.Accounts, "concurrency": l.Concurrency,
 			"confirmAfterSeconds": l.ConfirmAfter.Seconds(), "rate": l.Rate, "replicas": l.Replicas},
 	}
@@ -75,7 +72,6 @@ func (f *figures) see(e *worker.Event, stored time.Time) error {
 	if e.SharedWith != "" {
 		f.Shared++
 	}
-	_ = f.progress.Add(1)
 	if f.ended++; f.ended == len(f.ends) {
 		return errAllEnded
 	}
@@ -141,10 +137,6 @@ func newLatency(all []time.Duration) *latency {
 		return float64(all[rank-1].Microseconds()) / 1000
 	}
 	return &latency{P50: at(50), P90: at(90), P99: at(99), Max: at(100), Jobs: len(all)}
-}
-
-func (f *figures) print(p *output.Printer) error {
-	return p.Print(f, "%s", f.table())
 }
 
 // table returns what a person reads at a glance.

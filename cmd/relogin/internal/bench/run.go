@@ -112,7 +112,7 @@ func (b *bench) measure(ctx context.Context) error {
 		b.end(fmt.Errorf("nothing happened for %s beyond what people take: see whether NATS and Redis work", settings.FormatDuration(patience)))
 	})
 	defer b.quiet.Stop()
-	f := newFigures(&b.Load, terminal.Progress(b.Stderr, b.Load.Jobs, "confirmed"))
+	f := newFigures(&b.Load)
 	b.withWorker(ctx, func(pid int) { f.IdleResidentBytes, _ = memory(pid) })
 	if b.Load.Rate == 0 {
 		b.publish(ctx, terminal.Progress(b.Stderr, b.Load.Jobs, "published"))
@@ -121,13 +121,12 @@ func (b *bench) measure(ctx context.Context) error {
 		b.follow(ctx, f)
 		_, f.PeakResidentBytes = memory(pid)
 	})
-	_ = f.progress.Clear()
 	if err := context.Cause(ctx); err != nil {
 		return fmt.Errorf("%w; %d of %d jobs had their event", err, f.ended, b.Load.Jobs)
 	}
 	f.Namespace, f.Version = b.namespace, b.Version
 	f.finish(b.gateway.Prompts(), b.gateway.Stats(), cpu)
-	return errors.Join(f.print(b.Printer), f.defects())
+	return errors.Join(b.Printer.Print(f, "%s", f.table()), f.defects())
 }
 
 // alive notes that something has happened.
@@ -159,9 +158,12 @@ func (b *bench) follow(ctx context.Context, f *figures) {
 	if b.Load.Rate > 0 {
 		publishing.Go(func() { b.publish(ctx, progressbar.DefaultSilent(1)) })
 	}
+	confirmed := terminal.Progress(b.Stderr, b.Load.Jobs, "confirmed")
+	defer func() { _ = confirmed.Clear() }()
 	all := queue.FollowOptions{Namespace: b.namespace, Since: time.Unix(0, 0), Logger: b.Logger}
 	err := queue.FollowStored(ctx, b.nats, all, func(e *worker.Event, stored time.Time) error {
 		b.alive()
+		_ = confirmed.Add(1)
 		return f.see(e, stored)
 	})
 	if !errors.Is(err, errAllEnded) {

@@ -29,7 +29,7 @@ The exit status is 1 also when a job has no event or did not succeed, or an acco
   relogin bench --jobs 20000 --concurrency 10000 --confirm-after 20s`,
 		Args: noArguments,
 	}
-	declared := a.registry.Declare(cmd, s.Groups()...)
+	declared := a.registry.Declare(cmd, &s.Load, &s.NATS, &s.Redis, &s.Log)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		return bench.Run(cmd.Context(), bench.Options{
 			Settings: s, Declared: declared, Environ: a.environ, Version: a.version,
