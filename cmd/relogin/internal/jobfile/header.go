@@ -55,7 +55,7 @@ func seemsHeader(line []string) bool {
 		if slices.Contains(accountNames, strings.NewReplacer(" ", "", "_", "", "-", "").Replace(name)) {
 			return true
 		}
-		if _, isColumn := cells[name]; isColumn {
+		if slices.Contains(unlabelled, name) {
 			known++
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -20,35 +21,11 @@ import (
 	"github.com/relogin/relogin/worker"
 )
 
-// cell sets one column's value in a job. Its error says what is wanted.
-type cell func(j *worker.Job, text string) error
-
-var cells = map[string]cell{
-	"wcid":   func(j *worker.Job, text string) error { j.WcID = text; return nil },
-	"id":     func(j *worker.Job, text string) error { j.ID = text; return nil },
-	"ttuid":  func(j *worker.Job, text string) error { j.TTUID = text; return nil },
-	"aid":    func(j *worker.Job, text string) error { j.AID = text; return nil },
-	"tenant": func(j *worker.Job, text string) error { j.Tenant = text; return nil },
-	"type": func(j *worker.Job, text string) (err error) {
-		if j.Type, err = strconv.Atoi(text); err != nil {
-			return errors.New("want a number")
-		}
-		return nil
-	},
-	"deadline": func(j *worker.Job, text string) (err error) {
-		j.Deadline, err = settings.ParseTime(text, 1)
-		return err
-	},
-}
-
 // Columns names the columns that a file may have.
 const Columns = "wcId, id, type, ttuid, aid, tenant, deadline and label.NAME"
 
-// column is one column of the file.
-type column struct {
-	name string
-	set  cell
-}
+// unlabelled are those columns without label.NAME, as they are compared.
+var unlabelled = []string{"wcid", "id", "type", "ttuid", "aid", "tenant", "deadline"}
 
 // Read returns the file's jobs, each begun with what template returns, or an error
 // that names every wrong line and column. It reads to the end first.
@@ -61,12 +38,12 @@ func Read(r io.Reader, template func() *worker.Job) ([]*worker.Job, error) {
 	if err != nil {
 		return nil, err
 	}
-	columns, mismatch := []column{{"wcId", cells["wcid"]}}, "but no first line names them: quote a wcId with commas"
+	columns, mismatch := []string{"wcId"}, "but no first line names them: quote a wcId with commas"
 	if names != nil {
-		if columns, err = readHeader(names); err != nil {
+		columns, mismatch = names, fmt.Sprintf("but the first line names %d", len(names))
+		if err := checkColumns(columns); err != nil {
 			return nil, fmt.Errorf("read the columns' names: %w", err)
 		}
-		mismatch = fmt.Sprintf("but the first line names %d", len(columns))
 	}
 	var jobs []*worker.Job
 	var wrong []string
@@ -103,48 +80,68 @@ func next(lines *csv.Reader) (record []string, err error) {
 	return record, err
 }
 
-func readHeader(names []string) (columns []column, err error) {
+// checkColumns takes spaces from around the names.
+func checkColumns(names []string) error {
 	seen := map[string]bool{}
-	for _, name := range names {
+	for i, name := range names {
 		name = strings.TrimSpace(name)
 		key := strings.ToLower(name)
-		set := cells[key]
-		for _, prefix := range []string{"label.", "labels."} {
-			if label, found := strings.CutPrefix(name, prefix); found && label != "" {
-				set = setLabel(label)
-			}
-		}
 		switch {
-		case set == nil:
-			return nil, fmt.Errorf("unknown column %q: there are %s", name, Columns)
+		case !slices.Contains(unlabelled, key) && labelOf(name) == "":
+			return fmt.Errorf("unknown column %q: there are %s", name, Columns)
 		case seen[key]:
-			return nil, fmt.Errorf("column %q is there twice", name)
+			return fmt.Errorf("column %q is there twice", name)
 		}
-		seen[key] = true
-		columns = append(columns, column{name, set})
+		names[i], seen[key] = name, true
 	}
-	return columns, nil
+	return nil
 }
 
-func setLabel(name string) cell {
-	return func(j *worker.Job, text string) error {
-		if j.Labels == nil {
-			j.Labels = map[string]string{}
-		}
-		j.Labels[name] = text
-		return nil
+// labelOf returns the label's name in a column's, which may begin with labels. too.
+func labelOf(column string) string {
+	if prefix, name, _ := strings.Cut(column, "."); prefix == "label" || prefix == "labels" {
+		return name
 	}
+	return ""
 }
 
 // fillIn sets what the record's cells say; empty ones say nothing.
-func fillIn(j *worker.Job, columns []column, record []string) error {
+func fillIn(j *worker.Job, columns, record []string) error {
 	for i, text := range record {
 		if text = strings.TrimSpace(text); text == "" {
 			continue
 		}
-		if err := columns[i].set(j, text); err != nil {
-			return fmt.Errorf("column %s: %q: %w", columns[i].name, text, err)
+		if err := set(j, columns[i], text); err != nil {
+			return fmt.Errorf("column %s: %q: %w", columns[i], text, err)
 		}
 	}
 	return j.Check()
+}
+
+// set sets what one cell says. Its error says what is wanted.
+func set(j *worker.Job, column, text string) (err error) {
+	switch strings.ToLower(column) {
+	case "wcid":
+		j.WcID = text
+	case "id":
+		j.ID = text
+	case "type":
+		if j.Type, err = strconv.Atoi(text); err != nil {
+			return errors.New("want a number")
+		}
+	case "ttuid":
+		j.TTUID = text
+	case "aid":
+		j.AID = text
+	case "tenant":
+		j.Tenant = text
+	case "deadline":
+		j.Deadline, err = settings.ParseTime(text, 1)
+	default:
+		if j.Labels == nil {
+			j.Labels = map[string]string{}
+		}
+		j.Labels[labelOf(column)] = text
+	}
+	return err
 }
