@@ -13,9 +13,9 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"gotest.tools/v3/golden"
 
 	"github.com/relogin/relogin/cmd/relogin/internal/backend"
-	"github.com/relogin/relogin/cmd/relogin/internal/golden"
 	"github.com/relogin/relogin/cmd/relogin/internal/output"
 	"github.com/relogin/relogin/cmd/relogin/internal/pod"
 	"github.com/relogin/relogin/cmd/relogin/internal/settings"
@@ -190,7 +190,7 @@ func TestBenchFigures(t *testing.T) {
 		t.Errorf("it took %v s", f.Seconds)
 	}
 	f.Version, f.CPUs = "v1", 2
-	golden.Compare(t, "bench.txt", f.table()+f.defects().Error()+"\n")
+	golden.Assert(t, f.table()+f.defects().Error()+"\n", "bench.txt")
 	if f = endedRun(t, &Load{Jobs: 4, Accounts: 3}); f.Seconds != 0.295 {
 		t.Errorf("the backlog took %v s", f.Seconds)
 	}

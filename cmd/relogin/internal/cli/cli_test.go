@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/relogin/relogin/cmd/relogin/internal/golden"
+	"gotest.tools/v3/golden"
 )
 
 // result is what a command line did.
@@ -63,9 +63,9 @@ func TestExitStatus(t *testing.T) {
 }
 
 func TestHelp(t *testing.T) {
-	golden.Compare(t, "help.txt", relogin(t, nil, "", "--help").stdout)
-	golden.Compare(t, "help_submit.txt", relogin(t, nil, "", "submit", "--help").stdout)
-	golden.Compare(t, "help_bench.txt", relogin(t, nil, "", "bench", "--help").stdout)
+	golden.Assert(t, relogin(t, nil, "", "--help").stdout, "help.txt")
+	golden.Assert(t, relogin(t, nil, "", "submit", "--help").stdout, "help_submit.txt")
+	golden.Assert(t, relogin(t, nil, "", "bench", "--help").stdout, "help_bench.txt")
 }
 
 func TestHelpNamesEverySetting(t *testing.T) {
