@@ -43,10 +43,7 @@ type figures struct {
 }
 
 // ending is when a job began and ended, by NATS's clock. The zero value has not ended.
-type ending struct {
-	published, stored time.Time
-	alone             bool // the prompt was its own
-}
+type ending struct{ published, stored time.Time }
 
 func newFigures(l *Load) *figures {
 	return &figures{
@@ -67,7 +64,7 @@ func (f *figures) see(e *worker.Event, stored time.Time) error {
 		f.repeated++
 		return nil
 	}
-	f.ends[n] = ending{e.RequestedAt, stored, e.Prompted && e.SharedWith == ""}
+	f.ends[n] = ending{e.RequestedAt, stored}
 	f.Outcomes[e.Outcome]++
 	if e.SharedWith != "" {
 		f.Shared++
@@ -81,7 +78,7 @@ func (f *figures) see(e *worker.Event, stored time.Time) error {
 // finish adds what is known once all jobs have ended.
 func (f *figures) finish(prompts []gatewaytest.Prompt, stats gatewaytest.Stats, cpu time.Duration) {
 	f.Prompts, f.MostOpen, f.MostOpenForOneAccount = stats.Prompts, stats.MaxOpen, stats.MaxOpenPerAccount
-	open := map[string]time.Duration{} // for how long each job's prompt was, by the job's id
+	open := map[string]time.Duration{} // for how long each prompt was, by the id of its job; others share it
 	for _, p := range prompts {
 		if !p.End.IsZero() {
 			open[p.AID] = p.End.Sub(p.Start)
@@ -90,20 +87,15 @@ func (f *figures) finish(prompts []gatewaytest.Prompt, stats gatewaytest.Stats, 
 	var added []time.Duration
 	first, last := f.ends[0].stored, f.ends[0].stored
 	for n, e := range f.ends {
-		wait, known := open[strconv.Itoa(n)]
-		if known && e.alone {
+		wait, asked := open[strconv.Itoa(n)]
+		if asked {
 			added = append(added, e.stored.Sub(e.published)-wait)
 		}
-		began := e.published
-		if f.load.Rate == 0 {
-			began = e.stored.Add(-wait)
+		if f.load.Rate == 0 { // a backlog's jobs begin with their prompt
+			e.published = e.stored.Add(-wait)
 		}
-		if began.Before(first) {
-			first = began
-		}
-		if e.stored.After(last) {
-			last = e.stored
-		}
+		first = slices.MinFunc([]time.Time{first, e.published}, time.Time.Compare)
+		last = slices.MaxFunc([]time.Time{last, e.stored}, time.Time.Compare)
 	}
 	took, jobs := max(last.Sub(first), time.Millisecond), float64(f.load.Jobs)
 	f.Seconds, f.JobsPerSecond = took.Round(time.Millisecond).Seconds(), math.Round(10*jobs/took.Seconds())/10

@@ -73,7 +73,14 @@ func Run(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	defer b.nats.Close()
-	if b.redis, err = b.openRedis(patient); err != nil {
+	b.redis, err = backend.OpenRedis(patient, cache.Options{
+		URL: b.Redis.URL, SentinelMaster: b.Redis.SentinelMaster, Namespace: b.namespace, Pod: "bench",
+		// It asks for no lock but the one that it tries, so its lease is the shortest there is.
+		SendWindow: time.Millisecond, ConfirmTimeout: time.Millisecond, EventMaxAge: jobMemory, Logger: b.Logger,
+	})
+	if err != nil && strings.Contains(err.Error(), "NOPERM") {
+		return fmt.Errorf("%w; for a run the user needs the keys relogin-bench-*, and the commands scan and unlink too", err)
+	} else if err != nil {
 		return err
 	}
 	defer b.redis.Close()
@@ -83,19 +90,6 @@ func Run(ctx context.Context, o Options) (err error) {
 	defer b.gateway.Close()
 	defer func() { err = errors.Join(err, b.cleanUp(ctx)) }()
 	return b.measure(ctx)
-}
-
-// openRedis sees that Redis works. The client asks for no locks but the one that it tries, so
-// its lease is the shortest there is.
-func (b *bench) openRedis(ctx context.Context) (*cache.Client, error) {
-	client, err := backend.OpenRedis(ctx, cache.Options{
-		URL: b.Redis.URL, SentinelMaster: b.Redis.SentinelMaster, Namespace: b.namespace, Pod: "bench",
-		SendWindow: time.Millisecond, ConfirmTimeout: time.Millisecond, EventMaxAge: jobMemory, Logger: b.Logger,
-	})
-	if err != nil && strings.Contains(err.Error(), "NOPERM") {
-		return nil, fmt.Errorf("%w; for a run the user needs the keys relogin-bench-*, and the commands scan and unlink too", err)
-	}
-	return client, err
 }
 
 // confirmTimeout is the worker's.
