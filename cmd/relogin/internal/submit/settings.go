@@ -75,32 +75,24 @@ func (j *Settings) Gather(args []string, stdin io.Reader) (jobs []*worker.Job, e
 	for _, wcID := range args {
 		jobs = append(jobs, j.job(wcID))
 	}
-	if j.File != "" {
-		more, err := j.readFile(stdin)
-		if err != nil {
-			return nil, err
-		}
-		jobs = append(jobs, more...)
+	if j.File == "" {
+		return jobs, nil
 	}
-	if len(jobs) == 0 {
-		return nil, settings.UsageError{Err: fmt.Errorf("no jobs in %s", j.File)}
-	}
-	return jobs, nil
-}
-
-func (j *Settings) readFile(stdin io.Reader) ([]*worker.Job, error) {
-	name, r := "standard input", stdin
+	name := "standard input"
 	if j.File != "-" {
 		f, err := os.Open(j.File)
 		if err != nil {
 			return nil, settings.UsageError{Err: fmt.Errorf("flag --file: %w", err)}
 		}
 		defer f.Close()
-		name, r = j.File, io.Reader(f)
+		name, stdin = j.File, f
 	}
-	jobs, err := jobfile.Read(r, func() *worker.Job { return j.job("") })
+	more, err := jobfile.Read(stdin, func() *worker.Job { return j.job("") })
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	if jobs = append(jobs, more...); len(jobs) == 0 {
+		return nil, settings.UsageError{Err: fmt.Errorf("no jobs in %s", name)}
 	}
 	return jobs, nil
 }

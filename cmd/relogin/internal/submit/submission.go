@@ -22,9 +22,9 @@ import (
 )
 
 const (
-	fewJobs      = 20          // are told one by one
-	publishTries = 4           // of a job, in rounds
-	publishPause = time.Second // after the first round; it doubles
+	fewJobs      = 20              // are told one by one
+	publishPause = time.Second     // before jobs are published again; it doubles
+	lastPause    = 4 * time.Second // after it they are given up
 )
 
 // ErrNotSucceeded is returned by [Run] when a job's event was printed whose outcome isn't
@@ -86,51 +86,42 @@ func Run(ctx context.Context, o Options, jobs []*worker.Job) error {
 	return errors.Join(err, s.printed)
 }
 
-// publish publishes all jobs, and those that failed again: they are the same jobs.
+// publish publishes all jobs, and those that failed again: they are the same jobs. The very
+// first one goes alone: when it fails, it isn't about that job, and publish gives up.
 func (s *submission) publish(ctx context.Context) error {
 	publisher, err := queue.NewPublisher(s.Conn, s.Namespace)
 	if err != nil {
 		return err
 	}
-	left, pause := s.jobs, publishPause
-	for try := 1; ; try++ {
-		left, err = s.publishRound(ctx, publisher, left)
+	round := func(jobs []*worker.Job) (failed []*worker.Job) {
+		_ = publisher.PublishAll(ctx, s.lane(), slices.Values(jobs), func(j *worker.Job, stored queue.Stored, failure error) {
+			if failure != nil {
+				failed, err = append(failed, j), failure
+				return
+			}
+			s.wasStored(j, stored)
+		})
+		return failed
+	}
+	left := s.jobs
+	if round(s.jobs[:1]); s.stored > 0 {
+		left = round(s.jobs[1:])
+	}
+	for pause := publishPause; s.stored < len(s.jobs); pause *= 2 {
 		switch {
-		case s.stored == len(s.jobs):
-			return nil
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
-		case s.stored == 0 || try == publishTries:
+		case s.stored == 0 || pause > lastPause:
 			return fmt.Errorf("%d of %d jobs were not published: %w", len(left), len(s.jobs), err)
 		}
 		fmt.Fprintf(s.Stderr, "publishing %d jobs again: %v\n", len(left), err)
 		select {
 		case <-time.After(pause):
-			pause *= 2
 		case <-ctx.Done():
 		}
+		left = round(left)
 	}
-}
-
-// publishRound returns the jobs that failed, and an error of one of them. The very first
-// job goes alone: when it fails, it isn't about that job, and so have all.
-func (s *submission) publishRound(ctx context.Context, p *queue.Publisher, jobs []*worker.Job) (failed []*worker.Job, reason error) {
-	note := func(j *worker.Job, stored queue.Stored, err error) {
-		if err != nil {
-			failed, reason = append(failed, j), cmp.Or(reason, err)
-			return
-		}
-		s.wasStored(j, stored)
-	}
-	if s.stored == 0 {
-		_ = p.PublishAll(ctx, s.lane(), slices.Values(jobs[:1]), note)
-		if s.stored == 0 {
-			return jobs, reason
-		}
-		jobs = jobs[1:]
-	}
-	_ = p.PublishAll(ctx, s.lane(), slices.Values(jobs), note)
-	return failed, reason
+	return nil
 }
 
 func (s *submission) lane() worker.Lane {
