@@ -86,21 +86,13 @@ Their mishaps are staged: log lines with WARN or ERROR belong to them.
 	fmt.Fprintln(d.Stdout)
 }
 
-// see prints one event and remembers it.
+// see prints one event and remembers it. Of a sample's it says whether that ended as it was to.
 func (d *dev) see(e *worker.Event) error {
 	d.ended[e.JobID] = e
-	show := d.Printer.Event
-	if s, staged := d.staged[e.JobID]; staged {
-		show = func(e *worker.Event) error { return d.printSample(s, e) }
+	s, staged := d.staged[e.JobID]
+	if !staged {
+		return d.Printer.Event(e)
 	}
-	if err := show(e); err != nil {
-		return fmt.Errorf("print event: %w", err)
-	}
-	return nil
-}
-
-// printSample prints how a sample ended, beside how it was to end.
-func (d *dev) printSample(s sample, e *worker.Event) error {
 	verdict := "as expected"
 	if e.Outcome != s.ends {
 		verdict = "NOT as expected: " + string(s.ends) + " was"

@@ -48,16 +48,14 @@ var accountNames = []string{
 // seemsHeader tells whether a line without wcId has another name of the account's column,
 // or nothing but names of columns.
 func seemsHeader(line []string) bool {
-	known := 0
 	names := strings.FieldsFunc(strings.Join(line, ","), func(r rune) bool { return r == ',' || r == '，' })
+	allKnown := len(names) > 0
 	for _, name := range names {
 		name = tidy(name)
 		if slices.Contains(accountNames, strings.NewReplacer(" ", "", "_", "", "-", "").Replace(name)) {
 			return true
 		}
-		if slices.Contains(unlabelled, name) {
-			known++
-		}
+		allKnown = allKnown && slices.Contains(unlabelled, name)
 	}
-	return len(names) > 0 && known == len(names)
+	return allKnown
 }
