@@ -12,10 +12,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/schollz/progressbar/v3"
+	"gotest.tools/v3/golden"
 
 	"github.com/relogin/relogin/cmd/relogin/internal/backend"
-	"github.com/relogin/relogin/cmd/relogin/internal/golden"
 	"github.com/relogin/relogin/cmd/relogin/internal/output"
 	"github.com/relogin/relogin/cmd/relogin/internal/pod"
 	"github.com/relogin/relogin/cmd/relogin/internal/settings"
@@ -31,7 +30,7 @@ func read(environ []string, args ...string) (*bench, error) {
 	var err error
 	b.Declared, err = settingstest.Read(environ, args, []settings.Group{
 		&known.NATS, &known.Gateway, &known.Pipeline, &known.Streams, &known.Output,
-	}, b.Groups()...)
+	}, &b.Load, &b.NATS, &b.Redis, &b.Log)
 	return b, err
 }
 
@@ -149,7 +148,7 @@ func TestLatency(t *testing.T) {
 func endedRun(t *testing.T, l *Load) *figures {
 	t.Helper()
 	start := time.Unix(1000, 0)
-	f := newFigures(l, progressbar.DefaultSilent(4))
+	f := newFigures(l)
 	for n, stored := range []int64{1105, 1110, 1120, 1300} {
 		j := l.job(n)
 		e := &worker.Event{JobID: j.ID, WcID: j.WcID, RequestedAt: start, Result: worker.Result{Outcome: worker.Succeeded, Prompted: true}}
@@ -186,12 +185,12 @@ func TestBenchFigures(t *testing.T) {
 		t.Errorf("it took %v s", f.Seconds)
 	}
 	f.Version, f.CPUs = "v1", 2
-	golden.Compare(t, "bench.txt", f.table()+f.defects().Error()+"\n")
+	golden.Assert(t, f.table()+f.defects().Error()+"\n", "bench.txt")
 	if f = endedRun(t, &Load{Jobs: 4, Accounts: 3}); f.Seconds != 0.295 {
 		t.Errorf("the backlog took %v s", f.Seconds)
 	}
 	var out bytes.Buffer
-	if err := f.print(output.NewPrinter(&out, output.JSON, nil)); err != nil {
+	if err := output.NewPrinter(&out, output.JSON, nil).Print(f, ""); err != nil {
 		t.Error(err)
 	}
 	for want, left := range map[string]bool{"bytesPerOpenConfirmation": false, "addedLatencyMs": false, "jobsPerSecond": true} {
@@ -203,12 +202,14 @@ func TestBenchFigures(t *testing.T) {
 
 func TestBenchPassesWarningsOn(t *testing.T) {
 	var out, plain bytes.Buffer
-	b, ready := &bench{Options: Options{Logger: slog.New(slog.NewTextHandler(&out, nil)), Stderr: &plain}}, make(chan struct{})
+	b, ready := &bench{Options: Options{Logger: slog.New(slog.NewTextHandler(&out, nil)), Stderr: &plain}}, 0
 	b.listen(t.Context(), strings.NewReader(`{"time":"x","level":"INFO","msg":"worker ready"}
 {"time":"x","level":"INFO","msg":"job ended"}
 {"time":"x","level":"WARN","msg":"slow","job":"7"}
-`+strings.Repeat(`{"level":"WARN","msg":"slow"}`+"\n", 9)+`panic: out of words`), ready)
-	<-ready
+`+strings.Repeat(`{"level":"WARN","msg":"slow"}`+"\n", 9)+`panic: out of words`), func() { ready++ })
+	if ready != 1 {
+		t.Errorf("it was ready %d times", ready)
+	}
 	if got := out.String(); !strings.Contains(got, `level=WARN msg="worker: slow" job=7`) || strings.Contains(got, "ended") {
 		t.Errorf("the log says %s", got)
 	}

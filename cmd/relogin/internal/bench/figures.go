@@ -10,8 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/schollz/progressbar/v3"
-
 	"github.com/relogin/relogin/cmd/relogin/internal/output"
 	"github.com/relogin/relogin/worker"
 	"github.com/relogin/relogin/worker/gateway/gatewaytest"
@@ -40,20 +38,16 @@ type figures struct {
 	CPUs                     int                    `json:"cpus"` // of this machine, for the worker and the bench
 
 	load                     *Load
-	progress                 *progressbar.ProgressBar
 	ends                     []ending // by the jobs' numbers
 	ended, repeated, foreign int      // events, those of jobs that had one, and of jobs that are not the run's
 }
 
 // ending is when a job began and ended, by NATS's clock. The zero value has not ended.
-type ending struct {
-	published, stored time.Time
-	alone             bool // the prompt was its own
-}
+type ending struct{ published, stored time.Time }
 
-func newFigures(l *Load, progress *progressbar.ProgressBar) *figures {
+func newFigures(l *Load) *figures {
 	return &figures{
-		Outcomes: map[worker.Outcome]int{}, CPUs: runtime.NumCPU(), load: l, progress: progress, ends: make([]ending, l.Jobs),
+		Outcomes: map[worker.Outcome]int{}, CPUs: runtime.NumCPU(), load: l, ends: make([]ending, l.Jobs),
 		Settings: map[string]any{"jobs": l.Jobs, "accounts": l.Accounts, "concurrency": l.Concurrency,
 			"confirmAfterSeconds": l.ConfirmAfter.Seconds(), "rate": l.Rate, "replicas": l.Replicas},
 	}
@@ -70,12 +64,11 @@ func (f *figures) see(e *worker.Event, stored time.Time) error {
 		f.repeated++
 		return nil
 	}
-	f.ends[n] = ending{e.RequestedAt, stored, e.Prompted && e.SharedWith == ""}
+	f.ends[n] = ending{e.RequestedAt, stored}
 	f.Outcomes[e.Outcome]++
 	if e.SharedWith != "" {
 		f.Shared++
 	}
-	_ = f.progress.Add(1)
 	if f.ended++; f.ended == len(f.ends) {
 		return errAllEnded
 	}
@@ -85,7 +78,7 @@ func (f *figures) see(e *worker.Event, stored time.Time) error {
 // finish adds what is known once all jobs have ended.
 func (f *figures) finish(prompts []gatewaytest.Prompt, stats gatewaytest.Stats, cpu time.Duration) {
 	f.Prompts, f.MostOpen, f.MostOpenForOneAccount = stats.Prompts, stats.MaxOpen, stats.MaxOpenPerAccount
-	open := map[string]time.Duration{} // for how long each job's prompt was, by the job's id
+	open := map[string]time.Duration{} // for how long each prompt was, by the id of its job; others share it
 	for _, p := range prompts {
 		if !p.End.IsZero() {
 			open[p.AID] = p.End.Sub(p.Start)
@@ -94,20 +87,15 @@ func (f *figures) finish(prompts []gatewaytest.Prompt, stats gatewaytest.Stats, 
 	var added []time.Duration
 	first, last := f.ends[0].stored, f.ends[0].stored
 	for n, e := range f.ends {
-		wait, known := open[strconv.Itoa(n)]
-		if known && e.alone {
+		wait, asked := open[strconv.Itoa(n)]
+		if asked {
 			added = append(added, e.stored.Sub(e.published)-wait)
 		}
-		began := e.published
-		if f.load.Rate == 0 {
-			began = e.stored.Add(-wait)
+		if f.load.Rate == 0 { // a backlog's jobs begin with their prompt
+			e.published = e.stored.Add(-wait)
 		}
-		if began.Before(first) {
-			first = began
-		}
-		if e.stored.After(last) {
-			last = e.stored
-		}
+		first = slices.MinFunc([]time.Time{first, e.published}, time.Time.Compare)
+		last = slices.MaxFunc([]time.Time{last, e.stored}, time.Time.Compare)
 	}
 	took, jobs := max(last.Sub(first), time.Millisecond), float64(f.load.Jobs)
 	f.Seconds, f.JobsPerSecond = took.Round(time.Millisecond).Seconds(), math.Round(10*jobs/took.Seconds())/10
@@ -143,13 +131,6 @@ func newLatency(all []time.Duration) *latency {
 	return &latency{P50: at(50), P90: at(90), P99: at(99), Max: at(100), Jobs: len(all)}
 }
 
-func (f *figures) print(p *output.Printer) error {
-	if p.Format() == output.JSON {
-		return p.JSON(f)
-	}
-	return p.Printf("%s", f.table())
-}
-
 // table returns what a person reads at a glance.
 func (f *figures) table() string {
 	var b strings.Builder
@@ -165,13 +146,7 @@ func (f *figures) table() string {
 	if n := f.BytesPerOpenConfirmation; n > 0 {
 		line("", "%.1f KiB for an open confirmation", float64(n)/1024)
 	}
-	var outcomes []string
-	for _, outcome := range worker.Outcomes() {
-		if n := f.Outcomes[outcome]; n > 0 {
-			outcomes = append(outcomes, fmt.Sprintf("%d %s", n, outcome))
-		}
-	}
-	line("outcomes", "%s; %d shared another's prompt", strings.Join(outcomes, ", "), f.Shared)
+	line("outcomes", "%s; %d shared another's prompt", output.Counts(f.Outcomes), f.Shared)
 	line("prompts", "%d; at most %d open at once, %d of one account", f.Prompts, f.MostOpen, f.MostOpenForOneAccount)
 	line("measured by", "%s", f.load.command())
 	line("", "relogin %s, %d processors", f.Version, f.CPUs)

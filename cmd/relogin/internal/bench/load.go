@@ -22,11 +22,6 @@ type Settings struct {
 	Log   logging.Settings
 }
 
-// Groups returns all of them.
-func (s *Settings) Groups() []settings.Group {
-	return []settings.Group{&s.Load, &s.NATS, &s.Redis, &s.Log}
-}
-
 // Load says what load to make. Most of it are flags alone: no pod has them.
 type Load struct {
 	Jobs         int

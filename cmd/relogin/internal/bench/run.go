@@ -73,7 +73,14 @@ func Run(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	defer b.nats.Close()
-	if b.redis, err = b.openRedis(patient); err != nil {
+	b.redis, err = backend.OpenRedis(patient, cache.Options{
+		URL: b.Redis.URL, SentinelMaster: b.Redis.SentinelMaster, Namespace: b.namespace, Pod: "bench",
+		// It asks for no lock but the one that it tries, so its lease is the shortest there is.
+		SendWindow: time.Millisecond, ConfirmTimeout: time.Millisecond, EventMaxAge: jobMemory, Logger: b.Logger,
+	})
+	if err != nil && strings.Contains(err.Error(), "NOPERM") {
+		return fmt.Errorf("%w; for a run the user needs the keys relogin-bench-*, and the commands scan and unlink too", err)
+	} else if err != nil {
 		return err
 	}
 	defer b.redis.Close()
@@ -83,19 +90,6 @@ func Run(ctx context.Context, o Options) (err error) {
 	defer b.gateway.Close()
 	defer func() { err = errors.Join(err, b.cleanUp(ctx)) }()
 	return b.measure(ctx)
-}
-
-// openRedis sees that Redis works. The client asks for no locks but the one that it tries, so
-// its lease is the shortest there is.
-func (b *bench) openRedis(ctx context.Context) (*cache.Client, error) {
-	client, err := backend.OpenRedis(ctx, cache.Options{
-		URL: b.Redis.URL, SentinelMaster: b.Redis.SentinelMaster, Namespace: b.namespace, Pod: "bench",
-		SendWindow: time.Millisecond, ConfirmTimeout: time.Millisecond, EventMaxAge: jobMemory, Logger: b.Logger,
-	})
-	if err != nil && strings.Contains(err.Error(), "NOPERM") {
-		return nil, fmt.Errorf("%w; for a run the user needs the keys relogin-bench-*, and the commands scan and unlink too", err)
-	}
-	return client, err
 }
 
 // confirmTimeout is the worker's.
@@ -112,7 +106,7 @@ func (b *bench) measure(ctx context.Context) error {
 		b.end(fmt.Errorf("nothing happened for %s beyond what people take: see whether NATS and Redis work", settings.FormatDuration(patience)))
 	})
 	defer b.quiet.Stop()
-	f := newFigures(&b.Load, terminal.Progress(b.Stderr, b.Load.Jobs, "confirmed"))
+	f := newFigures(&b.Load)
 	b.withWorker(ctx, func(pid int) { f.IdleResidentBytes, _ = memory(pid) })
 	if b.Load.Rate == 0 {
 		b.publish(ctx, terminal.Progress(b.Stderr, b.Load.Jobs, "published"))
@@ -121,13 +115,12 @@ func (b *bench) measure(ctx context.Context) error {
 		b.follow(ctx, f)
 		_, f.PeakResidentBytes = memory(pid)
 	})
-	_ = f.progress.Clear()
 	if err := context.Cause(ctx); err != nil {
 		return fmt.Errorf("%w; %d of %d jobs had their event", err, f.ended, b.Load.Jobs)
 	}
 	f.Namespace, f.Version = b.namespace, b.Version
 	f.finish(b.gateway.Prompts(), b.gateway.Stats(), cpu)
-	return errors.Join(f.print(b.Printer), f.defects())
+	return errors.Join(b.Printer.Print(f, "%s", f.table()), f.defects())
 }
 
 // alive notes that something has happened.
@@ -159,9 +152,12 @@ func (b *bench) follow(ctx context.Context, f *figures) {
 	if b.Load.Rate > 0 {
 		publishing.Go(func() { b.publish(ctx, progressbar.DefaultSilent(1)) })
 	}
+	confirmed := terminal.Progress(b.Stderr, b.Load.Jobs, "confirmed")
+	defer func() { _ = confirmed.Clear() }()
 	all := queue.FollowOptions{Namespace: b.namespace, Since: time.Unix(0, 0), Logger: b.Logger}
 	err := queue.FollowStored(ctx, b.nats, all, func(e *worker.Event, stored time.Time) error {
 		b.alive()
+		_ = confirmed.Add(1)
 		return f.see(e, stored)
 	})
 	if !errors.Is(err, errAllEnded) {

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -27,19 +28,17 @@ const (
 	maxRepeats = 3               // of what a worker says of many jobs
 )
 
-// withWorker starts this very program again as the worker that is measured, and calls do
-// once that takes jobs. It returns when the worker has ended, with the CPU time that it used.
+// withWorker starts this very program again as the worker that is measured, calls do once
+// that takes jobs, and stops it then. It returns when the worker has ended, with the CPU time
+// that it used.
 func (b *bench) withWorker(ctx context.Context, do func(pid int)) (cpu time.Duration) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	path, err := os.Executable()
+	path, _ := os.Executable() // where there is none, Start fails
 	cmd := exec.CommandContext(ctx, path, "worker")
 	cmd.Env, cmd.WaitDelay = b.workerEnvironment(), stopGrace
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	var log io.Reader
-	if err == nil {
-		log, err = cmd.StderrPipe()
-	}
+	log, err := cmd.StderrPipe()
 	if err == nil {
 		err = cmd.Start()
 	}
@@ -47,23 +46,19 @@ func (b *bench) withWorker(ctx context.Context, do func(pid int)) (cpu time.Dura
 		b.end(fmt.Errorf("start worker: %w", err))
 		return 0
 	}
-	ready, ended := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(ended)
-		b.listen(ctx, log, ready)
-		_ = cmd.Wait() // its state tells
-		if ctx.Err() == nil {
-			b.end(fmt.Errorf("the worker ended early, with %s: what it said is above", cmd.ProcessState))
-		}
-	}()
-	select {
-	case <-ready:
+	var doing sync.WaitGroup
+	b.listen(ctx, log, func() {
 		b.alive()
-		do(cmd.Process.Pid)
-	case <-ctx.Done():
+		doing.Go(func() {
+			defer stop()
+			do(cmd.Process.Pid)
+		})
+	})
+	_ = cmd.Wait() // its state tells
+	if ctx.Err() == nil {
+		b.end(fmt.Errorf("the worker ended early, with %s: what it said is above", cmd.ProcessState))
 	}
-	stop()
-	<-ended
+	doing.Wait()
 	return cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 }
 
@@ -86,24 +81,17 @@ func (b *bench) workerEnvironment() []string {
 	return env
 }
 
-// listen reads what the worker logs until it ends. It closes ready once the worker takes
-// jobs, and passes on warnings and errors, each a few times, and what is no log: why the
-// process ends.
-func (b *bench) listen(ctx context.Context, log io.Reader, ready chan<- struct{}) {
+// listen reads what the worker logs until it ends. It calls ready once the worker takes
+// jobs, and passes on the rest but what it says of each job.
+func (b *bench) listen(ctx context.Context, log io.Reader, ready func()) {
 	told := map[string]int{}
 	for r := bufio.NewReader(log); ; {
 		line, err := r.ReadBytes('\n')
-		var entry map[string]any
 		switch {
-		case bytes.Contains(line, []byte(`"level":"INFO"`)): // one for each job
-			if bytes.Contains(line, []byte(`"msg":"worker ready"`)) {
-				close(ready)
-			}
-		case ctx.Err() != nil: // what it says while it stops does not matter
-		case json.Unmarshal(line, &entry) != nil:
-			_, _ = b.Stderr.Write(line)
-		default:
-			b.tell(entry, told)
+		case bytes.Contains(line, []byte(`"msg":"worker ready"`)):
+			ready()
+		case ctx.Err() == nil && !bytes.Contains(line, []byte(`"level":"INFO"`)): // what it says while it stops does not matter
+			b.tell(line, told)
 		}
 		if err != nil {
 			return
@@ -111,8 +99,14 @@ func (b *bench) listen(ctx context.Context, log io.Reader, ready chan<- struct{}
 	}
 }
 
-// tell logs what the worker has logged.
-func (b *bench) tell(entry map[string]any, told map[string]int) {
+// tell logs a warning or an error of the worker, each a few times, and prints what is no log:
+// why the process ends.
+func (b *bench) tell(line []byte, told map[string]int) {
+	var entry map[string]any
+	if json.Unmarshal(line, &entry) != nil {
+		_, _ = b.Stderr.Write(line)
+		return
+	}
 	text := fmt.Sprint("worker: ", entry[slog.MessageKey])
 	told[text]++
 	if n := told[text]; n > maxRepeats {
@@ -120,11 +114,13 @@ func (b *bench) tell(entry map[string]any, told map[string]int) {
 	} else if n == maxRepeats {
 		text += " (more of these are not shown)"
 	}
-	var level slog.Level
-	_ = level.UnmarshalText(fmt.Append(nil, entry[slog.LevelKey]))
+	level := slog.LevelWarn
+	if entry[slog.LevelKey] == slog.LevelError.String() {
+		level = slog.LevelError
+	}
 	var attrs []any
 	for _, key := range slices.Sorted(maps.Keys(entry)) {
-		if !slices.Contains([]string{slog.TimeKey, slog.LevelKey, slog.MessageKey}, key) {
+		if key != slog.TimeKey && key != slog.LevelKey && key != slog.MessageKey {
 			attrs = append(attrs, key, entry[key])
 		}
 	}

@@ -30,7 +30,7 @@ The exit status is 1 also when a job has no event or did not succeed, or an acco
   relogin bench --jobs 20000 --concurrency 10000 --confirm-after 20s`,
 		Args: noArguments,
 	}
-	declared := settings.Declare(cmd, p.Environ, s.Groups()...)
+	declared := settings.Declare(cmd, p.Environ, &s.Load, &s.NATS, &s.Redis, &s.Log)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		return bench.Run(cmd.Context(), bench.Options{
 			Settings: s, Declared: declared, Environ: p.Environ, Version: releaseOf(p.Version),

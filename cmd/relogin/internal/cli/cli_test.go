@@ -6,8 +6,8 @@ import (
 	"testing"
 
 	"github.com/spf13/pflag"
+	"gotest.tools/v3/golden"
 
-	"github.com/relogin/relogin/cmd/relogin/internal/golden"
 	"github.com/relogin/relogin/cmd/relogin/internal/settings"
 )
 
@@ -67,9 +67,9 @@ func TestExitStatus(t *testing.T) {
 }
 
 func TestHelp(t *testing.T) {
-	golden.Compare(t, "help.txt", relogin(t, nil, "", "--help").stdout)
-	golden.Compare(t, "help_submit.txt", relogin(t, nil, "", "submit", "--help").stdout)
-	golden.Compare(t, "help_bench.txt", relogin(t, nil, "", "bench", "--help").stdout)
+	golden.Assert(t, relogin(t, nil, "", "--help").stdout, "help.txt")
+	golden.Assert(t, relogin(t, nil, "", "submit", "--help").stdout, "help_submit.txt")
+	golden.Assert(t, relogin(t, nil, "", "bench", "--help").stdout, "help_bench.txt")
 }
 
 func TestHelpNamesEverySetting(t *testing.T) {

@@ -5,7 +5,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/relogin/relogin/cmd/relogin/internal/golden"
+	"gotest.tools/v3/golden"
+
 	"github.com/relogin/relogin/cmd/relogin/internal/settings/settingstest"
 	"github.com/relogin/relogin/test/servers"
 )
@@ -99,5 +100,5 @@ shutdown-grace: 5m
 	if strings.Contains(strings.ToLower(got.stderr), "hunter2") {
 		t.Error("it shows secrets")
 	}
-	golden.Compare(t, "errors.txt", strings.ReplaceAll(got.stderr, file, "settings.yaml"))
+	golden.Assert(t, strings.ReplaceAll(got.stderr, file, "settings.yaml"), "errors.txt")
 }

@@ -89,7 +89,7 @@ func setUp(ctx context.Context, s *setupSettings, p *output.Printer, log *slog.L
 	if len(found) > 0 || s.Mode.Output == output.JSON {
 		return nil
 	}
-	return p.Printf("The streams and consumers of namespace %s are there, and as the settings say.\n", s.NATS.Namespace)
+	return p.Print(nil, "The streams and consumers of namespace %s are there, and as the settings say.\n", s.NATS.Namespace)
 }
 
 func printFindings(p *output.Printer, found []queue.Finding) error {

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"gotest.tools/v3/golden"
 
-	"github.com/relogin/relogin/cmd/relogin/internal/golden"
 	"github.com/relogin/relogin/queue"
 	"github.com/relogin/relogin/test/servers"
 )
@@ -92,7 +92,7 @@ func TestSetupTellsAndMends(t *testing.T) {
 		}
 		text.WriteString("$ relogin " + step.args + "\n" + got.stdout)
 	}
-	golden.Compare(t, "setup.txt", text.String())
+	golden.Assert(t, text.String(), "setup.txt")
 }
 
 func TestSetupCheckCreatesNothing(t *testing.T) {

@@ -41,7 +41,7 @@ A file has a wcId a line, or is CSV whose first line names the columns: ` + jobf
 			ctx, cancel = context.WithTimeoutCause(ctx, d, fmt.Errorf("time-out after %s", d))
 			defer cancel()
 		}
-		jobs, ownIDs, err := s.Jobs.Gather(args, p.Stdin)
+		jobs, err := s.Jobs.Gather(args, p.Stdin)
 		if err != nil {
 			return err
 		}
@@ -53,7 +53,7 @@ A file has a wcId a line, or is CSV whose first line names the columns: ` + jobf
 		err = submit.Run(ctx, submit.Options{
 			Settings: &s.Jobs, Namespace: s.NATS.Namespace, Conn: nc,
 			Stderr: p.Stderr, Printer: output.NewPrinter(p.Stdout, s.Jobs.Output, p.Environ),
-		}, jobs, ownIDs)
+		}, jobs)
 		if errors.Is(err, submit.ErrNotSucceeded) {
 			return errReported // the events were printed
 		}

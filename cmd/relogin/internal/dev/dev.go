@@ -8,14 +8,16 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"sync"
+
+	"github.com/nats-io/nats.go"
 
 	"github.com/relogin/relogin/cmd/relogin/internal/output"
 	"github.com/relogin/relogin/cmd/relogin/internal/pod"
 	"github.com/relogin/relogin/queue"
 	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/gateway/gatewaytest"
 )
 
 // Settings are those of the worker, and what the samples are. Those of NATS and Redis are
@@ -41,42 +43,48 @@ type Options struct {
 	Logger   *slog.Logger
 }
 
+// dev is everything in one process.
+type dev struct {
+	Options
+	gateway *gatewaytest.Gateway // nil: a real one is used
+
+	events chan *worker.Event       // those that are to be shown
+	staged map[string]sample        // by job id
+	ended  map[string]*worker.Event // those that were shown, by job id
+}
+
 // Run runs everything in this process until ctx ends or, where the settings say so, the
 // samples have ended.
 func Run(ctx context.Context, o Options) error {
-	d := &dev{s: o.Settings, log: o.Logger, simulate: o.Simulate, stdout: o.Stdout, printer: o.Printer}
-	return d.run(ctx)
-}
-
-// dev is everything in one process.
-type dev struct {
-	s        *Settings
-	log      *slog.Logger
-	simulate bool // the gateway
-
-	stdout  io.Writer
-	printer *output.Printer
-	servers *embedded
-	mu      sync.Mutex
-	staged  map[string]sample        // by job id
-	ended   map[string]*worker.Event // by job id
-	news    chan struct{}            // holds one: ended has grown
-}
-
-func (d *dev) run(ctx context.Context) error {
-	dir, cleanUp, err := dataDir(d.s.DataDir)
+	d := &dev{Options: o, events: make(chan *worker.Event), staged: map[string]sample{}, ended: map[string]*worker.Event{}}
+	s := o.Settings
+	dir, cleanUp, err := dataDir(s.DataDir)
 	if err != nil {
 		return err
 	}
 	defer cleanUp()
-	if d.servers, err = startEmbedded(dir, d.simulate); err != nil {
+	var end func()
+	if s.NATS.Options.URL, end, err = startNATS(filepath.Join(dir, "nats")); err != nil {
 		return err
 	}
-	defer d.servers.close()
-	if err := d.fitSettings(dir); err != nil {
+	defer end()
+	if s.Redis.URL, end, err = startRedis(); err != nil {
 		return err
 	}
-	p := pod.New(&d.s.Settings, d.log, true)
+	defer end()
+	if o.Simulate {
+		if end, err = d.startGateway(ctx, dir); err != nil {
+			return err
+		}
+		defer end()
+	}
+	s.NATS.Namespace, s.Streams.Replicas = "relogin", 1
+	return d.work(ctx)
+}
+
+// work runs the worker, and shows what it does.
+func (d *dev) work(ctx context.Context) error {
+	p := pod.New(&d.Settings.Settings, d.Logger, true)
 	if err := p.ServeMonitor(ctx); err != nil {
 		return err
 	}
@@ -85,71 +93,54 @@ func (d *dev) run(ctx context.Context) error {
 		return err
 	}
 	d.introduce()
-
-	work, stop := context.WithCancel(ctx)
-	var running sync.WaitGroup
-	running.Go(func() {
-		if err := p.Work(work); err != nil {
-			d.log.Error("the worker ended", "error", err)
+	defer background(func(ctx context.Context) {
+		if err := p.Work(ctx); err != nil {
+			d.Logger.Error("the worker ended", "error", err)
 		}
-	})
-	defer running.Wait()
-	defer stop()
-	return d.show(ctx, p)
+	})()
+	return d.show(ctx, p.NATS)
 }
 
-// fitSettings points the worker to the embedded servers.
-func (d *dev) fitSettings(dir string) error {
-	s := d.s
-	s.NATS.Options.URL, s.NATS.Namespace = d.servers.natsURL(), "relogin"
-	s.Redis.URL = d.servers.redisURL()
-	s.Streams.Replicas = 1
-	if !d.simulate {
-		return nil
-	}
-	s.Gateway.URL = d.servers.gatewayURL
-	s.Gateway.TenantsFile = filepath.Join(dir, "tenants.yaml")
-	tenants := fmt.Sprintf("expired:\n  url: %s\n  authorization: a credential that has expired\n", d.servers.gatewayURL)
-	if err := os.WriteFile(s.Gateway.TenantsFile, []byte(tenants), 0o600); err != nil {
-		return fmt.Errorf("write tenants file: %w", err)
-	}
-	return nil
-}
-
-// show prints the events while the samples run, and after that until ctx ends, unless
-// it was to be once.
-func (d *dev) show(ctx context.Context, p *pod.Pod) error {
-	d.ended, d.staged, d.news = map[string]*worker.Event{}, map[string]sample{}, make(chan struct{}, 1)
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	ready := make(chan struct{})
+// show shows the events while the samples run, and after that until ctx ends, unless it was
+// to be once.
+func (d *dev) show(ctx context.Context, nc *nats.Conn) error {
+	ctx, stop := context.WithCancelCause(ctx)
 	var following sync.WaitGroup
 	defer following.Wait()
-	defer cancel(nil)
+	defer stop(nil)
+	ready := make(chan struct{})
 	following.Go(func() {
-		err := queue.Follow(ctx, p.NATS, queue.FollowOptions{
-			Namespace: "relogin", Ready: func() { close(ready) }, Logger: d.log,
-		}, d.see)
-		if ctx.Err() == nil {
-			cancel(err)
-		}
+		o := queue.FollowOptions{Namespace: "relogin", Ready: func() { close(ready) }, Logger: d.Logger}
+		stop(queue.Follow(ctx, nc, o, func(e *worker.Event) error {
+			select {
+			case d.events <- e:
+			case <-ctx.Done():
+			}
+			return context.Cause(ctx)
+		}))
 	})
 	select {
 	case <-ready:
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	if d.simulate {
-		if err := d.sample(ctx, p.NATS); err != nil {
+	if d.Simulate {
+		if err := d.sample(ctx, nc); err != nil || d.Settings.Once {
 			return err
 		}
 	}
-	if !d.s.Once {
-		fmt.Fprintln(d.stdout, "\nGoing on until Ctrl-C.")
-		<-ctx.Done()
-		if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
-			return err
+	fmt.Fprintln(d.Stdout, "\nGoing on until Ctrl-C.")
+	for {
+		select {
+		case e := <-d.events:
+			if err := d.see(e); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
+				return err
+			}
+			return nil
 		}
 	}
-	return nil
 }

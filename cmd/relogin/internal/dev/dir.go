@@ -9,22 +9,16 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// dataDir returns the directory of the queue, which is this process's alone until cleanUp
-// is called: that removes one that is temporary.
+// dataDir returns the directory of the queue, which is this process's alone until cleanUp is
+// called. One that is temporary is removed then. The lock on another goes with the process,
+// however that ends; its file stays.
 func dataDir(dir string) (path string, cleanUp func(), err error) {
-	if dir != "" {
-		return lockDir(dir)
+	if dir == "" {
+		if dir, err = os.MkdirTemp("", "relogin-dev"); err != nil {
+			return "", nil, fmt.Errorf("make data directory: %w", err)
+		}
+		return dir, func() { _ = os.RemoveAll(dir) }, nil // the system cleans up what is left
 	}
-	dir, err = os.MkdirTemp("", "relogin-dev")
-	if err != nil {
-		return "", nil, fmt.Errorf("make data directory: %w", err)
-	}
-	return dir, func() { _ = os.RemoveAll(dir) }, nil // the system cleans up what is left
-}
-
-// lockDir makes the directory, and takes it. The lock goes with the process, however that
-// ends; its file stays.
-func lockDir(dir string) (string, func(), error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", nil, fmt.Errorf("make data directory: %w", err)
 	}
@@ -38,5 +32,5 @@ func lockDir(dir string) (string, func(), error) {
 	case !taken:
 		return "", nil, fmt.Errorf("another relogin dev uses the data directory %s: stop that one, or name another directory by --data-dir", dir)
 	}
-	return dir, func() { _ = lock.Unlock() }, nil // the process's end unlocks it, too
+	return dir, func() { _ = lock.Unlock() }, nil
 }

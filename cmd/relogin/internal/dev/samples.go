@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -43,9 +44,9 @@ func samples(now time.Time) []sample {
 	}
 }
 
-// sample submits the samples, and waits for their events.
+// sample submits the samples, and shows events until each has its own.
 func (d *dev) sample(ctx context.Context, nc *nats.Conn) error {
-	d.servers.gateway.Set("lost-lily", gatewaytest.Behaviour{Answer: gatewaytest.Ignore, Fault: gatewaytest.Reset})
+	d.gateway.Set("lost-lily", gatewaytest.Behaviour{Answer: gatewaytest.Ignore, Fault: gatewaytest.Reset})
 	publisher, err := queue.NewPublisher(nc, "relogin")
 	if err != nil {
 		return err
@@ -53,31 +54,27 @@ func (d *dev) sample(ctx context.Context, nc *nats.Conn) error {
 	run := fmt.Sprintf("%d-", time.Now().Unix()) // a queue that was kept knows the last run's ids
 	all := samples(time.Now())
 	d.announce(all)
+	for i := range d.Settings.Jobs {
+		all = append(all, sample{name: fmt.Sprintf("job-%d", i+1), job: worker.Job{WcID: fmt.Sprintf("wxid_%d", i/3+1)}})
+	}
+	slices.SortStableFunc(all, func(a, b sample) int { return strings.Compare(a.after, b.after) }) // who waits goes last
 	var ids []string
-	var jobs []*worker.Job
-	var late []sample
-	d.mu.Lock()
 	for _, s := range all {
 		s.job.ID = run + s.name
-		d.staged[s.job.ID] = s
 		ids = append(ids, s.job.ID)
-		if s.body != "" || s.after != "" {
-			late = append(late, s)
-		} else {
-			jobs = append(jobs, &s.job)
+		if s.story != "" {
+			d.staged[s.job.ID] = s
 		}
-	}
-	d.mu.Unlock()
-	for i := range d.s.Jobs {
-		jobs = append(jobs, &worker.Job{ID: fmt.Sprintf("%sjob-%d", run, i+1), WcID: fmt.Sprintf("wxid_%d", i/3+1)})
-		ids = append(ids, jobs[len(jobs)-1].ID)
-	}
-	if err := publishAll(ctx, publisher, jobs); err != nil {
-		return err
-	}
-	for _, s := range late {
-		if err := d.sendLate(ctx, nc, publisher, run, s); err != nil {
-			return err
+		if s.after != "" {
+			err = d.await(ctx, run+s.after)
+		}
+		if err == nil && s.body != "" {
+			err = nc.Publish("relogin.jobs.normal", fmt.Appendf(nil, s.body, s.job.ID))
+		} else if err == nil {
+			_, err = publisher.Publish(ctx, &s.job, worker.Normal)
+		}
+		if err != nil {
+			return fmt.Errorf("sample %s: %w", s.name, err)
 		}
 	}
 	if err := d.await(ctx, ids...); err != nil {
@@ -85,33 +82,4 @@ func (d *dev) sample(ctx context.Context, nc *nats.Conn) error {
 	}
 	d.summarize()
 	return nil
-}
-
-// publishAll returns an error unless all jobs are stored.
-func publishAll(ctx context.Context, p *queue.Publisher, jobs []*worker.Job) error {
-	var failed error
-	err := p.PublishAll(ctx, worker.Normal, slices.Values(jobs), func(_ *worker.Job, _ queue.Stored, err error) {
-		if err != nil {
-			failed = err
-		}
-	})
-	if err == nil {
-		err = failed
-	}
-	return err
-}
-
-// sendLate sends what is no proper job, or waits for another.
-func (d *dev) sendLate(ctx context.Context, nc *nats.Conn, p *queue.Publisher, run string, s sample) error {
-	if s.body != "" {
-		if err := nc.Publish("relogin.jobs.normal", fmt.Appendf(nil, s.body, s.job.ID)); err != nil {
-			return fmt.Errorf("publish sample %s: %w", s.name, err)
-		}
-		return nil
-	}
-	if err := d.await(ctx, run+s.after); err != nil {
-		return err
-	}
-	_, err := p.Publish(ctx, &s.job, worker.Urgent)
-	return err
 }

@@ -4,8 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"os"
 	"path/filepath"
-	"strconv"
 	"sync"
 	"time"
 
@@ -16,11 +16,12 @@ import (
 	"github.com/relogin/relogin/worker/gateway/gatewaytest"
 )
 
-// Ports where other commands look first.
+// The addresses where other commands look first. A server whose own is taken gets any port.
 const (
-	natsPort    = 4222
-	redisPort   = 6379
-	gatewayPort = 18081
+	natsAddr    = "127.0.0.1:4222"
+	redisAddr   = "127.0.0.1:6379"
+	gatewayAddr = "127.0.0.1:18081"
+	anyPort     = "127.0.0.1:0"
 )
 
 // natsPatience is how long the embedded NATS server may take to start, with the queue that
@@ -31,64 +32,41 @@ const natsPatience = 10 * time.Second
 // and a lease has more than a second to spare.
 const redisTick = 20 * time.Millisecond
 
-// embedded are the servers of this process.
-type embedded struct {
-	nats       *server.Server
-	redis      *miniredis.Miniredis
-	gateway    *gatewaytest.Gateway // nil: a real one is used
-	gatewayURL string
-
-	stop    context.CancelFunc
-	running sync.WaitGroup
-}
-
-// startEmbedded starts them on loopback, on their usual ports where these are free.
-func startEmbedded(dir string, simulate bool) (*embedded, error) {
+// background starts do, and returns what ends its context and waits for it.
+func background(do func(context.Context)) (end func()) {
 	ctx, stop := context.WithCancel(context.Background())
-	d := &embedded{stop: stop}
-	var err error
-	if d.nats, err = startNATS(dir); err == nil {
-		err = d.startRedis(ctx)
-	}
-	if err == nil && simulate {
-		err = d.startGateway(ctx)
-	}
-	if err != nil {
-		d.close()
-		return nil, err
-	}
-	return d, nil
+	var running sync.WaitGroup
+	running.Go(func() { do(ctx) })
+	return func() { stop(); running.Wait() }
 }
 
-func startNATS(dir string) (*server.Server, error) {
-	port, err := freePort(natsPort)
-	if err != nil {
-		return nil, err
+// startNATS starts the server with its files in the directory.
+func startNATS(dir string) (url string, end func(), err error) {
+	o := &server.Options{ServerName: "relogin-dev", Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, JetStream: true, StoreDir: dir}
+	if l, err := net.Listen("tcp", natsAddr); err == nil {
+		o.Port = l.Addr().(*net.TCPAddr).Port
+		_ = l.Close()
 	}
-	s, err := server.NewServer(&server.Options{
-		ServerName: "relogin-dev", Host: "127.0.0.1", Port: port, NoSigs: true,
-		JetStream: true, StoreDir: filepath.Join(dir, "nats"),
-	})
+	s, err := server.NewServer(o)
 	if err != nil {
-		return nil, fmt.Errorf("start nats: %w", err)
+		return "", nil, fmt.Errorf("start nats: %w", err)
 	}
 	trouble := make(natsTrouble, 1)
 	s.SetLoggerV2(trouble, false, false, false)
 	s.Start()
-	for until := time.Now().Add(natsPatience); !s.ReadyForConnections(100 * time.Millisecond); {
-		select {
-		case err = <-trouble:
-		default:
-			if time.Now().After(until) {
-				err = fmt.Errorf("it was not ready within %v", natsPatience)
-			}
-		}
-		if err != nil {
-			s.Shutdown()
-			return nil, fmt.Errorf("start nats with its files in %s: %w", filepath.Join(dir, "nats"), err)
+	select {
+	case err = <-trouble:
+	default:
+		if !s.ReadyForConnections(natsPatience) {
+			err = fmt.Errorf("it was not ready within %v", natsPatience)
 		}
 	}
-	return s, nil
+	end = func() { s.Shutdown(); s.WaitForShutdown() }
+	if err != nil {
+		end()
+		return "", nil, fmt.Errorf("start nats with its files in %s: %w", dir, err)
+	}
+	return s.ClientURL(), end, nil
 }
 
 // natsTrouble is the server's log. It holds the first line that says why the server ended.
@@ -108,17 +86,16 @@ func (natsTrouble) Debugf(string, ...any)  {}
 func (natsTrouble) Tracef(string, ...any)  {}
 
 // startRedis starts miniredis, and what makes its keys expire.
-func (d *embedded) startRedis(ctx context.Context) error {
-	port, err := freePort(redisPort)
+func startRedis() (url string, end func(), err error) {
+	r := miniredis.NewMiniRedis()
+	if err = r.StartAddr(redisAddr); err != nil {
+		err = r.StartAddr(anyPort)
+	}
 	if err != nil {
-		return err
+		return "", nil, fmt.Errorf("start redis: %w", err)
 	}
-	d.redis = miniredis.NewMiniRedis()
-	if err := d.redis.StartAddr(net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err != nil {
-		return fmt.Errorf("start redis: %w", err)
-	}
-	d.running.Go(func() { ageKeys(ctx, d.redis) })
-	return nil
+	stopAging := background(func(ctx context.Context) { ageKeys(ctx, r) })
+	return "redis://" + r.Addr() + "/0", func() { stopAging(); r.Close() }, nil
 }
 
 // ageKeys makes keys expire until ctx ends. After a pause of the process they live longer
@@ -137,48 +114,26 @@ func ageKeys(ctx context.Context, r *miniredis.Miniredis) {
 	}
 }
 
-func (d *embedded) startGateway(ctx context.Context) error {
-	port, err := freePort(gatewayPort)
+// startGateway starts the simulated gateway, and tells the worker of it and of a tenant
+// whose credential it refuses.
+func (d *dev) startGateway(ctx context.Context, dir string) (end func(), err error) {
+	listener, err := httpserver.Listen(ctx, gatewayAddr)
 	if err != nil {
-		return err
+		listener, err = httpserver.Listen(ctx, anyPort)
 	}
-	listener, err := httpserver.Listen(ctx, net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 	if err != nil {
-		return err
+		return nil, err
 	}
-	d.gatewayURL = "http://" + listener.Addr().String()
 	d.gateway = gatewaytest.New(gatewaytest.Options{ConfirmAfter: time.Second, Jitter: time.Second, PromptLife: 5 * time.Second})
-	d.running.Go(func() { _ = httpserver.Serve(ctx, listener, d.gateway) })
-	return nil
-}
+	stopServing := background(func(ctx context.Context) { _ = httpserver.Serve(ctx, listener, d.gateway) })
+	end = func() { d.gateway.Close(); stopServing() }
 
-func (d *embedded) natsURL() string  { return d.nats.ClientURL() }
-func (d *embedded) redisURL() string { return "redis://" + d.redis.Addr() + "/0" }
-
-func (d *embedded) close() {
-	if d.gateway != nil {
-		d.gateway.Close()
+	s := &d.Settings.Gateway
+	s.URL, s.TenantsFile = "http://"+listener.Addr().String(), filepath.Join(dir, "tenants.yaml")
+	tenants := fmt.Sprintf("expired:\n  url: %s\n  authorization: a credential that has expired\n", s.URL)
+	if err := os.WriteFile(s.TenantsFile, []byte(tenants), 0o600); err != nil {
+		end()
+		return nil, fmt.Errorf("write tenants file: %w", err)
 	}
-	d.stop()
-	d.running.Wait()
-	if d.redis != nil {
-		d.redis.Close()
-	}
-	if d.nats != nil {
-		d.nats.Shutdown()
-		d.nats.WaitForShutdown()
-	}
-}
-
-// freePort returns the wanted port of loopback, or where somebody has that, any free one.
-func freePort(wanted int) (int, error) {
-	for _, port := range []int{wanted, 0} {
-		listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-		if err != nil {
-			continue
-		}
-		port = listener.Addr().(*net.TCPAddr).Port
-		return port, listener.Close()
-	}
-	return 0, fmt.Errorf("no port of 127.0.0.1 is free")
+	return end, nil
 }

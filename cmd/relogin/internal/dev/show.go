@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,24 +19,24 @@ import (
 
 // introduce prints where the servers are, and commands that work as they stand.
 func (d *dev) introduce() {
-	fmt.Fprintf(d.stdout, "NATS     %s\nRedis    %s (embedded)\nGateway  %s\n", d.servers.natsURL(), d.servers.redisURL(), d.s.Gateway.URL)
-	if !d.simulate {
-		fmt.Fprintf(d.stdout, "The embedded Redis forgets at the end whose phone is asking: wait %v before you start again.\n", d.s.Pipeline.ConfirmTimeout)
+	fmt.Fprintf(d.Stdout, "NATS     %s\nRedis    %s (embedded)\nGateway  %s\n", d.Settings.NATS.Options.URL, d.Settings.Redis.URL, d.Settings.Gateway.URL)
+	if !d.Simulate {
+		fmt.Fprintf(d.Stdout, "The embedded Redis forgets at the end whose phone is asking: wait %v before you start again.\n", d.Settings.Pipeline.ConfirmTimeout)
 	}
-	if !d.s.Once {
-		fmt.Fprintf(d.stdout, `
+	if !d.Settings.Once {
+		fmt.Fprintf(d.Stdout, `
 From another terminal:
   %[1]s submit%[2]s --wait confirm-me decline-me
   %[1]s watch%[2]s --since 1h
   %[3]s%[4]s pub relogin.jobs.urgent '{"wcId":"by-hand"}'
 `, program(), d.flag("--nats-url"), natsProgram(), d.flag("-s"))
 	}
-	fmt.Fprintln(d.stdout)
+	fmt.Fprintln(d.Stdout)
 }
 
 // flag is what other commands need to find the server: nothing where it has its usual port.
 func (d *dev) flag(name string) string {
-	if url := d.servers.natsURL(); url != "nats://127.0.0.1:4222" {
+	if url := d.Settings.NATS.Options.URL; url != "nats://127.0.0.1:4222" {
 		return " " + name + " " + url
 	}
 	return ""
@@ -71,72 +72,51 @@ func natsProgram() string {
 
 // announce prints what the samples are, and how each is to end.
 func (d *dev) announce(all []sample) {
-	fmt.Fprint(d.stdout, `Samples: jobs that end in each of the ways there are, within ten seconds or so.
+	fmt.Fprint(d.Stdout, `Samples: jobs that end in each of the ways there are, within ten seconds or so.
 Their mishaps are staged: log lines with WARN or ERROR belong to them.
 
 `)
-	fmt.Fprintf(d.stdout, "  %-16s  %-43s  %s\n", "SAMPLE", "WHAT HAPPENS", "IS TO END AS")
+	fmt.Fprintf(d.Stdout, "  %-16s  %-43s  %s\n", "SAMPLE", "WHAT HAPPENS", "IS TO END AS")
 	for _, s := range all {
-		fmt.Fprintf(d.stdout, "  %-16s  %-43s  %s\n", s.name, s.story, s.ends)
+		fmt.Fprintf(d.Stdout, "  %-16s  %-43s  %s\n", s.name, s.story, s.ends)
 	}
-	if n := d.s.Jobs; n > 0 {
-		fmt.Fprintf(d.stdout, "  %-16s  %-43s  %s\n", fmt.Sprintf("job-1 to job-%d", n), "three for each account, and all confirm", worker.Succeeded)
+	if n := d.Settings.Jobs; n > 0 {
+		fmt.Fprintf(d.Stdout, "  %-16s  %-43s  %s\n", fmt.Sprintf("job-1 to job-%d", n), "three for each account, and all confirm", worker.Succeeded)
 	}
-	fmt.Fprintln(d.stdout)
+	fmt.Fprintln(d.Stdout)
 }
 
-// see prints one event and remembers it.
+// see prints one event and remembers it. Of a sample's it says whether that ended as it was to.
 func (d *dev) see(e *worker.Event) error {
-	d.mu.Lock()
-	s, staged := d.staged[e.JobID]
-	d.mu.Unlock()
-	show := d.printer.Event
-	if staged {
-		show = func(e *worker.Event) error { return d.printSample(s, e) }
-	}
-	if err := show(e); err != nil {
-		return fmt.Errorf("print event: %w", err)
-	}
-	d.mu.Lock()
 	d.ended[e.JobID] = e
-	d.mu.Unlock()
-	select {
-	case d.news <- struct{}{}:
-	default:
+	s, staged := d.staged[e.JobID]
+	if !staged {
+		return d.Printer.Event(e)
 	}
-	return nil
-}
-
-// printSample prints how a sample ended, beside how it was to end.
-func (d *dev) printSample(s sample, e *worker.Event) error {
 	verdict := "as expected"
 	if e.Outcome != s.ends {
 		verdict = "NOT as expected: " + string(s.ends) + " was"
 	}
-	_, err := fmt.Fprintf(d.stdout, "%s  %s  %-16s  %s\n", e.FinishedAt.Local().Format(time.TimeOnly), d.printer.Outcome(e.Outcome), s.name, verdict)
+	_, err := fmt.Fprintf(d.Stdout, "%s  %s  %-16s  %s\n", e.FinishedAt.Local().Format(time.TimeOnly), d.Printer.Outcome(e.Outcome), s.name, verdict)
 	run := strings.TrimSuffix(e.JobID, s.name)
-	terminal.Wrap(d.stdout, min(terminal.Width(d.stdout), 80), "          ", strings.ReplaceAll(output.Notes(e), run, ""))
+	terminal.Wrap(d.Stdout, min(terminal.Width(d.Stdout), 80), "          ", strings.ReplaceAll(output.Notes(e), run, ""))
 	return err
 }
 
-// await blocks until the jobs have ended.
+// await shows events until the jobs have ended.
 func (d *dev) await(ctx context.Context, jobs ...string) error {
 	for {
-		var missing []string
-		d.mu.Lock()
-		for _, id := range jobs {
-			if d.ended[id] == nil {
-				missing = append(missing, id)
-			}
-		}
-		d.mu.Unlock()
-		if len(missing) == 0 {
+		jobs = slices.DeleteFunc(jobs, func(id string) bool { return d.ended[id] != nil })
+		if len(jobs) == 0 {
 			return nil
 		}
 		select {
-		case <-d.news:
+		case e := <-d.events:
+			if err := d.see(e); err != nil {
+				return err
+			}
 		case <-time.After(time.Minute):
-			return fmt.Errorf("no event came for a minute; these jobs have none: %s", strings.Join(missing, ", "))
+			return fmt.Errorf("no event came for a minute; these jobs have none: %s", strings.Join(jobs, ", "))
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
@@ -146,7 +126,6 @@ func (d *dev) await(ctx context.Context, jobs ...string) error {
 func (d *dev) summarize() {
 	counts := map[worker.Outcome]int{}
 	shared, expected := 0, 0
-	d.mu.Lock()
 	for id, e := range d.ended {
 		counts[e.Outcome]++
 		if e.SharedWith != "" {
@@ -157,12 +136,11 @@ func (d *dev) summarize() {
 		}
 	}
 	jobs, samples := len(d.ended), len(d.staged)
-	d.mu.Unlock()
-	fmt.Fprintf(d.stdout, "\n%d jobs, %d events; %d of %d samples ended as expected:\n", jobs, jobs, expected, samples)
+	fmt.Fprintf(d.Stdout, "\n%d jobs, %d events; %d of %d samples ended as expected:\n", jobs, jobs, expected, samples)
 	for _, outcome := range worker.Outcomes() {
-		fmt.Fprintf(d.stdout, "  %-12s  %d\n", outcome, counts[outcome])
+		fmt.Fprintf(d.Stdout, "  %-12s  %d\n", outcome, counts[outcome])
 	}
-	stats := d.servers.gateway.Stats()
-	fmt.Fprintf(d.stdout, "%d jobs shared another's tap.\nThe phones were asked %d times, at most %d at once for one account.\n",
+	stats := d.gateway.Stats()
+	fmt.Fprintf(d.Stdout, "%d jobs shared another's tap.\nThe phones were asked %d times, at most %d at once for one account.\n",
 		shared, stats.Prompts, stats.MaxOpenPerAccount)
 }

@@ -1,52 +1,43 @@
 package jobfile
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/csv"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
 	"github.com/relogin/relogin/cmd/relogin/internal/terminal"
-	"github.com/relogin/relogin/worker"
 )
 
-// newLineReader finds out how the columns are separated, and whether the first line
-// names them. One that seems to, but has no wcId, is an error: its names would be jobs.
-func newLineReader(r io.Reader) (lines *csv.Reader, header bool, err error) {
-	buffered := bufio.NewReaderSize(r, worker.MaxJobBytes)
-	if start, _ := buffered.Peek(3); bytes.Equal(start, []byte("\ufeff")) {
-		_, _ = buffered.Discard(len(start))
+// open finds out how the columns are separated. It returns a reader of the jobs, and the
+// columns' names where the first line has them. One that seems to, but has no wcId, is an
+// error: its names would be jobs.
+func open(text []byte) (lines *csv.Reader, names []string, err error) {
+	for _, separator := range ",;\t" {
+		lines = newReader(text, separator)
+		first, err := next(lines)
+		if err != nil {
+			continue // what is wrong with it shows when it is read as a job
+		}
+		if slices.ContainsFunc(first, func(name string) bool { return tidy(name) == "wcid" }) {
+			return lines, first, nil
+		}
+		if seemsHeader(first) {
+			return nil, nil, fmt.Errorf("the first line, %s, seems to name columns, and none is wcId: call the account's column wcId; there are %s",
+				terminal.Printable(strings.Join(first, string(separator))), Columns)
+		}
 	}
-	lines = csv.NewReader(buffered)
-	lines.Comment, lines.FieldsPerRecord, lines.TrimLeadingSpace = '#', -1, true
-	start, _ := buffered.Peek(buffered.Size()) // less where the file ends
-	for line := range bytes.Lines(start) {
-		line = bytes.TrimSpace(line)
-		if len(line) == 0 || line[0] == '#' {
-			continue
-		}
-		for _, separator := range ",;\t" {
-			if namesAccount(line, separator) {
-				lines.Comma = separator
-				return lines, true, nil
-			}
-		}
-		if seemsHeader(line) {
-			return nil, false, fmt.Errorf("the first line, %s, seems to name columns, and none is wcId: call the account's column wcId; there are %s", terminal.Printable(string(line)), Columns)
-		}
-		break
-	}
-	return lines, false, nil
+	return newReader(text, ','), nil, nil
 }
 
-func namesAccount(line []byte, separator rune) bool {
-	return slices.ContainsFunc(strings.Split(string(line), string(separator)), func(name string) bool {
-		return strings.EqualFold(strings.Trim(name, "\" \t"), "wcId")
-	})
+func newReader(text []byte, separator rune) *csv.Reader {
+	lines := csv.NewReader(bytes.NewReader(text))
+	lines.Comma, lines.Comment, lines.FieldsPerRecord, lines.TrimLeadingSpace = separator, '#', -1, true
+	return lines
 }
+
+func tidy(name string) string { return strings.ToLower(strings.Trim(name, "\" \t")) }
 
 // accountNames are what people call the column of accounts, without spaces, _ and -.
 var accountNames = []string{
@@ -56,17 +47,15 @@ var accountNames = []string{
 
 // seemsHeader tells whether a line without wcId has another name of the account's column,
 // or nothing but names of columns.
-func seemsHeader(line []byte) bool {
-	names := strings.FieldsFunc(string(line), func(r rune) bool { return strings.ContainsRune(",;\t，", r) })
-	known := 0
+func seemsHeader(line []string) bool {
+	names := strings.FieldsFunc(strings.Join(line, ","), func(r rune) bool { return r == ',' || r == '，' })
+	allKnown := len(names) > 0
 	for _, name := range names {
-		name = strings.ToLower(strings.Trim(name, "\" "))
+		name = tidy(name)
 		if slices.Contains(accountNames, strings.NewReplacer(" ", "", "_", "", "-", "").Replace(name)) {
 			return true
 		}
-		if _, isColumn := cells[name]; isColumn {
-			known++
-		}
+		allKnown = allKnown && slices.Contains(unlabelled, name)
 	}
-	return len(names) > 0 && known == len(names)
+	return allKnown
 }

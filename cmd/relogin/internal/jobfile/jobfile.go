@@ -7,10 +7,12 @@
 package jobfile
 
 import (
+	"bytes"
 	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -19,157 +21,127 @@ import (
 	"github.com/relogin/relogin/worker"
 )
 
-const (
-	labelPrefix  = "label."
-	labelsPrefix = "labels."
-)
-
-// cell sets one column's value in a job. Its error says what is wanted.
-type cell func(j *worker.Job, text string) error
-
-var cells = map[string]cell{
-	"wcid":   func(j *worker.Job, text string) error { j.WcID = text; return nil },
-	"id":     func(j *worker.Job, text string) error { j.ID = text; return nil },
-	"ttuid":  func(j *worker.Job, text string) error { j.TTUID = text; return nil },
-	"aid":    func(j *worker.Job, text string) error { j.AID = text; return nil },
-	"tenant": func(j *worker.Job, text string) error { j.Tenant = text; return nil },
-	"type": func(j *worker.Job, text string) (err error) {
-		if j.Type, err = strconv.Atoi(text); err != nil {
-			return errors.New("want a number")
-		}
-		return nil
-	},
-	"deadline": func(j *worker.Job, text string) (err error) {
-		j.Deadline, err = settings.ParseTime(text, 1)
-		return err
-	},
-}
-
 // Columns names the columns that a file may have.
 const Columns = "wcId, id, type, ttuid, aid, tenant, deadline and label.NAME"
 
-// column is one column of the file.
-type column struct {
-	name string
-	set  cell
-}
+// unlabelled are those columns without label.NAME, as they are compared.
+var unlabelled = []string{"wcid", "id", "type", "ttuid", "aid", "tenant", "deadline"}
 
 // Read returns the file's jobs, each begun with what template returns, or an error
 // that names every wrong line and column. It reads to the end first.
 func Read(r io.Reader, template func() *worker.Job) ([]*worker.Job, error) {
-	lines, header, err := newLineReader(r)
+	text, err := io.ReadAll(r)
+	if err != nil {
+		return nil, fmt.Errorf("read jobs: %w", err)
+	}
+	lines, names, err := open(bytes.TrimPrefix(text, []byte("\ufeff")))
 	if err != nil {
 		return nil, err
 	}
-	columns := []column{{"wcId", cells["wcid"]}}
-	if header {
-		first, err := lines.Read()
-		if err == nil {
-			columns, err = readHeader(first)
-		}
-		if err != nil {
+	columns, mismatch := []string{"wcId"}, "but no first line names them: quote a wcId with commas"
+	if names != nil {
+		columns, mismatch = names, fmt.Sprintf("but the first line names %d", len(names))
+		if err := checkColumns(columns); err != nil {
 			return nil, fmt.Errorf("read the columns' names: %w", err)
 		}
 	}
 	var jobs []*worker.Job
-	var wrong lineErrors
+	var wrong []string
 	for {
-		record, err := lines.Read()
-		var malformed *csv.ParseError
-		switch {
-		case errors.Is(err, io.EOF):
-			return jobs, wrong.err()
-		case errors.As(err, &malformed):
-			wrong.note(malformed.StartLine, fmt.Errorf("column %d: %w", malformed.Column, malformed.Err))
-			continue
-		case err != nil:
-			return nil, fmt.Errorf("read jobs: %w", err)
-		case isBlank(record):
-			continue
+		record, err := next(lines)
+		if errors.Is(err, io.EOF) {
+			break
 		}
-		line, _ := lines.FieldPos(0)
-		j := template()
-		if err := fillIn(j, columns, record, header); err != nil {
-			wrong.note(line, err)
-			continue
+		j, line := template(), 0
+		var malformed *csv.ParseError
+		if errors.As(err, &malformed) {
+			line, err = malformed.StartLine, fmt.Errorf("column %d: %w", malformed.Column, malformed.Err)
+		} else if line, _ = lines.FieldPos(0); len(record) != len(columns) {
+			err = fmt.Errorf("%d columns, %s", len(record), mismatch)
+		} else {
+			err = fillIn(j, columns, record)
+		}
+		if err != nil {
+			wrong = append(wrong, fmt.Sprintf("line %d: %s", line, strings.ReplaceAll(err.Error(), "\n", "; ")))
 		}
 		jobs = append(jobs, j)
 	}
+	if len(wrong) > 0 {
+		return nil, fmt.Errorf("%d wrong lines, nothing was published:%s", len(wrong), terminal.Some(wrong))
+	}
+	return jobs, nil
 }
 
-func readHeader(names []string) ([]column, error) {
-	var columns []column
+// next returns the next line that is not blank.
+func next(lines *csv.Reader) (record []string, err error) {
+	for strings.TrimSpace(strings.Join(record, "")) == "" && err == nil {
+		record, err = lines.Read()
+	}
+	return record, err
+}
+
+// checkColumns takes spaces from around the names.
+func checkColumns(names []string) error {
 	seen := map[string]bool{}
-	for _, name := range names {
+	for i, name := range names {
 		name = strings.TrimSpace(name)
-		set, known := cells[strings.ToLower(name)]
-		if label, found := labelName(name); found {
-			set, known = setLabel(label), true
+		key := strings.ToLower(name)
+		switch {
+		case !slices.Contains(unlabelled, key) && labelOf(name) == "":
+			return fmt.Errorf("unknown column %q: there are %s", name, Columns)
+		case seen[key]:
+			return fmt.Errorf("column %q is there twice", name)
 		}
-		if !known {
-			return nil, fmt.Errorf("unknown column %q: there are %s", name, Columns)
-		}
-		if key := strings.ToLower(name); seen[key] {
-			return nil, fmt.Errorf("column %q is there twice", name)
-		} else {
-			seen[key] = true
-		}
-		columns = append(columns, column{name, set})
+		names[i], seen[key] = name, true
 	}
-	return columns, nil
+	return nil
 }
 
-func labelName(column string) (string, bool) {
-	if name, found := strings.CutPrefix(column, labelPrefix); found {
-		return name, name != ""
+// labelOf returns the label's name in a column's, which may begin with labels. too.
+func labelOf(column string) string {
+	if prefix, name, _ := strings.Cut(column, "."); prefix == "label" || prefix == "labels" {
+		return name
 	}
-	name, found := strings.CutPrefix(column, labelsPrefix)
-	return name, found && name != ""
-}
-
-func setLabel(name string) cell {
-	return func(j *worker.Job, text string) error {
-		if j.Labels == nil {
-			j.Labels = map[string]string{}
-		}
-		j.Labels[name] = text
-		return nil
-	}
+	return ""
 }
 
 // fillIn sets what the record's cells say; empty ones say nothing.
-func fillIn(j *worker.Job, columns []column, record []string, header bool) error {
-	if len(record) != len(columns) {
-		if !header {
-			return fmt.Errorf("%d columns, but no first line names them: quote a wcId with commas", len(record))
-		}
-		return fmt.Errorf("%d columns, but the first line names %d", len(record), len(columns))
-	}
+func fillIn(j *worker.Job, columns, record []string) error {
 	for i, text := range record {
 		if text = strings.TrimSpace(text); text == "" {
 			continue
 		}
-		if err := columns[i].set(j, text); err != nil {
-			return fmt.Errorf("column %s: %q: %w", columns[i].name, text, err)
+		if err := set(j, columns[i], text); err != nil {
+			return fmt.Errorf("column %s: %q: %w", columns[i], text, err)
 		}
 	}
 	return j.Check()
 }
 
-func isBlank(record []string) bool {
-	return strings.TrimSpace(strings.Join(record, "")) == ""
-}
-
-// lineErrors are what is wrong with a file.
-type lineErrors struct{ terminal.List }
-
-func (l *lineErrors) note(line int, err error) {
-	l.Add(fmt.Sprintf("line %d: %s", line, strings.ReplaceAll(err.Error(), "\n", "; ")))
-}
-
-func (l *lineErrors) err() error {
-	if l.Len() == 0 {
-		return nil
+// set sets what one cell says. Its error says what is wanted.
+func set(j *worker.Job, column, text string) (err error) {
+	switch strings.ToLower(column) {
+	case "wcid":
+		j.WcID = text
+	case "id":
+		j.ID = text
+	case "type":
+		if j.Type, err = strconv.Atoi(text); err != nil {
+			return errors.New("want a number")
+		}
+	case "ttuid":
+		j.TTUID = text
+	case "aid":
+		j.AID = text
+	case "tenant":
+		j.Tenant = text
+	case "deadline":
+		j.Deadline, err = settings.ParseTime(text, 1)
+	default:
+		if j.Labels == nil {
+			j.Labels = map[string]string{}
+		}
+		j.Labels[labelOf(column)] = text
 	}
-	return fmt.Errorf("%d wrong lines, nothing was published:%s", l.Len(), &l.List)
+	return err
 }

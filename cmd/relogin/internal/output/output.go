@@ -2,6 +2,7 @@
 package output
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -40,64 +41,48 @@ type Printer struct {
 // environment, in the form of [os.Environ], has NO_COLOR.
 func NewPrinter(w io.Writer, format Format, environ []string) *Printer {
 	noColor := slices.ContainsFunc(environ, func(v string) bool {
-		name, text, _ := strings.Cut(v, "=")
-		return name == "NO_COLOR" && text != ""
+		text, found := strings.CutPrefix(v, "NO_COLOR=")
+		return found && text != ""
 	})
 	return &Printer{w: w, format: format, colored: terminal.IsTerminal(w) && !noColor}
 }
 
-// Format returns how it prints.
-func (p *Printer) Format() Format { return p.format }
-
-// Printf prints text.
-func (p *Printer) Printf(format string, args ...any) error {
+// Print prints the value as one line of JSON, or else the text.
+func (p *Printer) Print(v any, format string, args ...any) error {
+	if p.format == JSON {
+		encoder := json.NewEncoder(p.w)
+		encoder.SetEscapeHTML(false)
+		return encoder.Encode(v)
+	}
 	_, err := fmt.Fprintf(p.w, format, args...)
 	return err
 }
 
-// JSON prints the value on one line.
-func (p *Printer) JSON(v any) error {
-	encoder := json.NewEncoder(p.w)
-	encoder.SetEscapeHTML(false)
-	return encoder.Encode(v)
-}
-
 // Event prints an event; as text without a login's token and data.
 func (p *Printer) Event(e *worker.Event) error {
-	if p.format == JSON {
-		return p.JSON(e)
-	}
-	at := e.FinishedAt.Local().Format(time.DateTime)
-	_, err := fmt.Fprintf(p.w, "%s  %s  %s  %s%s\n", at, p.Outcome(e.Outcome), terminal.Printable(e.WcID), terminal.Printable(e.JobID), Notes(e))
-	return err
+	return p.Print(e, "%s  %s  %s  %s%s\n", e.FinishedAt.Local().Format(time.DateTime), p.Outcome(e.Outcome),
+		terminal.Printable(e.WcID), terminal.Printable(e.JobID), Notes(e))
 }
 
 // Finding prints what is wrong with the queue, or was.
 func (p *Printer) Finding(f queue.Finding) error {
-	if p.format == JSON {
-		return p.JSON(f)
-	}
-	_, err := fmt.Fprintf(p.w, "%-7s  %v\n", f.Severity, f)
-	return err
+	return p.Print(f, "%-7s  %v\n", f.Severity, f)
 }
 
 // Published prints a job that is stored.
 func (p *Printer) Published(j *worker.Job, lane worker.Lane, stored queue.Stored) error {
-	if p.format == JSON {
-		return p.JSON(struct {
-			ID        string      `json:"id"`
-			WcID      string      `json:"wcId"`
-			Lane      worker.Lane `json:"lane"`
-			Sequence  uint64      `json:"sequence"`
-			Duplicate bool        `json:"duplicate,omitempty"`
-		}{j.ID, j.WcID, lane, stored.Sequence, stored.Duplicate})
-	}
 	note := ""
 	if stored.Duplicate {
 		note = "  (it was published before)"
 	}
-	_, err := fmt.Fprintf(p.w, "published  %s  %s%s\n", terminal.Printable(j.WcID), terminal.Printable(j.ID), note)
-	return err
+	return p.Print(struct {
+		ID        string      `json:"id"`
+		WcID      string      `json:"wcId"`
+		Lane      worker.Lane `json:"lane"`
+		Sequence  uint64      `json:"sequence"`
+		Duplicate bool        `json:"duplicate,omitempty"`
+	}{j.ID, j.WcID, lane, stored.Sequence, stored.Duplicate},
+		"published  %s  %s%s\n", terminal.Printable(j.WcID), terminal.Printable(j.ID), note)
 }
 
 // Notes returns what else there is to say of an event.
@@ -121,26 +106,30 @@ func Notes(e *worker.Event) string {
 	return b.String()
 }
 
-// Colours of a terminal.
-const (
-	green  = "\x1b[32m"
-	yellow = "\x1b[33m"
-	red    = "\x1b[31m"
-	plain  = "\x1b[0m"
-)
+const red = "\x1b[31m" // what begins a colour on a terminal
 
-// Outcome returns the word in a column, coloured by whether something must be done.
+// colors are those of outcomes, by whether something must be done. All others are red.
+var colors = map[worker.Outcome]string{
+	worker.Succeeded: "\x1b[32m",
+	worker.NeedsScan: "\x1b[33m", worker.Expired: "\x1b[33m", worker.Throttled: "\x1b[33m",
+}
+
+// Outcome returns the word in a column, coloured where that is wanted.
 func (p *Printer) Outcome(o worker.Outcome) string {
 	word := fmt.Sprintf("%-12s", o)
 	if !p.colored {
 		return word
 	}
-	color := red
-	switch o {
-	case worker.Succeeded:
-		color = green
-	case worker.NeedsScan, worker.Expired, worker.Throttled:
-		color = yellow
+	return cmp.Or(colors[o], red) + word + "\x1b[0m"
+}
+
+// Counts returns how many jobs ended in each outcome, such as 3 succeeded, 1 failed.
+func Counts(outcomes map[worker.Outcome]int) string {
+	var parts []string
+	for _, o := range worker.Outcomes() {
+		if n := outcomes[o]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, o))
+		}
 	}
-	return color + word + plain
+	return strings.Join(parts, ", ")
 }

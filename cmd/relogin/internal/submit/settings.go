@@ -8,8 +8,6 @@ import (
 	"os"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/relogin/relogin/cmd/relogin/internal/backend"
 	"github.com/relogin/relogin/cmd/relogin/internal/jobfile"
 	"github.com/relogin/relogin/cmd/relogin/internal/output"
@@ -69,49 +67,29 @@ func (j *Settings) job(wcID string) *worker.Job {
 	return &worker.Job{WcID: wcID, ID: j.ID, Tenant: j.Tenant, Deadline: j.Deadline, Labels: maps.Clone(j.Labels)}
 }
 
-// Gather returns the jobs of the arguments and of the file, each with an id, and
-// whether some had one of their own.
-func (j *Settings) Gather(args []string, stdin io.Reader) (jobs []*worker.Job, ownIDs bool, err error) {
+// Gather returns the jobs of the arguments and of the file.
+func (j *Settings) Gather(args []string, stdin io.Reader) (jobs []*worker.Job, err error) {
 	for _, wcID := range args {
 		jobs = append(jobs, j.job(wcID))
 	}
-	if j.File != "" {
-		more, err := j.readFile(stdin)
-		if err != nil {
-			return nil, false, err
-		}
-		jobs = append(jobs, more...)
+	if j.File == "" {
+		return jobs, nil
 	}
-	if len(jobs) == 0 {
-		return nil, false, settings.UsageError{Err: fmt.Errorf("no jobs in %s", j.File)}
-	}
-	for _, one := range jobs {
-		if one.ID != "" {
-			ownIDs = true
-			continue
-		}
-		id, err := uuid.NewV7()
-		if err != nil {
-			return nil, false, fmt.Errorf("make job id: %w", err)
-		}
-		one.ID = id.String()
-	}
-	return jobs, ownIDs, nil
-}
-
-func (j *Settings) readFile(stdin io.Reader) ([]*worker.Job, error) {
-	name, r := "standard input", stdin
+	name := "standard input"
 	if j.File != "-" {
 		f, err := os.Open(j.File)
 		if err != nil {
 			return nil, settings.UsageError{Err: fmt.Errorf("flag --file: %w", err)}
 		}
 		defer f.Close()
-		name, r = j.File, io.Reader(f)
+		name, stdin = j.File, f
 	}
-	jobs, err := jobfile.Read(r, func() *worker.Job { return j.job("") })
+	more, err := jobfile.Read(stdin, func() *worker.Job { return j.job("") })
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	if jobs = append(jobs, more...); len(jobs) == 0 {
+		return nil, settings.UsageError{Err: fmt.Errorf("no jobs in %s", name)}
 	}
 	return jobs, nil
 }

@@ -7,12 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
-	"sync"
+	"slices"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/nats-io/nats.go"
 	"github.com/schollz/progressbar/v3"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/relogin/relogin/cmd/relogin/internal/output"
 	"github.com/relogin/relogin/cmd/relogin/internal/terminal"
@@ -20,8 +21,11 @@ import (
 	"github.com/relogin/relogin/worker"
 )
 
-// fewJobs are told one by one.
-const fewJobs = 20
+const (
+	fewJobs      = 20              // are told one by one
+	publishPause = time.Second     // before jobs are published again; it doubles
+	lastPause    = 4 * time.Second // after it they are given up
+)
 
 // ErrNotSucceeded is returned by [Run] when a job's event was printed whose outcome isn't
 // succeeded.
@@ -29,28 +33,6 @@ var ErrNotSucceeded = errors.New("not all jobs succeeded")
 
 // errAllEnded ends following events.
 var errAllEnded = errors.New("all jobs have ended")
-
-// submission is one publishing of jobs, and the waiting for their events.
-type submission struct {
-	s         *Settings
-	namespace string
-	lane      worker.Lane
-	nc        *nats.Conn
-	jobs      []*worker.Job
-	ownIDs    bool // jobs of these ids may have ended before
-	printer   *output.Printer
-	progress  *progressbar.ProgressBar
-	stderr    io.Writer
-
-	mu        sync.Mutex
-	pending   map[string]bool   // ids of the events to come
-	invalid   map[string]string // by the id of the event that says that a job is invalid, the id of its event otherwise
-	published bool              // all jobs are
-	outcomes  map[worker.Outcome]int
-
-	stored  int
-	printed error // the first that printing a stored job returned
-}
 
 // Options are what [Run] needs.
 type Options struct {
@@ -61,147 +43,177 @@ type Options struct {
 	Printer   *output.Printer
 }
 
-// Run publishes the jobs and, if the settings say so, waits for their events. It blocks until
-// that is done or ctx ends. With ownIDs jobs of the same ids may have ended before.
-func Run(ctx context.Context, o Options, jobs []*worker.Job, ownIDs bool) error {
-	return newSubmission(o, jobs, ownIDs).run(ctx)
+// submission is one publishing of jobs, and the waiting for their events.
+type submission struct {
+	Options
+	jobs     []*worker.Job
+	each     bool // job is told
+	progress *progressbar.ProgressBar
+	stored   int   // jobs
+	printed  error // the first that printing a stored job returned
+
+	since    time.Time         // when the first event may have been stored; zero: not before the jobs are
+	pending  map[string]bool   // ids of the events to come
+	invalid  map[string]string // by the id of the event that says that a job is invalid, the id of its event otherwise
+	outcomes map[worker.Outcome]int
 }
 
-func newSubmission(o Options, jobs []*worker.Job, ownIDs bool) *submission {
-	s := o.Settings
-	one := &submission{
-		s: s, namespace: o.Namespace, lane: worker.Normal, nc: o.Conn, jobs: jobs, ownIDs: ownIDs,
-		printer: o.Printer, progress: progressbar.DefaultSilent(int64(len(jobs))), stderr: o.Stderr,
+// Run publishes the jobs and, if the settings say so, waits for their events. It blocks until
+// that is done or ctx ends. Jobs without an id get one.
+func Run(ctx context.Context, o Options, jobs []*worker.Job) error {
+	s := &submission{
+		Options: o, jobs: jobs, each: true, progress: progressbar.DefaultSilent(int64(len(jobs))),
 		pending: map[string]bool{}, invalid: map[string]string{}, outcomes: map[worker.Outcome]int{},
 	}
-	if s.Urgent {
-		one.lane = worker.Urgent
+	if len(jobs) > fewJobs {
+		s.each, s.progress = o.Settings.Output == output.JSON, terminal.Progress(o.Stderr, len(jobs), "")
 	}
-	if s.Wait {
-		for _, j := range jobs {
-			one.expect(j)
+	for _, j := range jobs {
+		if j.ID == "" {
+			j.ID = uuid.Must(uuid.NewV7()).String()
+		} else { // one of this id may have ended before, and has no second event
+			s.since = time.Now().Add(-o.Settings.JobMemory)
 		}
 	}
-	if len(jobs) > fewJobs {
-		one.progress = terminal.Progress(o.Stderr, len(jobs), "")
-	}
-	return one
-}
-
-// expect notes that the job's event will come.
-func (s *submission) expect(j *worker.Job) {
-	id := j.EventID()
-	s.pending[id] = true
-	if body, err := j.Encode(worker.EncodingMsgpack); err == nil { // as it is published; a job that can't be is never stored
-		s.invalid[j.InvalidEventID(body)] = id
-	}
-}
-
-// run blocks until all jobs are published and, if so wished, have their events.
-func (s *submission) run(ctx context.Context) error {
-	if !s.s.Wait {
-		err := s.publish(ctx)
-		s.summarizePublished()
-		return errors.Join(err, s.printed)
-	}
-	waiting, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	ready := make(chan struct{})
-	var following sync.WaitGroup
-	following.Go(func() { stop(s.follow(waiting, func() { close(ready) })) })
-	err := s.publishOnce(waiting, ready, stop)
-	following.Wait()
-	if err == nil && !errors.Is(context.Cause(waiting), errAllEnded) {
-		err = context.Cause(waiting)
-	}
-	return s.summarizeEvents(err)
-}
-
-// publishOnce publishes once events are followed. Waiting ends when that fails.
-func (s *submission) publishOnce(ctx context.Context, ready <-chan struct{}, stop context.CancelCauseFunc) error {
-	select {
-	case <-ready:
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	if o.Settings.Wait {
+		return s.publishAndWait(ctx)
 	}
 	err := s.publish(ctx)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.published = true
-	if err != nil || len(s.pending) == 0 {
-		stop(errAllEnded)
+	_ = s.progress.Finish()
+	if !s.each {
+		_ = s.Printer.Print(nil, "%d of %d jobs published\n", s.stored, len(jobs))
 	}
-	return err
+	return errors.Join(err, s.printed)
 }
 
-// follow returns [errAllEnded] once there is an event for each job. A job that ended
-// before, within the job memory, has no second one: it is looked for.
-func (s *submission) follow(ctx context.Context, ready func()) error {
-	o := queue.FollowOptions{Namespace: s.namespace, Ready: ready}
-	if s.ownIDs {
-		o.Since = time.Now().Add(-s.s.JobMemory)
+// publish publishes all jobs, and those that failed again: they are the same jobs. The very
+// first one goes alone: when it fails, it isn't about that job, and publish gives up.
+func (s *submission) publish(ctx context.Context) error {
+	publisher, err := queue.NewPublisher(s.Conn, s.Namespace)
+	if err != nil {
+		return err
 	}
+	round := func(jobs []*worker.Job) (failed []*worker.Job) {
+		_ = publisher.PublishAll(ctx, s.lane(), slices.Values(jobs), func(j *worker.Job, stored queue.Stored, failure error) {
+			if failure != nil {
+				failed, err = append(failed, j), failure
+				return
+			}
+			s.wasStored(j, stored)
+		})
+		return failed
+	}
+	left := s.jobs
+	if round(s.jobs[:1]); s.stored > 0 {
+		left = round(s.jobs[1:])
+	}
+	for pause := publishPause; s.stored < len(s.jobs); pause *= 2 {
+		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case s.stored == 0 || pause > lastPause:
+			return fmt.Errorf("%d of %d jobs were not published: %w", len(left), len(s.jobs), err)
+		}
+		fmt.Fprintf(s.Stderr, "publishing %d jobs again: %v\n", len(left), err)
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+		}
+		left = round(left)
+	}
+	return nil
+}
+
+func (s *submission) lane() worker.Lane {
+	if s.Settings.Urgent {
+		return worker.Urgent
+	}
+	return worker.Normal
+}
+
+func (s *submission) wasStored(j *worker.Job, stored queue.Stored) {
+	s.stored++
+	if s.Settings.Wait {
+		return
+	}
+	_ = s.progress.Add(1)
+	if s.each && s.printed == nil {
+		s.printed = s.Printer.Published(j, s.lane(), stored)
+	}
+}
+
+// publishAndWait publishes the jobs once events are followed, and blocks until each has one.
+func (s *submission) publishAndWait(ctx context.Context) error {
+	for _, j := range s.jobs {
+		id := j.EventID()
+		s.pending[id] = true
+		if body, err := j.Encode(worker.EncodingMsgpack); err == nil { // as it is published; a job that can't be is never stored
+			s.invalid[j.InvalidEventID(body)] = id
+		}
+	}
+	ready := make(chan struct{})
+	o := queue.FollowOptions{Namespace: s.Namespace, Since: s.since, Ready: func() { close(ready) }}
 	if len(s.jobs) == 1 {
 		o.Account = s.jobs[0].WcID
 	}
-	return queue.Follow(ctx, s.nc, o, s.ended)
+	both, ctx := errgroup.WithContext(ctx)
+	both.Go(func() error {
+		if err := queue.Follow(ctx, s.Conn, o, s.ended); !errors.Is(err, errAllEnded) {
+			return err
+		}
+		return nil
+	})
+	both.Go(func() error {
+		select {
+		case <-ready:
+			return s.publish(ctx)
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	})
+	return s.summarizeEvents(both.Wait())
 }
 
+// ended takes an event, and returns [errAllEnded] once there is one for each job.
 func (s *submission) ended(e *worker.Event) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	id := cmp.Or(s.invalid[e.ID], e.ID)
 	if !s.pending[id] {
 		return nil
 	}
 	delete(s.pending, id)
 	s.outcomes[e.Outcome]++
-	if s.s.Output == output.JSON || len(s.jobs) <= fewJobs || e.Outcome != worker.Succeeded {
+	if s.each || e.Outcome != worker.Succeeded {
 		_ = s.progress.Clear()
-		if err := s.printer.Event(e); err != nil {
+		if err := s.Printer.Event(e); err != nil {
 			return err
 		}
 	}
 	_ = s.progress.Add(1)
-	if s.published && len(s.pending) == 0 {
+	if len(s.pending) == 0 {
 		return errAllEnded
 	}
 	return nil
 }
 
-// missing names the jobs that have no event, a line each.
-func (s *submission) missing() string {
-	var names terminal.List
-	for _, j := range s.jobs {
-		if id := j.EventID(); s.pending[id] {
-			names.Add(terminal.Printable(j.WcID) + "  " + terminal.Printable(j.ID))
-			delete(s.pending, id) // a job may be there twice
-		}
-	}
-	return ":" + names.String()
-}
-
 // summarizeEvents returns the error that the command ends with.
 func (s *submission) summarizeEvents(err error) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	_ = s.progress.Clear()
-	if s.s.Output == output.Text && len(s.jobs) > fewJobs && len(s.outcomes) > 0 {
-		var parts []string
-		for _, outcome := range worker.Outcomes() {
-			if n := s.outcomes[outcome]; n > 0 {
-				parts = append(parts, fmt.Sprintf("%d %s", n, outcome))
-			}
-		}
-		_ = s.printer.Printf("%d jobs: %s\n", len(s.jobs), strings.Join(parts, ", "))
+	if !s.each && len(s.outcomes) > 0 {
+		_ = s.Printer.Print(nil, "%d jobs: %s\n", len(s.jobs), output.Counts(s.outcomes))
 	}
 	if err != nil {
-		return fmt.Errorf("%w; %d of %d jobs have no event yet%s", err, len(s.pending), len(s.jobs), s.missing())
-	}
-	for outcome := range s.outcomes {
-		if outcome != worker.Succeeded {
-			return ErrNotSucceeded
+		missing := len(s.pending)
+		var names []string
+		for _, j := range s.jobs {
+			if id := j.EventID(); s.pending[id] {
+				names = append(names, terminal.Printable(j.WcID)+"  "+terminal.Printable(j.ID))
+				delete(s.pending, id) // a job may be there twice
+			}
 		}
+		return fmt.Errorf("%w; %d of %d jobs have no event yet:%s", err, missing, len(s.jobs), terminal.Some(names))
+	}
+	if len(s.outcomes) > 1 || s.outcomes[worker.Succeeded] == 0 {
+		return ErrNotSucceeded
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -52,7 +53,7 @@ func Wrap(w io.Writer, width int, indent, text string) {
 
 // Printable quotes what could play tricks on a terminal.
 func Printable(s string) string {
-	quoted := fmt.Sprintf("%q", s)
+	quoted := strconv.Quote(s)
 	if quoted == `"`+s+`"` && s != "" {
 		return s
 	}
@@ -69,28 +70,11 @@ func Progress(w io.Writer, total int, description string) *progressbar.ProgressB
 		progressbar.OptionShowCount(), progressbar.OptionClearOnFinish(), progressbar.OptionThrottle(100*time.Millisecond))
 }
 
-// List is a list of lines of which ten are shown.
-type List struct {
-	shown []string
-	count int
-}
-
-// Add adds a line.
-func (l *List) Add(text string) {
-	if l.count++; l.count <= 10 {
-		l.shown = append(l.shown, text)
+// Some returns the first ten of the lines, each after a line break, and how many more there are.
+func Some(lines []string) string {
+	const shown = 10
+	if more := len(lines) - shown; more > 0 {
+		lines = append(lines[:shown:shown], fmt.Sprintf("and %d more", more))
 	}
-}
-
-// Len returns how many lines there are, those that are not shown included.
-func (l *List) Len() int { return l.count }
-
-// String returns the lines that are shown, each after a line break, and how many more
-// there are.
-func (l *List) String() string {
-	text := "\n  " + strings.Join(l.shown, "\n  ")
-	if more := l.count - len(l.shown); more > 0 {
-		text += fmt.Sprintf("\n  and %d more", more)
-	}
-	return text
+	return "\n  " + strings.Join(lines, "\n  ")
 }
