@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -139,17 +140,9 @@ func eventID(wcID, record string) string {
 // consists of A-Z a-z 0-9 _ - alone, else "~" and its base64url without padding.
 // Different accounts have different tokens.
 func AccountToken(wcID string) string {
-	for i := range len(wcID) {
-		if !isDirect(wcID[i]) {
-			return "~" + base64.RawURLEncoding.EncodeToString([]byte(wcID))
-		}
+	const direct = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
+	if wcID != "" && strings.Trim(wcID, direct) == "" {
+		return wcID
 	}
-	if wcID == "" {
-		return "~"
-	}
-	return wcID
-}
-
-func isDirect(c byte) bool {
-	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '-'
+	return "~" + base64.RawURLEncoding.EncodeToString([]byte(wcID))
 }
