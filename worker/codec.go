@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -55,43 +57,148 @@ func DecodeJob(data []byte, contentType string) (*Job, error) {
 	return j, err
 }
 
-// sane returns the time in UTC, and the zero time with an error for one that no job has.
-func sane(t time.Time, err error) (time.Time, error) {
-	if err == nil {
-		err = checkTime(t)
-	}
-	if err != nil {
-		return time.Time{}, err
-	}
-	return t.UTC(), nil // an offset of 24 hours can be read, and not be written again
-}
-
 // Encode returns the job's bytes; what is zero is left out. It does not check the job.
 func (j *Job) Encode(as Encoding) ([]byte, error) {
-	m := map[string]any{"wcId": j.WcID}
-	set := func(key, value string) {
-		if value != "" {
-			m[key] = value
+	if as == EncodingJSON {
+		return json.Marshal(j)
+	}
+	return marshalMsgpack(j)
+}
+
+// decodeJSON reads key by key, so that one wrong value does not hide the others.
+func (j *Job) decodeJSON(data []byte) error {
+	var raw map[string]json.RawMessage
+	if err := json.Unmarshal(data, &raw); err != nil {
+		return fmt.Errorf("not a JSON object: %w", err)
+	}
+	var errs []error
+	for key, value := range raw {
+		var v any
+		d := json.NewDecoder(bytes.NewReader(value))
+		d.UseNumber()
+		err := d.Decode(&v)
+		if err == nil {
+			err = set(j.field(key), v)
+		}
+		errs = append(errs, keyError(key, err))
+	}
+	return errors.Join(errs...)
+}
+
+func keyError(key string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: %s: %w", ErrInvalidJob, key, err)
+}
+
+// field returns where the value of that key belongs, nil for a key that no job has.
+func (j *Job) field(key string) any {
+	switch key {
+	case "id":
+		return &j.ID
+	case "wcId":
+		return &j.WcID
+	case "type":
+		return &j.Type
+	case "ttuid":
+		return &j.TTUID
+	case "aid":
+		return &j.AID
+	case "tenant":
+		return &j.Tenant
+	case "requestedAt":
+		return &j.RequestedAt
+	case "deadline":
+		return &j.Deadline
+	case "labels":
+		return &j.Labels
+	}
+	return nil
+}
+
+// set takes over a value as either encoding has it. One that is null is left out.
+func set(field, value any) (err error) {
+	if value == nil {
+		return nil
+	}
+	switch field := field.(type) {
+	case *string:
+		*field, err = text(value)
+	case *int:
+		*field, err = integer(value)
+	case *time.Time:
+		*field, err = moment(value)
+	case *map[string]string:
+		*field, err = labels(value)
+	}
+	return err
+}
+
+func text(value any) (string, error) {
+	s, ok := value.(string)
+	if !ok {
+		return "", fmt.Errorf("want a string, got %T", value)
+	}
+	return s, nil
+}
+
+func integer(value any) (int, error) {
+	switch n := value.(type) {
+	case int64:
+		return int(n), nil
+	case uint64:
+		return int(n), nil
+	case json.Number:
+		if n, err := strconv.Atoi(n.String()); err == nil {
+			return n, nil
 		}
 	}
-	set("id", j.ID)
-	set("ttuid", j.TTUID)
-	set("aid", j.AID)
-	set("tenant", j.Tenant)
-	if j.Type != 0 {
-		m["type"] = j.Type
+	return 0, fmt.Errorf("want an integer, got %T", value)
+}
+
+// moment reads a time in UTC: an offset of 24 hours can be read, and not be written again.
+func moment(value any) (t time.Time, err error) {
+	switch v := value.(type) {
+	case time.Time:
+		t = v
+	case string:
+		if t, err = time.Parse(time.RFC3339, v); err != nil {
+			return t, fmt.Errorf("%q is not an RFC 3339 time", v)
+		}
+	case float64: // of msgpack, from a language without integers
+		if math.IsNaN(v) || math.Abs(v) > 1<<53 {
+			return t, errors.New("not a number of milliseconds")
+		}
+		t = time.UnixMilli(int64(v))
+	default:
+		ms, err := integer(value)
+		if err != nil {
+			return t, fmt.Errorf("want a timestamp, an RFC 3339 string or a whole number of Unix milliseconds, got %T", value)
+		}
+		t = time.UnixMilli(int64(ms))
 	}
-	if !j.RequestedAt.IsZero() {
-		m["requestedAt"] = j.RequestedAt
+	if err := checkTime(t); err != nil {
+		return time.Time{}, err
 	}
-	if !j.Deadline.IsZero() {
-		m["deadline"] = j.Deadline
+	return t.UTC(), nil
+}
+
+func labels(value any) (map[string]string, error) {
+	pairs, ok := value.(map[string]any)
+	if !ok {
+		return nil, fmt.Errorf("want a map of strings, got %T", value)
 	}
-	if len(j.Labels) > 0 {
-		m["labels"] = j.Labels
+	if len(pairs) > maxLabels {
+		return nil, fmt.Errorf("%d labels, at most %d are allowed", len(pairs), maxLabels)
 	}
-	if as == EncodingJSON {
-		return json.Marshal(m)
+	labels := make(map[string]string, len(pairs))
+	for k, v := range pairs {
+		label := ""
+		if err := set(&label, v); err != nil {
+			return nil, err
+		}
+		labels[k] = label
 	}
-	return marshalMsgpack(m)
+	return labels, nil
 }

@@ -4,8 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"math"
-	"time"
+	"io"
 
 	"github.com/vmihailenco/msgpack/v5"
 	"github.com/vmihailenco/msgpack/v5/msgpcode"
@@ -19,6 +18,7 @@ const maxDepth = 32
 func (j *Job) decodeMsgpack(data []byte) error {
 	r := bytes.NewReader(data)
 	d := msgpack.NewDecoder(r)
+	d.UseLooseInterfaceDecoding(true) // bytes are strings, and numbers have the widest type of their kind
 	n, err := d.DecodeMapLen()
 	if err != nil {
 		return fmt.Errorf("neither a JSON object nor a msgpack map: it begins with %q", data[:1]) // more could be a secret that went astray
@@ -27,22 +27,29 @@ func (j *Job) decodeMsgpack(data []byte) error {
 		return errors.New("neither a JSON object nor a msgpack map, but nil")
 	}
 	var errs []error
-	values := bytes.NewReader(nil)
-	each := msgpack.NewDecoder(values)
 	for range n {
 		key, err := d.DecodeString()
 		if err != nil {
 			return errors.Join(append(errs, fmt.Errorf("a key is not a string, or the body is cut off: %w", err))...)
 		}
-		value, err := rawValue(d, r, data)
-		if err != nil {
-			return errors.Join(append(errs, keyError(key, err))...)
+		start := r.Size() - int64(r.Len())
+		if err := skipValue(d, 0); err != nil {
+			return errors.Join(append(errs, keyError(key, fmt.Errorf("malformed or cut off: %w", err)))...)
 		}
-		values.Reset(value)
-		each.Reset(values)
-		if err := j.setMsgpack(key, value, each); err != nil {
+		end := r.Size() - int64(r.Len())
+		field := j.field(key)
+		if field == nil {
+			continue
+		}
+		_, _ = r.Seek(start, io.SeekStart)
+		value, err := d.DecodeInterfaceLoose()
+		if err == nil {
+			err = set(field, value)
+		}
+		if err != nil {
 			errs = append(errs, keyError(key, err))
 		}
+		_, _ = r.Seek(end, io.SeekStart) // a value that can't be read may have been left in its middle
 	}
 	return errors.Join(errs...)
 }
@@ -60,15 +67,6 @@ func (e *Event) decodeMsgpack(data []byte) (err error) {
 		}
 	}()
 	return msgpack.NewDecoder(bytes.NewReader(data)).Decode(e)
-}
-
-// rawValue returns the bytes of the value that d reads next.
-func rawValue(d *msgpack.Decoder, r *bytes.Reader, data []byte) ([]byte, error) {
-	start := len(data) - r.Len()
-	if err := skipValue(d, 0); err != nil {
-		return nil, fmt.Errorf("malformed or cut off: %w", err)
-	}
-	return data[start : len(data)-r.Len()], nil
 }
 
 // skipValue is msgpack's Skip with a bound on depth.
@@ -94,113 +92,4 @@ func skipValue(d *msgpack.Decoder, depth int) error {
 		err = skipValue(d, depth+1)
 	}
 	return err
-}
-
-// setMsgpack sets what the key says; d is to read the value.
-func (j *Job) setMsgpack(key string, value []byte, d *msgpack.Decoder) (err error) {
-	if len(value) == 1 && value[0] == msgpcode.Nil {
-		return nil
-	}
-	switch key {
-	case "id":
-		j.ID, err = msgpackString(d)
-	case "wcId":
-		j.WcID, err = msgpackString(d)
-	case "ttuid":
-		j.TTUID, err = msgpackString(d)
-	case "aid":
-		j.AID, err = msgpackString(d)
-	case "tenant":
-		j.Tenant, err = msgpackString(d)
-	case "type":
-		j.Type, err = msgpackInt(d)
-	case "requestedAt":
-		j.RequestedAt, err = msgpackTime(d)
-	case "deadline":
-		j.Deadline, err = msgpackTime(d)
-	case "labels":
-		j.Labels, err = msgpackLabels(d)
-	}
-	return err
-}
-
-func msgpackString(d *msgpack.Decoder) (string, error) {
-	c, err := d.PeekCode()
-	if err != nil {
-		return "", err
-	}
-	if !msgpcode.IsString(c) && !msgpcode.IsBin(c) {
-		return "", fmt.Errorf("want a string, got msgpack code 0x%02x", c)
-	}
-	return d.DecodeString()
-}
-
-func msgpackInt(d *msgpack.Decoder) (int, error) {
-	c, err := d.PeekCode()
-	if err != nil {
-		return 0, err
-	}
-	if !isMsgpackInt(c) {
-		return 0, fmt.Errorf("want an integer, got msgpack code 0x%02x", c)
-	}
-	n, err := d.DecodeInt64()
-	return int(n), err
-}
-
-func isMsgpackInt(c byte) bool {
-	return msgpcode.IsFixedNum(c) || c >= msgpcode.Uint8 && c <= msgpcode.Int64
-}
-
-func msgpackTime(d *msgpack.Decoder) (time.Time, error) { return sane(rawMsgpackTime(d)) }
-
-func rawMsgpackTime(d *msgpack.Decoder) (time.Time, error) {
-	c, err := d.PeekCode()
-	switch {
-	case err != nil:
-		return time.Time{}, err
-	case msgpcode.IsString(c):
-		s, err := d.DecodeString()
-		if err != nil {
-			return time.Time{}, err
-		}
-		return parseTime(s)
-	case c == msgpcode.Double || c == msgpcode.Float:
-		return msgpackFloatTime(d)
-	case isMsgpackInt(c):
-		ms, err := d.DecodeInt64()
-		return time.UnixMilli(ms), err
-	case msgpcode.IsExt(c):
-		return d.DecodeTime()
-	}
-	return time.Time{}, fmt.Errorf("want a timestamp, an RFC 3339 string or Unix milliseconds, got msgpack code 0x%02x", c)
-}
-
-// msgpackFloatTime reads whole milliseconds that a language without integers wrote.
-func msgpackFloatTime(d *msgpack.Decoder) (time.Time, error) {
-	ms, err := d.DecodeFloat64()
-	if err == nil && (math.IsNaN(ms) || math.Abs(ms) > 1<<53) {
-		err = errors.New("not a number of milliseconds")
-	}
-	return time.UnixMilli(int64(ms)), err
-}
-
-func msgpackLabels(d *msgpack.Decoder) (map[string]string, error) {
-	n, err := d.DecodeMapLen()
-	if err != nil {
-		return nil, err
-	}
-	if n > maxLabels {
-		return nil, fmt.Errorf("%d labels, at most %d are allowed", n, maxLabels)
-	}
-	labels := make(map[string]string, max(n, 0))
-	for range n {
-		k, err := msgpackString(d)
-		if err != nil {
-			return nil, err
-		}
-		if labels[k], err = msgpackString(d); err != nil {
-			return nil, err
-		}
-	}
-	return labels, nil
 }

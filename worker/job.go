@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -34,15 +35,15 @@ var ErrInvalidJob = errors.New("invalid job")
 // Job asks for one confirmation of one account. Read it with [DecodeJob], write it
 // with [Job.Encode].
 type Job struct {
-	ID          string            // identity within the account; 1–128 bytes
-	WcID        string            // the account; 1–128 bytes
-	Type        int               // passed to the gateway; 2 unless set
-	TTUID       string            // passed to the gateway when set
-	AID         string            // passed to the gateway when set
-	Tenant      string            // whose credential to use; "default" unless set
-	RequestedAt time.Time         // when upstream asked, from 2000 to 9999; the time the job was stored unless set
-	Deadline    time.Time         // from 2000 to 9999; zero: none
-	Labels      map[string]string // echoed in the event
+	ID          string            `msgpack:"id,omitempty" json:"id,omitempty"`                  // identity within the account; 1–128 bytes
+	WcID        string            `msgpack:"wcId" json:"wcId"`                                  // the account; 1–128 bytes
+	Type        int               `msgpack:"type,omitempty" json:"type,omitempty"`              // passed to the gateway; 2 unless set
+	TTUID       string            `msgpack:"ttuid,omitempty" json:"ttuid,omitempty"`            // passed to the gateway when set
+	AID         string            `msgpack:"aid,omitempty" json:"aid,omitempty"`                // passed to the gateway when set
+	Tenant      string            `msgpack:"tenant,omitempty" json:"tenant,omitempty"`          // whose credential to use; "default" unless set
+	RequestedAt time.Time         `msgpack:"requestedAt,omitempty" json:"requestedAt,omitzero"` // when upstream asked, from 2000 to 9999; the time the job was stored unless set
+	Deadline    time.Time         `msgpack:"deadline,omitempty" json:"deadline,omitzero"`       // from 2000 to 9999; zero: none
+	Labels      map[string]string `msgpack:"labels,omitempty" json:"labels,omitempty"`          // echoed in the event
 }
 
 // Check returns nil, or an error wrapping [ErrInvalidJob] that names every rule
@@ -139,17 +140,9 @@ func eventID(wcID, record string) string {
 // consists of A-Z a-z 0-9 _ - alone, else "~" and its base64url without padding.
 // Different accounts have different tokens.
 func AccountToken(wcID string) string {
-	for i := range len(wcID) {
-		if !isDirect(wcID[i]) {
-			return "~" + base64.RawURLEncoding.EncodeToString([]byte(wcID))
-		}
+	const direct = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
+	if wcID != "" && strings.Trim(wcID, direct) == "" {
+		return wcID
 	}
-	if wcID == "" {
-		return "~"
-	}
-	return wcID
-}
-
-func isDirect(c byte) bool {
-	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '-'
+	return "~" + base64.RawURLEncoding.EncodeToString([]byte(wcID))
 }

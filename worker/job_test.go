@@ -97,7 +97,7 @@ func TestDecodeJobRefuses(t *testing.T) {
 		"newline in the id":      {pack(t, map[string]any{"wcId": "a", "id": "x\ny"}), "control character", "a"},
 		"account not UTF-8":      {pack(t, map[string]any{"wcId": "a\xff"}), "UTF-8", "a\xff"},
 		"account a number":       {pack(t, map[string]any{"wcId": 7}), "want a string", ""},
-		"JSON account a number":  {[]byte(`{"wcId":7,"id":"j"}`), "wcId: want string, got a JSON number", ""},
+		"JSON account a number":  {[]byte(`{"wcId":7,"id":"j"}`), "wcId: want a string, got json.Number", ""},
 		"type a string":          {pack(t, map[string]any{"wcId": "a", "type": "2"}), "want an integer", "a"},
 		"deadline a map":         {pack(t, map[string]any{"wcId": "a", "deadline": map[string]int{}}), "want a timestamp", "a"},
 		"deadline no time":       {[]byte(`{"wcId":"a","deadline":"soon"}`), "RFC 3339", "a"},

@@ -47,22 +47,11 @@ type Settler interface {
 // Queue is where jobs come from and events go. Package queue implements it on NATS
 // JetStream.
 type Queue interface {
-	JobSource
-	EventStore
-	Notifier
-	DeadLetters
-}
-
-// JobSource hands out jobs.
-type JobSource interface {
 	// Take returns between one and n deliveries of a lane, and about how many more
 	// the lane holds. It blocks until there is one, at most for wait (the server
 	// forgets the request then); then it returns none, and no error.
 	Take(ctx context.Context, lane Lane, n int, wait time.Duration) (taken []*Delivery, backlog int, err error)
-}
 
-// EventStore stores events, and is asked for those that it has.
-type EventStore interface {
 	// Publish stores the event, and returns once the server has acknowledged it, or
 	// with an error within seconds. An event that is published again within
 	// [Options].DedupWindow is stored once. The error wraps [ErrUnsendable] for an event
@@ -74,10 +63,7 @@ type EventStore interface {
 	// LastWID returns the wId of the account's last succeeded event, "" where the
 	// stream holds none, or that one can't be read.
 	LastWID(ctx context.Context, wcID string) (string, error)
-}
 
-// Notifier tells jobs that wait for an account, in all pods, when it is worth asking for it.
-type Notifier interface {
 	// Watch calls ended after each event of a job that prompted the account, and
 	// freed after each call of Freed for it, in any pod, from when Watch returns
 	// until stop is called. Neither must block.
@@ -85,10 +71,7 @@ type Notifier interface {
 	// Freed tells those who watch the account that its lock was let go of without
 	// an event. It does not block, and may be lost.
 	Freed(wcID string)
-}
 
-// DeadLetters is where jobs go that can't be worked on.
-type DeadLetters interface {
 	// Bury stores the delivery's bytes, untouched, with the reason. The error wraps
 	// [ErrUnburiable] for a delivery that no try will store.
 	Bury(ctx context.Context, d *Delivery, reason string) error

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"time"
 )
 
@@ -111,12 +112,7 @@ func (t *task) untold(err error) *next {
 
 // isFinal tells errors that no other try would change.
 func isFinal(err error) bool {
-	for _, final := range []error{ErrSuperseded, ErrEnded, ErrUnsendable, ErrUnburiable} {
-		if errors.Is(err, final) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc([]error{ErrSuperseded, ErrEnded, ErrUnsendable, ErrUnburiable}, func(final error) bool { return errors.Is(err, final) })
 }
 
 func (t *task) event(r Result) *Event {

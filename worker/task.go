@@ -62,9 +62,6 @@ type claim struct {
 	reserved  bool      // the turn under the tenant's rate has come
 }
 
-// markSent notes that the request is being sent.
-func (c *claim) markSent() { c.sentToken = c.token }
-
 func (c *claim) wasSent() bool { return c.token != "" && c.sentToken == c.token }
 
 // spend notes that the gateway may have made a prompt: what was granted is used up, and the

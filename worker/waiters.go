@@ -55,8 +55,8 @@ type waiter struct {
 	woke     chan struct{} // buffered: holds a wake-up that came while nobody waited
 }
 
-func newWaiters(n Notifier) *waiters {
-	return &waiters{watch: n.Watch, accounts: map[string]*watchedAccount{}}
+func newWaiters(q Queue) *waiters {
+	return &waiters{watch: q.Watch, accounts: map[string]*watchedAccount{}}
 }
 
 // tryAdd returns a place if the account is watched already, else nil. A job that has its place

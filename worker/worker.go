@@ -201,7 +201,7 @@ func (t *task) call(ctx context.Context, sent func()) (Reply, error) {
 			return errSlow
 		}
 		w.outages.sending.worked()
-		t.claim.markSent()
+		t.claim.sentToken = t.claim.token
 		t.sentAt = time.Now()
 		w.refusals.whenHeldOpen(ctx, t.credential())
 		sent()
