@@ -29,6 +29,7 @@ type Finding struct {
 	Wanted   string   `json:"wanted,omitempty"`
 	Why      string   `json:"why,omitempty"`    // it matters
 	Remedy   string   `json:"remedy,omitempty"` // the command, or what else is to be done
+	remedy   remedy
 }
 
 // String returns it as a line.
@@ -49,17 +50,18 @@ var ErrMismatch = errors.New("the streams and consumers can't keep what is promi
 // Check returns what is not as [Setup] makes it with this config, what matters most
 // first. It changes nothing. It returns an error wrapping [ErrMismatch] when the streams
 // are those of another namespace, whose name differs only in case.
-func Check(ctx context.Context, nc *nats.Conn, c Config) ([]Finding, error) {
+func Check(ctx context.Context, nc *nats.Conn, c Config) (found []Finding, err error) {
 	p, err := newPlan(nc, &c)
-	if err != nil {
-		return nil, fmt.Errorf("check queue: %w", err)
+	if err == nil {
+		found, err = p.check(ctx)
 	}
-	found, err := p.check(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("check queue: %w", err)
 	}
 	return found, nil
 }
+
+func missing(f Finding) bool { return f.Severity == Missing }
 
 // refuse returns an error wrapping [ErrMismatch] unless all findings only differ.
 func refuse(found []Finding) error {

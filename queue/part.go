@@ -5,14 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
 
 // part is a stream, the bucket or a consumer of a namespace.
 type part[C any] struct {
+	plan   *plan
 	where  string
-	rules  []rule[C]
+	rules  func(c *Config, have, want *C) []rule
 	want   C
 	remedy map[remedy]string
 	read   func(context.Context) (*C, error) // nil, nil where it is missing
@@ -20,34 +22,45 @@ type part[C any] struct {
 	update func(context.Context, C) error
 }
 
-// check returns what is not as it is wanted.
-func (p *part[C]) check(ctx context.Context, c *Config) (found []Finding, err error) {
-	have, err := p.read(ctx)
+// look returns what is not as it is wanted, and the config with all that NATS can change in
+// place as it is wanted; an empty one where the part is missing.
+func (p *part[C]) look(ctx context.Context) (found []Finding, mended C, err error) {
+	var have *C
+	err = p.plan.retry(ctx, func(ctx context.Context) (err error) { have, err = p.read(ctx); return err })
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("read %s: %w", p.where, err)
+		return nil, mended, fmt.Errorf("read %s: %w", p.where, err)
 	case have == nil:
-		return []Finding{{Severity: Missing, Where: p.where, Remedy: c.command("setup")}}, nil
+		return []Finding{{Severity: Missing, Where: p.where, Remedy: p.plan.config.command("setup")}}, mended, nil
 	}
-	rules, _ := judge(c, p.rules, have, &p.want)
-	for _, r := range rules {
-		found = append(found, p.finding(r, have))
+	mended = *have
+	for _, r := range p.rules(p.plan.config, have, &p.want) {
+		f := Finding{
+			Severity: r.severity, Where: p.where, Property: r.property, Has: show(have, r.property),
+			Wanted: show(&p.want, r.property), Why: r.why, Remedy: p.remedy[r.remedy], remedy: r.remedy,
+		}
+		if !r.wrong || f.Has == f.Wanted || slices.ContainsFunc(found, func(f Finding) bool { return f.Property == r.property }) {
+			continue
+		}
+		found = append(found, f)
+		if r.remedy == inPlace {
+			field(&mended, r.property).Set(field(&p.want, r.property))
+		}
 	}
-	return found, nil
+	return found, mended, nil
 }
 
-func (p *part[C]) finding(r rule[C], have *C) Finding {
-	return Finding{
-		Severity: r.severity, Where: p.where, Property: r.property, Has: show(have, r.property),
-		Wanted: show(&p.want, r.property), Why: r.why, Remedy: p.remedy[r.remedy],
-	}
+// check returns what is not as it is wanted.
+func (p *part[C]) check(ctx context.Context) ([]Finding, error) {
+	found, _, err := p.look(ctx)
+	return found, err
 }
 
 // fill creates it where it is missing.
 func (p *part[C]) fill(ctx context.Context) error {
-	have, err := p.read(ctx)
-	if err == nil && have == nil {
-		err = p.create(ctx)
+	found, err := p.check(ctx)
+	if err == nil && slices.ContainsFunc(found, missing) {
+		err = p.plan.retry(ctx, p.create)
 	}
 	if err != nil {
 		return fmt.Errorf("create %s: %w", p.where, err)
@@ -57,57 +70,47 @@ func (p *part[C]) fill(ctx context.Context) error {
 
 // mend changes what NATS can change in place, and returns what it has changed. It leaves
 // alone what is somebody else's, and what is missing.
-func (p *part[C]) mend(ctx context.Context, c *Config) (changed []Finding, err error) {
-	have, err := p.read(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", p.where, err)
+func (p *part[C]) mend(ctx context.Context) ([]Finding, error) {
+	found, mended, err := p.look(ctx)
+	if err != nil || slices.ContainsFunc(found, func(f Finding) bool { return f.remedy == rename }) {
+		return nil, err
 	}
-	if have == nil {
-		return nil, nil
-	}
-	rules, mended := judge(c, p.rules, have, &p.want)
-	if slices.ContainsFunc(rules, func(r rule[C]) bool { return r.remedy == rename }) {
-		return nil, nil
-	}
-	for _, r := range rules {
-		if r.remedy == inPlace {
-			f := p.finding(r, have)
-			f.Severity, f.Remedy = Changed, ""
-			changed = append(changed, f)
-		}
+	changed := slices.DeleteFunc(found, func(f Finding) bool { return f.remedy != inPlace })
+	for i := range changed {
+		changed[i].Severity, changed[i].Remedy = Changed, ""
 	}
 	if len(changed) == 0 {
 		return nil, nil
 	}
-	if err := p.update(ctx, mended); err != nil {
+	if err := p.plan.retry(ctx, func(ctx context.Context) error { return p.update(ctx, mended) }); err != nil {
 		return nil, fmt.Errorf("change %s: %w", p.where, err)
 	}
 	return changed, nil
 }
 
-func (p *plan) stream(want streamConfig, rules []rule[streamConfig]) *part[streamConfig] {
-	name := want.Name
-	one := &part[streamConfig]{where: "stream " + name, rules: slices.Concat(everyStream, rules), want: want}
-	one.remedy = map[remedy]string{
-		inPlace: p.config.command("setup --update"),
-		remake:  p.remake(name),
-		promote: fmt.Sprintf("if it shall take over from the stream that it mirrors: nats stream edit %s --no-mirror --force && %s", name, p.config.command("setup --update")),
-		rename:  "choose another --namespace, or delete the stream if nobody needs it",
-	}
-	one.read = func(ctx context.Context) (have *streamConfig, err error) {
-		err = p.retry(ctx, func(ctx context.Context) error { have, err = p.readStream(ctx, name); return err })
-		return have, err
-	}
-	one.create = func(ctx context.Context) error {
-		return p.retry(ctx, func(ctx context.Context) error {
+func (p *plan) stream(want streamConfig, rules func(c *Config, have, want *streamConfig) []rule) *part[streamConfig] {
+	update := p.config.command("setup --update")
+	return &part[streamConfig]{
+		plan: p, where: "stream " + want.Name, want: want,
+		rules: func(c *Config, have, want *streamConfig) []rule {
+			return slices.Concat(everyStream(c, have, want), rules(c, have, want))
+		},
+		remedy: map[remedy]string{
+			inPlace: update,
+			remake:  p.remake(want.Name),
+			promote: fmt.Sprintf("if it shall take over from the stream that it mirrors: nats stream edit %s --no-mirror --force && %s", want.Name, update),
+			rename:  "choose another --namespace, or delete the stream if nobody needs it",
+		},
+		read: func(ctx context.Context) (*streamConfig, error) { return p.readStream(ctx, want.Name) },
+		create: func(ctx context.Context) error {
 			_, err := p.js.CreateStream(ctx, want)
 			return unless(err, jetstream.ErrStreamNameAlreadyInUse) // by another pod, just now
-		})
+		},
+		update: func(ctx context.Context, mended streamConfig) error {
+			_, err := p.js.UpdateStream(ctx, mended)
+			return err
+		},
 	}
-	one.update = func(ctx context.Context, mended streamConfig) error {
-		return p.retry(ctx, func(ctx context.Context) error { _, err := p.js.UpdateStream(ctx, mended); return err })
-	}
-	return one
 }
 
 // readStream returns an error wrapping [ErrMismatch] for a stream of a namespace whose
@@ -119,40 +122,29 @@ func (p *plan) readStream(ctx context.Context, name string) (*streamConfig, erro
 	}
 	have := stream.CachedInfo().Config
 	for _, subject := range have.Subjects {
-		if p.names.twin(firstToken(subject)) {
-			return nil, fmt.Errorf("%w: it is that of namespace %s: choose a --namespace that differs from it in more than case",
-				ErrMismatch, firstToken(subject))
+		if first := firstToken(subject); first != string(p.names) && strings.EqualFold(first, string(p.names)) {
+			return nil, fmt.Errorf("%w: it is that of namespace %s: choose a --namespace that differs from it in more than case", ErrMismatch, first)
 		}
 	}
 	return &have, nil
 }
 
-func (p *plan) laneConsumer(want consumerConfig) *part[consumerConfig] {
-	one, setup := p.consumer(p.names.jobs(), want, laneRules), p.config.command("setup")
-	one.remedy[inPlace] = p.config.command("setup --update")
-	one.remedy[remake] = fmt.Sprintf("NATS can't. Stop all workers, and: nats consumer rm %s %s && %s", p.names.jobs(), want.Durable, setup)
-	return one
-}
-
-// consumer is a durable consumer of the stream. Its remedies are the caller's, but for one.
-func (p *plan) consumer(stream string, want consumerConfig, rules []rule[consumerConfig]) *part[consumerConfig] {
+// consumer is a durable consumer of the stream, whose other remedies are the caller's.
+func (p *plan) consumer(stream string, want consumerConfig, rules func(c *Config, have, want *consumerConfig) []rule) *part[consumerConfig] {
 	name := want.Durable
-	one := &part[consumerConfig]{where: fmt.Sprintf("consumer %s of stream %s", name, stream), rules: rules, want: want}
-	one.remedy = map[remedy]string{resume: fmt.Sprintf("nats consumer resume %s %s", stream, name)}
-	one.read = func(ctx context.Context) (have *consumerConfig, err error) {
-		err = p.retry(ctx, func(ctx context.Context) error { have, err = p.readConsumer(ctx, stream, name); return err })
-		return have, err
-	}
-	one.create = func(ctx context.Context) error {
-		return p.retry(ctx, func(ctx context.Context) error {
+	return &part[consumerConfig]{
+		plan: p, where: fmt.Sprintf("consumer %s of stream %s", name, stream), rules: rules, want: want,
+		remedy: map[remedy]string{resume: fmt.Sprintf("nats consumer resume %s %s", stream, name)},
+		read:   func(ctx context.Context) (*consumerConfig, error) { return p.readConsumer(ctx, stream, name) },
+		create: func(ctx context.Context) error {
 			_, err := p.js.CreateConsumer(ctx, stream, want)
 			return unless(err, jetstream.ErrConsumerExists) // another pod's, just now, set otherwise
-		})
+		},
+		update: func(ctx context.Context, mended consumerConfig) error {
+			_, err := p.js.UpdateConsumer(ctx, stream, mended)
+			return err
+		},
 	}
-	one.update = func(ctx context.Context, mended consumerConfig) error {
-		return p.retry(ctx, func(ctx context.Context) error { _, err := p.js.UpdateConsumer(ctx, stream, mended); return err })
-	}
-	return one
 }
 
 func (p *plan) readConsumer(ctx context.Context, stream, name string) (*consumerConfig, error) {

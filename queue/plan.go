@@ -19,9 +19,9 @@ type plan struct {
 	names  names
 	config *Config
 	parts  []interface { // what others need comes first
-		check(context.Context, *Config) ([]Finding, error)
+		check(context.Context) ([]Finding, error)
 		fill(context.Context) error
-		mend(context.Context, *Config) ([]Finding, error)
+		mend(context.Context) ([]Finding, error)
 	}
 }
 
@@ -30,27 +30,32 @@ func newPlan(nc *nats.Conn, c *Config) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	if c.AckWait > 0 && c.AckWait < leastAckWait {
+		return nil, fmt.Errorf("ack-wait %v: want at least %v", c.AckWait, leastAckWait)
+	}
 	js, err := jetstream.New(nc)
 	if err != nil {
 		return nil, err
 	}
 	c.Namespace = string(n)
 	c.Replicas, c.DuplicateWindow = cmp.Or(c.Replicas, 1), cmp.Or(c.DuplicateWindow, 2*time.Minute)
-	p := &plan{nc: nc, js: js, names: n, config: c}
-	for i, want := range c.streams(n) {
-		p.parts = append(p.parts, p.stream(want, [][]rule[streamConfig]{jobsStream, eventsStream, deadStream}[i]))
+	if c.JobMemory > 0 { // NATS takes no shorter window
+		c.DuplicateWindow = min(c.DuplicateWindow, max(c.JobMemory, 100*time.Millisecond))
 	}
-	bucket := p.stream(c.bucket(n), trustBucket)
+	p := &plan{nc: nc, js: js, names: n, config: c}
+	streams := c.streams(n)
+	bucket := p.stream(streams[3], trustBucket)
 	bucket.create = func(ctx context.Context) error {
-		return p.retry(ctx, func(ctx context.Context) error {
-			_, err := OpenIncarnationStore(ctx, nc, c.Namespace, c.Replicas)
-			return unless(err, jetstream.ErrBucketExists) // another pod's, just now, set otherwise
-		})
+		_, err := OpenIncarnationStore(ctx, nc, c.Namespace, c.Replicas)
+		return unless(err, jetstream.ErrBucketExists) // another pod's, just now, set otherwise
 	}
 	bucket.remedy[remake] = fmt.Sprintf("NATS can't. Stop all workers, wait for one lease (--confirm-timeout and a little more), and: nats kv del %s && %s", n.bucket(), c.command("setup"))
-	p.parts = append(p.parts, bucket)
+	p.parts = append(p.parts, p.stream(streams[0], jobsStream), p.stream(streams[1], eventsStream), p.stream(streams[2], deadStream), bucket)
 	for _, lane := range lanes {
-		p.parts = append(p.parts, p.laneConsumer(c.consumer(n, lane)))
+		one := p.consumer(n.jobs(), c.consumer(n, lane), laneRules)
+		one.remedy[inPlace] = c.command("setup --update")
+		one.remedy[remake] = fmt.Sprintf("NATS can't. Stop all workers, and: nats consumer rm %s %s && %s", n.jobs(), lane, c.command("setup"))
+		p.parts = append(p.parts, one)
 	}
 	return p, nil
 }
@@ -61,7 +66,7 @@ func (p *plan) check(ctx context.Context) (found []Finding, err error) {
 	var refusals []error
 	for _, one := range p.parts {
 		before := fmt.Sprint(p.nc.LastError())
-		some, err := one.check(ctx, p.config)
+		some, err := one.check(ctx)
 		if err == nil {
 			found = append(found, some...)
 			continue
@@ -87,7 +92,7 @@ func (p *plan) setUp(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	there := slices.DeleteFunc(slices.Clone(found), func(f Finding) bool { return f.Severity == Missing })
+	there := slices.DeleteFunc(slices.Clone(found), missing)
 	if err := refuse(there); err != nil || len(there) == len(found) {
 		return err
 	}

@@ -137,12 +137,12 @@ func pinned(c *consumerConfig) {
 // mended by that where NATS lets it. Every rule finds something.
 func TestStreamRules(t *testing.T) {
 	nc, js := ruleServer(t)
-	tables := map[kind][]rule[streamConfig]{aJobs: jobsStream, anEvents: eventsStream, aDead: deadStream, aBucket: trustBucket}
+	tables := map[kind]func(c *Config, have, want *streamConfig) []rule{aJobs: jobsStream, anEvents: eventsStream, aDead: deadStream, aBucket: trustBucket}
 	hit := map[string]bool{}
 	for i, one := range wrongStreams {
 		for _, k := range one.kinds {
 			c, n := ruleConfig(i)
-			want := append(c.streams(n), c.bucket(n))[k]
+			want := c.streams(n)[k]
 			where := "stream " + want.Name
 			t.Run(fmt.Sprintf("%s %s %d", strings.TrimPrefix(want.Name, strings.ToUpper(string(n))), one.property, i), func(t *testing.T) {
 				one.spoil(n, &want)
@@ -153,7 +153,9 @@ func TestStreamRules(t *testing.T) {
 		}
 	}
 	for k, table := range tables {
-		for _, r := range slices.Concat(everyStream, table) {
+		c, n := ruleConfig(0)
+		some := &c.streams(n)[k]
+		for _, r := range slices.Concat(everyStream(&c, some, some), table(&c, some, some)) {
 			if r.property != "num_replicas" && !hit[fmt.Sprint(k, r.property, r.severity, r.why)] { // see TestCheckTellsReplicas
 				t.Errorf("nothing that is wrong with stream %d is found by: %s, %s, %s", k, r.property, r.severity, r.why)
 			}
@@ -190,7 +192,7 @@ func TestConsumerRules(t *testing.T) {
 			hit[fmt.Sprint(one.property, one.severity, f.Why)] = true
 		})
 	}
-	for _, r := range laneRules {
+	for _, r := range laneRules(nil, &consumerConfig{}, nil) {
 		if !hit[fmt.Sprint(r.property, r.severity, r.why)] {
 			t.Errorf("nothing that is wrong with a consumer is found by: %s, %s, %s", r.property, r.severity, r.why)
 		}

@@ -31,7 +31,7 @@ func Update(ctx context.Context, nc *nats.Conn, c Config) (changed []Finding, er
 	}
 	var failed []error
 	for _, one := range p.parts {
-		some, err := one.mend(ctx, p.config)
+		some, err := one.mend(ctx)
 		changed, failed = append(changed, some...), append(failed, err)
 	}
 	if slices.ContainsFunc(changed, func(f Finding) bool { return f.Property == "num_replicas" }) {
