@@ -14,7 +14,8 @@ import (
 type part[C any] struct {
 	plan   *plan
 	where  string
-	rules  func(c *Config, have, want *C) []rule
+	kind   kind
+	rules  func(k kind, c *Config, have, want *C) []rule
 	want   C
 	remedy map[remedy]string
 	read   func(context.Context) (*C, error) // nil, nil where it is missing
@@ -34,12 +35,12 @@ func (p *part[C]) look(ctx context.Context) (found []Finding, mended C, err erro
 		return []Finding{{Severity: Missing, Where: p.where, Remedy: p.plan.config.command("setup")}}, mended, nil
 	}
 	mended = *have
-	for _, r := range p.rules(p.plan.config, have, &p.want) {
+	for _, r := range p.rules(p.kind, p.plan.config, have, &p.want) {
 		f := Finding{
 			Severity: r.severity, Where: p.where, Property: r.property, Has: show(have, r.property),
 			Wanted: show(&p.want, r.property), Why: r.why, Remedy: p.remedy[r.remedy], remedy: r.remedy,
 		}
-		if !r.wrong || f.Has == f.Wanted || slices.ContainsFunc(found, func(f Finding) bool { return f.Property == r.property }) {
+		if r.of&p.kind == 0 || !r.wrong || f.Has == f.Wanted || slices.ContainsFunc(found, func(f Finding) bool { return f.Property == r.property }) {
 			continue
 		}
 		found = append(found, f)
@@ -88,13 +89,10 @@ func (p *part[C]) mend(ctx context.Context) ([]Finding, error) {
 	return changed, nil
 }
 
-func (p *plan) stream(want streamConfig, rules func(c *Config, have, want *streamConfig) []rule) *part[streamConfig] {
+func (p *plan) stream(k kind, want streamConfig) *part[streamConfig] {
 	update := p.config.command("setup --update")
 	return &part[streamConfig]{
-		plan: p, where: "stream " + want.Name, want: want,
-		rules: func(c *Config, have, want *streamConfig) []rule {
-			return slices.Concat(everyStream(c, have, want), rules(c, have, want))
-		},
+		plan: p, where: "stream " + want.Name, kind: k, rules: streamRules, want: want,
 		remedy: map[remedy]string{
 			inPlace: update,
 			remake:  p.remake(want.Name),
@@ -129,13 +127,16 @@ func (p *plan) readStream(ctx context.Context, name string) (*streamConfig, erro
 	return &have, nil
 }
 
-// consumer is a durable consumer of the stream, whose other remedies are the caller's.
-func (p *plan) consumer(stream string, want consumerConfig, rules func(c *Config, have, want *consumerConfig) []rule) *part[consumerConfig] {
+// consumer is a durable consumer of the stream. How it is made again is for the caller to say.
+func (p *plan) consumer(k kind, stream string, want consumerConfig) *part[consumerConfig] {
 	name := want.Durable
 	return &part[consumerConfig]{
-		plan: p, where: fmt.Sprintf("consumer %s of stream %s", name, stream), rules: rules, want: want,
-		remedy: map[remedy]string{resume: fmt.Sprintf("nats consumer resume %s %s", stream, name)},
-		read:   func(ctx context.Context) (*consumerConfig, error) { return p.readConsumer(ctx, stream, name) },
+		plan: p, where: fmt.Sprintf("consumer %s of stream %s", name, stream), kind: k, rules: consumerRules, want: want,
+		remedy: map[remedy]string{
+			inPlace: p.config.command("setup --update"),
+			resume:  fmt.Sprintf("nats consumer resume %s %s", stream, name),
+		},
+		read: func(ctx context.Context) (*consumerConfig, error) { return p.readConsumer(ctx, stream, name) },
 		create: func(ctx context.Context) error {
 			_, err := p.js.CreateConsumer(ctx, stream, want)
 			return unless(err, jetstream.ErrConsumerExists) // another pod's, just now, set otherwise

@@ -44,16 +44,15 @@ func newPlan(nc *nats.Conn, c *Config) (*plan, error) {
 	}
 	p := &plan{nc: nc, js: js, names: n, config: c}
 	streams := c.streams(n)
-	bucket := p.stream(streams[3], trustBucket)
+	bucket := p.stream(ofBucket, streams[3])
 	bucket.create = func(ctx context.Context) error {
 		_, err := OpenIncarnationStore(ctx, nc, c.Namespace, c.Replicas)
 		return unless(err, jetstream.ErrBucketExists) // another pod's, just now, set otherwise
 	}
 	bucket.remedy[remake] = fmt.Sprintf("NATS can't. Stop all workers, wait for one lease (--confirm-timeout and a little more), and: nats kv del %s && %s", n.bucket(), c.command("setup"))
-	p.parts = append(p.parts, p.stream(streams[0], jobsStream), p.stream(streams[1], eventsStream), p.stream(streams[2], deadStream), bucket)
+	p.parts = append(p.parts, p.stream(ofJobs, streams[0]), p.stream(ofEvents, streams[1]), p.stream(ofDead, streams[2]), bucket)
 	for _, lane := range lanes {
-		one := p.consumer(n.jobs(), c.consumer(n, lane), laneRules)
-		one.remedy[inPlace] = c.command("setup --update")
+		one := p.consumer(ofLane, n.jobs(), c.consumer(n, lane))
 		one.remedy[remake] = fmt.Sprintf("NATS can't. Stop all workers, and: nats consumer rm %s %s && %s", n.jobs(), lane, c.command("setup"))
 		p.parts = append(p.parts, one)
 	}

@@ -14,12 +14,28 @@ import (
 // rule says what a property of a stream or consumer must be, or should be. It finds one that
 // is not as it is wanted, where wrong is true. The first rule of a property that finds it counts.
 type rule struct {
+	of       kind   // those that it is about, or'ed
 	property string // its name in NATS's JSON
 	severity Severity
 	wrong    bool
 	remedy   remedy
 	why      string // it matters
 }
+
+// kind is a bit for each kind of stream and consumer.
+type kind int
+
+const (
+	ofJobs   kind = 1 << iota
+	ofEvents      // the stream
+	ofDead
+	ofBucket
+	ofLane   // a consumer of the jobs stream
+	ofReader // of the events stream: [Consume]'s
+
+	ofMessages = ofJobs | ofEvents | ofDead
+	ofAll      = ofMessages | ofBucket
+)
 
 // always is what wrong is for a property that must be as it is wanted.
 const always = true

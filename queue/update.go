@@ -23,10 +23,10 @@ const (
 // kept by more servers are, for at most a minute: they acknowledge nothing until then.
 func Update(ctx context.Context, nc *nats.Conn, c Config) (changed []Finding, err error) {
 	p, err := newPlan(nc, &c)
-	if err != nil {
-		return nil, fmt.Errorf("update queue: %w", err)
+	if err == nil {
+		_, err = p.check(ctx) // before the first change
 	}
-	if _, err := p.check(ctx); err != nil { // before the first change
+	if err != nil {
 		return nil, fmt.Errorf("update queue: %w", err)
 	}
 	var failed []error
