@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -11,6 +12,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/relogin/relogin/worker"
 )
 
 // IncarnationStore keeps, in the JetStream bucket <NAMESPACE>_REDIS, when the lock-delay of each
@@ -23,12 +26,10 @@ type IncarnationStore struct {
 
 	mu        sync.Mutex
 	lease     time.Duration // this pod's; 0: it is not registered, and grants nothing
-	failed    bool          // the last look did
+	due       time.Time     // the next look
 	proof     proof
 	since     time.Time // when this pod first knew that its lease is registered
 	sightings map[int64]sighting
-	others    []int64        // leases of other pods, in ms
-	told      map[int64]bool // those that were logged
 }
 
 // OpenIncarnationStore returns the namespace's bucket, and creates it with that many replicas
@@ -115,10 +116,10 @@ func (s *IncarnationStore) settle(ctx context.Context, key string, value func() 
 	entry, err := s.bucket.Get(ctx, key)
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
 		var text string
-		if text, err = value(); err != nil {
-			return "", err
+		if text, err = value(); err == nil {
+			_, err = s.bucket.Create(ctx, key, []byte(text))
 		}
-		if _, err = s.bucket.Create(ctx, key, []byte(text)); err == nil {
+		if err == nil {
 			return text, nil
 		}
 		if errors.Is(err, jetstream.ErrKeyExists) {
@@ -129,4 +130,37 @@ func (s *IncarnationStore) settle(ctx context.Context, key string, value func() 
 		return "", fmt.Errorf("settle %s in bucket %s: %w", key, s.bucket.Bucket(), err)
 	}
 	return string(entry.Value()), nil
+}
+
+// load decodes the JSON that the key has into value, and returns its revision: 0 where there is none.
+func (s *IncarnationStore) load(ctx context.Context, key string, value any) (revision uint64, err error) {
+	entry, err := s.bucket.Get(ctx, key)
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("read %s in bucket %s: %w", key, s.bucket.Bucket(), err)
+	}
+	if err := json.Unmarshal(entry.Value(), value); err != nil {
+		return 0, fmt.Errorf("read %s in bucket %s: not what pods write there, delete it once no confirmation is open: %w", key, s.bucket.Bucket(), err)
+	}
+	return entry.Revision(), nil
+}
+
+// store has the key hold the value as JSON, unless it has another revision than that: the error
+// wraps [worker.ErrConflict] then.
+func (s *IncarnationStore) store(ctx context.Context, key string, value any, revision uint64) error {
+	data, err := json.Marshal(value)
+	if err == nil && revision == 0 {
+		_, err = s.bucket.Create(ctx, key, data)
+	} else if err == nil {
+		_, err = s.bucket.Update(ctx, key, data, revision)
+	}
+	if errors.Is(err, jetstream.ErrKeyExists) || errors.Is(err, jetstream.ErrKeyRevisionMismatch) {
+		err = worker.ErrConflict
+	}
+	if err != nil {
+		return fmt.Errorf("store %s in bucket %s: %w", key, s.bucket.Bucket(), err)
+	}
+	return nil
 }

@@ -2,14 +2,14 @@ package queue
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nuid"
+
+	"github.com/relogin/relogin/worker"
 )
 
 // leasesKey is the bucket's key that holds [registrations]. It is written by
@@ -30,6 +30,7 @@ type registration struct {
 type sighting struct {
 	tag   string
 	since time.Time
+	told  bool // it was logged that its lease is not this pod's
 }
 
 // timing is what pods agree on. No clock of theirs is compared with another one's.
@@ -58,8 +59,7 @@ func (s *IncarnationStore) look(ctx context.Context) (longest time.Duration, err
 	ctx, cancel := context.WithTimeout(ctx, leasesTimeout)
 	defer cancel()
 	for longer := 20 * time.Millisecond; ; longer = min(2*longer, time.Second) {
-		longest, err = s.tryLook(ctx)
-		if !errors.Is(err, jetstream.ErrKeyExists) && !errors.Is(err, jetstream.ErrKeyRevisionMismatch) {
+		if longest, err = s.tryLook(ctx); !errors.Is(err, worker.ErrConflict) {
 			break
 		}
 		select { // another pod was faster, or a replica lags
@@ -67,55 +67,30 @@ func (s *IncarnationStore) look(ctx context.Context) (longest time.Duration, err
 		case <-ctx.Done():
 		}
 	}
-	s.mu.Lock()
-	s.failed = err != nil
-	s.mu.Unlock()
 	if err != nil {
-		return 0, fmt.Errorf("look up leases in bucket %s: %w", s.bucket.Bucket(), err)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.due = time.Now().Add(s.times.retry/2 + rand.N(s.times.retry))
+		return 0, fmt.Errorf("look up leases: %w", err)
 	}
 	return longest, nil
 }
 
 const leasesTimeout = 10 * time.Second
 
-// tryLook makes one attempt of a look. [jetstream.ErrKeyExists] and
-// [jetstream.ErrKeyRevisionMismatch] are returned when what it read was not the newest.
+// tryLook makes one attempt of a look. It returns an error wrapping [worker.ErrConflict] when
+// what it read was not the newest.
 func (s *IncarnationStore) tryLook(ctx context.Context) (time.Duration, error) {
-	started := time.Now()
-	all, revision, err := s.readLeases(ctx)
+	started, all := time.Now(), registrations{}
+	revision, err := s.load(ctx, leasesKey, &all)
 	if err != nil {
 		return 0, err
 	}
 	added := s.review(all)
-	data, err := json.Marshal(all)
-	if err != nil {
-		return 0, err
-	}
-	if revision == 0 {
-		_, err = s.bucket.Create(ctx, leasesKey, data)
-	} else {
-		_, err = s.bucket.Update(ctx, leasesKey, data, revision)
-	}
-	if err != nil {
+	if err := s.store(ctx, leasesKey, all, revision); err != nil {
 		return 0, err
 	}
 	return s.proven(started, all, added), nil
-}
-
-// readLeases returns revision 0 where the bucket has none yet.
-func (s *IncarnationStore) readLeases(ctx context.Context) (all registrations, revision uint64, err error) {
-	entry, err := s.bucket.Get(ctx, leasesKey)
-	if errors.Is(err, jetstream.ErrKeyNotFound) {
-		return registrations{}, 0, nil
-	}
-	if err != nil {
-		return nil, 0, err
-	}
-	all = registrations{}
-	if err := json.Unmarshal(entry.Value(), &all); err != nil {
-		return nil, 0, fmt.Errorf("read key %s: not what pods write there, delete it once no confirmation is open: %w", leasesKey, err)
-	}
-	return all, entry.Revision(), nil
 }
 
 // review takes out the leases that are over, and puts this pod's in. added tells that it
@@ -124,17 +99,19 @@ func (s *IncarnationStore) review(all registrations) (added bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now, own := time.Now(), s.lease.Milliseconds()
-	sightings := make(map[int64]sighting)
+	sightings, covered := make(map[int64]sighting), false
 	for lease, r := range all {
 		seen := s.sightings[lease]
 		if seen.tag != r.Tag {
-			seen = sighting{r.Tag, now} // it was refreshed before now, or just now
+			seen.tag, seen.since = r.Tag, now // it was refreshed before now, or just now
 		}
 		sightings[lease] = seen
 		// By the monotonic clock alone, the one that never says too much.
 		if lease != own && now.Sub(seen.since) > s.times.validity+time.Duration(lease)*time.Millisecond {
 			delete(all, lease)
+			continue
 		}
+		covered = covered || lease > own && r.Used // others grant under a longer one
 	}
 	s.sightings = sightings
 	if own == 0 {
@@ -143,7 +120,7 @@ func (s *IncarnationStore) review(all registrations) (added bool) {
 	mine, there := all[own]
 	switch {
 	case !there:
-		mine.Used = len(all) == 0 || all.covers(own)
+		mine.Used = len(all) == 0 || covered
 	case !s.since.IsZero() && time.Since(s.since) >= s.times.settling:
 		mine.Used = true
 	}
@@ -152,31 +129,23 @@ func (s *IncarnationStore) review(all registrations) (added bool) {
 	return !there
 }
 
-// covers tells whether pods grant under a longer lease.
-func (all registrations) covers(lease int64) bool {
-	for other, r := range all {
-		if other > lease && r.Used {
-			return true
-		}
-	}
-	return false
-}
-
 // proven keeps what a look that began at started has proven, and returns the longest lease.
 func (s *IncarnationStore) proven(started time.Time, all registrations, added bool) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	now := time.Now()
 	if added || s.since.IsZero() {
-		s.since = time.Now()
+		s.since = now
 	}
 	s.proof = proof{at: started, used: all[s.lease.Milliseconds()].Used}
-	s.others = s.others[:0]
+	if s.proof.used {
+		s.due = now.Add(s.times.refresh*4/5 + rand.N(s.times.refresh*2/5))
+	} else {
+		s.due = now.Add(max(s.times.settling-now.Sub(s.since), 0) + time.Millisecond)
+	}
 	var longest int64
 	for lease := range all {
 		longest = max(longest, lease)
-		if lease != s.lease.Milliseconds() {
-			s.others = append(s.others, lease)
-		}
 	}
 	return time.Duration(longest) * time.Millisecond
 }

@@ -185,6 +185,7 @@ func TestMachineSlept(t *testing.T) {
 	}
 	store.mu.Lock()
 	store.proof.at = time.Now().Round(0).Add(-time.Hour)
+	store.due = store.proof.at.Add(store.times.validity)
 	store.mu.Unlock()
 	if store.Suspended() == 0 {
 		t.Fatal("it may grant")

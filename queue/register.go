@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"time"
 )
 
@@ -45,43 +44,22 @@ func (s *IncarnationStore) Run(ctx context.Context, log *slog.Logger) {
 	}
 }
 
-// await blocks until the next look is due, at once where the machine has slept. It returns
-// false when ctx ends.
+// await blocks until the next look is due, by either clock, so that it is at once where the
+// machine has slept. It returns false when ctx ends.
 func (s *IncarnationStore) await(ctx context.Context) bool {
-	due, tick := time.After(s.pause()), time.NewTicker(s.times.retry)
-	defer tick.Stop()
 	for {
+		s.mu.Lock()
+		left := -sinceBothClocks(s.due)
+		s.mu.Unlock()
+		if left <= 0 {
+			return ctx.Err() == nil
+		}
 		select {
-		case <-due:
-			return true
-		case <-tick.C:
-			if s.lapsed() {
-				return true
-			}
+		case <-time.After(min(left, s.times.retry)):
 		case <-ctx.Done():
 			return false
 		}
 	}
-}
-
-// lapsed tells whether the registration is no longer valid.
-func (s *IncarnationStore) lapsed() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.proof.used && sinceBothClocks(s.proof.at) >= s.times.validity
-}
-
-// pause returns how long to wait before the next look.
-func (s *IncarnationStore) pause() time.Duration {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case s.failed:
-		return s.times.retry/2 + rand.N(s.times.retry)
-	case s.proof.used:
-		return s.times.refresh*4/5 + rand.N(s.times.refresh*2/5)
-	}
-	return max(s.times.settling-time.Since(s.since), 0) + time.Millisecond
 }
 
 // Suspended returns 0 while this pod may grant, since its lease is registered and others
@@ -105,13 +83,12 @@ func sinceBothClocks(t time.Time) time.Duration {
 func (s *IncarnationStore) tellDifferences(ctx context.Context, log *slog.Logger) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	told := make(map[int64]bool)
-	for _, other := range s.others {
-		told[other] = true
-		if !s.told[other] {
+	for other, seen := range s.sightings {
+		if other != s.lease.Milliseconds() && !seen.told {
 			log.WarnContext(ctx, "pods of this namespace differ in --confirm-timeout or --send-window: after a loss of Redis's data all wait for the longest lease, until it is over",
 				"lease", s.lease, "other", time.Duration(other)*time.Millisecond)
+			seen.told = true
+			s.sightings[other] = seen
 		}
 	}
-	s.told = told
 }
