@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -50,7 +51,7 @@ func Connect(ctx context.Context, o Options) (*nats.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to nats: %w", err)
 	}
-	var logged time.Time
+	var waiting seldom
 	for {
 		nc, err := o.dial(options)
 		switch {
@@ -58,8 +59,8 @@ func Connect(ctx context.Context, o Options) (*nats.Conn, error) {
 			return nc, nil
 		case hopeless(err):
 			return nil, fmt.Errorf("connect to nats at %s: %w", o.target(), err)
-		case time.Since(logged) >= logEvery:
-			logged = time.Now()
+		}
+		if _, ok := waiting.write(""); ok {
 			o.Logger.WarnContext(ctx, "waiting for nats", "url", o.target(), "error", err)
 		}
 		select {
@@ -98,7 +99,7 @@ func (o *Options) natsOptions() ([]nats.Option, error) {
 	options := []nats.Option{
 		nats.Name(o.Name), nats.Timeout(dialTimeout), nats.SetCustomDialer(&coalescingDialer{net.Dialer{Timeout: dialTimeout}}), nats.PingInterval(pingInterval), nats.MaxPingsOutstanding(2),
 		nats.MaxReconnects(-1), nats.ReconnectWait(reconnectWait), nats.ReconnectJitter(reconnectWait, reconnectWait),
-		nats.ReconnectBufSize(-1), nats.IgnoreAuthErrorAbort(), nats.RetryOnFailedConnect(false),
+		nats.ReconnectBufSize(-1), nats.IgnoreAuthErrorAbort(),
 	}
 	options = append(options, (&notices{log: o.Logger}).options()...)
 	if o.Creds != "" {
@@ -126,24 +127,16 @@ func (o *Options) natsOptions() ([]nats.Option, error) {
 // hopeless tells errors that waiting does not cure: all but those of the network and of
 // a server that starts, stops or is full.
 func hopeless(err error) bool {
-	var file *fs.PathError
-	var wire *net.OpError
-	switch { // these come as errors of the network
-	case errors.As(err, &file):
-		return true
-	case errors.As(err, &wire) && (wire.Op == "remote error" || wire.Op == "local error"): // a TLS alert
+	_, file := errors.AsType[*fs.PathError](err) // is an error of the network too, as a TLS alert is
+	wire, lost := errors.AsType[*net.OpError](err)
+	if file || lost && (wire.Op == "remote error" || wire.Op == "local error") {
 		return true
 	}
-	for _, passing := range []error{
+	_, network := errors.AsType[net.Error](err)
+	return !network && !slices.ContainsFunc([]error{
 		nats.ErrNoServers, nats.ErrTimeout, nats.ErrNoInfoReceived, nats.ErrStaleConnection,
 		nats.ErrMaxConnectionsExceeded, nats.ErrConnectionClosed, nats.ErrDisconnected, io.EOF,
-	} {
-		if errors.Is(err, passing) {
-			return false
-		}
-	}
-	var network net.Error
-	return !errors.As(err, &network)
+	}, func(passing error) bool { return errors.Is(err, passing) })
 }
 
 // redacted returns the URLs without passwords.

@@ -17,8 +17,7 @@ type notices struct {
 
 	mu     sync.Mutex
 	lost   time.Time // when the connection was lost; zero while it stands
-	told   time.Time // of the last loss
-	open   bool      // the present loss was told
+	told   time.Time // of the last line about a loss
 	losses int       // since one was told
 }
 
@@ -48,7 +47,7 @@ func (n *notices) down(cause error) {
 	defer n.mu.Unlock()
 	now := time.Now()
 	if n.lost.IsZero() {
-		n.lost, n.open = now, false
+		n.lost = now
 		n.losses++
 	}
 	if now.Sub(n.told) < logEvery {
@@ -56,16 +55,16 @@ func (n *notices) down(cause error) {
 	}
 	n.log.Warn("connection to nats lost: jobs and events wait until it is back, and nothing that is stored is lost; see that the server runs and can be reached",
 		"error", cause, "for", now.Sub(n.lost).Round(time.Second), "losses", n.losses)
-	n.told, n.open, n.losses = now, true, 0
+	n.told, n.losses = now, 0
 }
 
 func (n *notices) up(url string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.open {
+	if !n.lost.IsZero() && !n.told.Before(n.lost) {
 		n.log.Info("connected to nats again: jobs go on", "url", url, "after", time.Since(n.lost).Round(time.Millisecond))
 	}
-	n.lost, n.open = time.Time{}, false
+	n.lost = time.Time{}
 }
 
 // failed is called with what the server says beside its answers.
