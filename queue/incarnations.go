@@ -32,9 +32,9 @@ type IncarnationStore struct {
 	sightings map[int64]sighting
 }
 
-// OpenIncarnationStore returns the namespace's bucket, and creates it with that many replicas
-// where it is missing. An empty namespace is the default.
-func OpenIncarnationStore(ctx context.Context, nc *nats.Conn, namespace string, replicas int) (*IncarnationStore, error) {
+// OpenIncarnationStore returns the store in the namespace's bucket, which [Setup] has created.
+// An empty namespace is the default.
+func OpenIncarnationStore(ctx context.Context, nc *nats.Conn, namespace string) (*IncarnationStore, error) {
 	n, err := newNames(namespace)
 	if err != nil {
 		return nil, fmt.Errorf("open incarnation store: %w", err)
@@ -43,16 +43,9 @@ func OpenIncarnationStore(ctx context.Context, nc *nats.Conn, namespace string, 
 	if err != nil {
 		return nil, fmt.Errorf("open incarnation store: %w", err)
 	}
-	name := n.bucket()
-	bucket, err := js.KeyValue(ctx, name)
-	if errors.Is(err, jetstream.ErrBucketNotFound) {
-		bucket, err = js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
-			Bucket: name, Replicas: replicas,
-			Description: "from when on the grants of each Redis server count, and the leases of pods",
-		})
-	}
+	bucket, err := js.KeyValue(ctx, n.bucket())
 	if err != nil {
-		return nil, fmt.Errorf("open bucket %s: %w", name, err)
+		return nil, fmt.Errorf("open bucket %s: %w", n.bucket(), err)
 	}
 	return &IncarnationStore{bucket: bucket, times: productionTiming}, nil
 }

@@ -16,7 +16,10 @@ import (
 // opened returns a pod's store, with times that a test can wait for.
 func opened(t *testing.T, nc *nats.Conn) *IncarnationStore {
 	t.Helper()
-	store, err := OpenIncarnationStore(t.Context(), nc, "relogin", 1)
+	if err := Setup(t.Context(), nc, config()); err != nil {
+		t.Fatal(err)
+	}
+	store, err := OpenIncarnationStore(t.Context(), nc, "relogin")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -46,7 +46,9 @@ func newPlan(nc *nats.Conn, c *Config) (*plan, error) {
 	streams := c.streams(n)
 	bucket := p.stream(ofBucket, streams[3])
 	bucket.create = func(ctx context.Context) error {
-		_, err := OpenIncarnationStore(ctx, nc, c.Namespace, c.Replicas)
+		_, err := js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
+			Bucket: n.bucket(), Replicas: c.Replicas, Description: "from when on the grants of each Redis server count, and the leases of pods",
+		})
 		return unless(err, jetstream.ErrBucketExists) // another pod's, just now, set otherwise
 	}
 	bucket.remedy[remake] = fmt.Sprintf("NATS can't. Stop all workers, wait for one lease (--confirm-timeout and a little more), and: nats kv del %s && %s", n.bucket(), c.command("setup"))

@@ -103,8 +103,8 @@ func (c *Config) command(name string) string {
 	return strings.TrimSpace("relogin " + name + " " + c.Flags)
 }
 
-// streams are those of the namespace, in the order of [names.all]. The last one is that of
-// the bucket, which [OpenIncarnationStore] creates.
+// streams are those of the namespace, in the order of [names.all]. The last one is the
+// bucket's.
 func (c *Config) streams(n names) []jetstream.StreamConfig {
 	eventWindow := c.DuplicateWindow
 	if c.EventMaxAge > 0 { // NATS takes no longer one
