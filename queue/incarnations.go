@@ -27,8 +27,8 @@ type IncarnationStore struct {
 	mu        sync.Mutex
 	lease     time.Duration // this pod's; 0: it is not registered, and grants nothing
 	due       time.Time     // the next look
-	proof     proof
-	since     time.Time // when this pod first knew that its lease is registered
+	validFrom time.Time     // the beginning of the last look, if that has proven that this pod may grant
+	since     time.Time     // when this pod first knew that its lease is registered
 	sightings map[int64]sighting
 }
 

@@ -49,12 +49,6 @@ var productionTiming = timing{
 	refresh: 50 * time.Second, retry: 3 * time.Second, validity: 3 * time.Minute, settling: 15 * time.Second,
 }
 
-// proof is what the last refresh that succeeded has proven.
-type proof struct {
-	at   time.Time // before it was written
-	used bool      // this pod may grant under its lease
-}
-
 // Register has this pod's lease count: for as long as it is registered, and until the
 // last prompt that was granted under it has died, a Redis server that may have lost locks
 // grants nothing for at least that long. It blocks until the bucket has answered. [IncarnationStore.Run]
@@ -115,7 +109,7 @@ func (s *IncarnationStore) await(ctx context.Context) bool {
 func (s *IncarnationStore) Suspended() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.proof.used && sinceBothClocks(s.proof.at) < s.times.validity {
+	if sinceBothClocks(s.validFrom) < s.times.validity {
 		return 0
 	}
 	return time.Second
@@ -224,10 +218,11 @@ func (s *IncarnationStore) proven(started time.Time, all registrations, added bo
 	if added || s.since.IsZero() {
 		s.since = now
 	}
-	s.proof = proof{at: started, used: all[s.lease.Milliseconds()].Used}
-	if s.proof.used {
+	if all[s.lease.Milliseconds()].Used {
+		s.validFrom = started
 		s.due = now.Add(s.times.refresh*4/5 + rand.N(s.times.refresh*2/5))
 	} else {
+		s.validFrom = time.Time{}
 		s.due = now.Add(max(s.times.settling-now.Sub(s.since), 0) + time.Millisecond)
 	}
 	var longest int64

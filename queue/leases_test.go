@@ -121,7 +121,7 @@ func TestLeaseEndsOnceOver(t *testing.T) {
 	}
 	stopped()
 	servers.Eventually(t, "the end of the longer lease", func() bool { return short.longest(t) == 100*time.Millisecond })
-	if d := time.Since(long.proof.at); d < 1700*time.Millisecond {
+	if d := time.Since(long.validFrom); d < 1700*time.Millisecond {
 		t.Errorf("it was over %v after it was refreshed", d)
 	}
 	if long.Suspended() == 0 {
@@ -187,8 +187,8 @@ func TestMachineSlept(t *testing.T) {
 		t.Fatal(err)
 	}
 	store.mu.Lock()
-	store.proof.at = time.Now().Round(0).Add(-time.Hour)
-	store.due = store.proof.at.Add(store.times.validity)
+	store.validFrom = time.Now().Round(0).Add(-time.Hour)
+	store.due = store.validFrom.Add(store.times.validity)
 	store.mu.Unlock()
 	if store.Suspended() == 0 {
 		t.Fatal("it may grant")
