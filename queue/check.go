@@ -33,7 +33,6 @@ type Finding struct {
 	Wanted   string   `json:"wanted,omitempty"`
 	Why      string   `json:"why,omitempty"`    // it matters
 	Remedy   string   `json:"remedy,omitempty"` // the command, or what else is to be done
-	remedy   remedy
 }
 
 // String returns it as a line.

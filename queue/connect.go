@@ -51,48 +51,36 @@ func Connect(ctx context.Context, o Options) (*nats.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to nats: %w", err)
 	}
+	where, dial := redacted(o.URL), func() (*nats.Conn, error) { return nats.Connect(o.URL, options...) }
+	if name := o.Context; name != "" {
+		if strings.ContainsRune(name, filepath.Separator) {
+			if name, err = filepath.Abs(name); err != nil { // which is how natscontext tells paths
+				return nil, fmt.Errorf("connect to nats: %w", err)
+			}
+		}
+		where, dial = "the server of context "+o.Context, func() (*nats.Conn, error) {
+			nc, _, err := natscontext.Connect(name, options...)
+			return nc, err
+		}
+	}
 	var waiting seldom
 	for {
-		nc, err := o.dial(options)
+		nc, err := dial()
 		switch {
 		case err == nil:
 			return nc, nil
 		case hopeless(err):
-			return nil, fmt.Errorf("connect to nats at %s: %w", o.target(), err)
+			return nil, fmt.Errorf("connect to nats at %s: %w", where, err)
 		}
 		if _, ok := waiting.write(""); ok {
-			o.Logger.WarnContext(ctx, "waiting for nats", "url", o.target(), "error", err)
+			o.Logger.WarnContext(ctx, "waiting for nats", "url", where, "error", err)
 		}
 		select {
 		case <-time.After(reconnectWait):
 		case <-ctx.Done():
-			return nil, fmt.Errorf("connect to nats at %s: %w: %w", o.target(), context.Cause(ctx), err)
+			return nil, fmt.Errorf("connect to nats at %s: %w: %w", where, context.Cause(ctx), err)
 		}
 	}
-}
-
-func (o *Options) dial(options []nats.Option) (*nats.Conn, error) {
-	if o.Context == "" {
-		return nats.Connect(o.URL, options...)
-	}
-	name := o.Context
-	if strings.ContainsRune(name, filepath.Separator) {
-		path, err := filepath.Abs(name) // which is how natscontext tells paths
-		if err != nil {
-			return nil, err
-		}
-		name = path
-	}
-	nc, _, err := natscontext.Connect(name, options...)
-	return nc, err
-}
-
-// target tells people where to.
-func (o *Options) target() string {
-	if o.Context != "" {
-		return "the server of context " + o.Context
-	}
-	return redacted(o.URL)
 }
 
 func (o *Options) natsOptions() ([]nats.Option, error) {

@@ -135,8 +135,8 @@ func (o *ConsumeOptions) complete() (names, consumerConfig, error) {
 func (c *consumption) open(ctx context.Context, want consumerConfig) (ackWait time.Duration, err error) {
 	p := &plan{nc: c.nc, js: c.js, names: c.names, config: &Config{Namespace: string(c.names)}}
 	one := p.consumer(ofReader, c.names.events(), want)
-	one.remedy[inPlace] = fmt.Sprintf("nats consumer edit %s %s", c.names.events(), c.Name)
-	one.remedy[remake] = fmt.Sprintf("choose another Name, or delete the consumer, which forgets what is done: nats consumer rm %s %s", c.names.events(), c.Name)
+	one.inPlace = fmt.Sprintf("nats consumer edit %s %s", c.names.events(), c.Name)
+	one.remake = fmt.Sprintf("choose another Name, or delete the consumer, which forgets what is done: nats consumer rm %s %s", c.names.events(), c.Name)
 	read := one.read
 	one.read = func(ctx context.Context) (*consumerConfig, error) {
 		have, err := read(ctx)

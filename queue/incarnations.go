@@ -63,25 +63,6 @@ func (s *IncarnationStore) First(ctx context.Context, kind string, names ...stri
 // is never further ahead of now than that, also when the server's clock was set back. It blocks
 // until the bucket has answered. Kinds and names consist of A-Z a-z 0-9 _ - alone.
 func (s *IncarnationStore) LockDelayEnds(ctx context.Context, kind, name string, now time.Time, extra time.Duration) (time.Time, error) {
-	from, err := s.lockDelayEnds(ctx, kind, name, now, extra)
-	if err != nil || from.Sub(now) <= s.own()+extra {
-		return from, err
-	}
-	longest, err := s.look(ctx)
-	if last := now.Add(longest + extra); from.After(last) {
-		from = last
-	}
-	return from, err
-}
-
-// own returns this pod's lease.
-func (s *IncarnationStore) own() time.Duration {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.lease
-}
-
-func (s *IncarnationStore) lockDelayEnds(ctx context.Context, kind, name string, now time.Time, extra time.Duration) (time.Time, error) {
 	first, err := s.settle(ctx, kind+".first", func() (string, error) { return name, nil })
 	if err != nil {
 		return time.Time{}, err
@@ -101,7 +82,17 @@ func (s *IncarnationStore) lockDelayEnds(ctx context.Context, kind, name string,
 	if err != nil {
 		return time.Time{}, fmt.Errorf("read %s in bucket %s: %w", key, s.bucket.Bucket(), err)
 	}
-	return from, nil
+	s.mu.Lock()
+	own := s.lease
+	s.mu.Unlock()
+	if from.Sub(now) <= own+extra {
+		return from, nil
+	}
+	longest, err := s.look(ctx)
+	if last := now.Add(longest + extra); from.After(last) {
+		from = last
+	}
+	return from, err
 }
 
 // settle stores the value unless the key has one, and returns what the key has.

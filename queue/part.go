@@ -12,15 +12,17 @@ import (
 
 // part is a stream, the bucket or a consumer of a namespace.
 type part[C any] struct {
-	plan   *plan
-	where  string
-	kind   kind
-	rules  func(k kind, c *Config, have, want *C) []rule
-	want   C
-	remedy map[remedy]string
-	read   func(context.Context) (*C, error) // nil, nil where it is missing
-	create func(context.Context) error       // nil where it is there already
-	update func(context.Context, C) error
+	plan    *plan
+	kind    kind
+	where   string
+	want    C
+	rules   func(p *part[C], have *C) []rule
+	inPlace string                            // the command that changes what NATS can change in place
+	remake  string                            // how it is deleted and made again, where NATS can't
+	byHand  string                            // how that is changed which somebody may have set on purpose
+	read    func(context.Context) (*C, error) // nil, nil where it is missing
+	create  func(context.Context) error       // nil where it is there already
+	update  func(context.Context, C) error
 }
 
 // look returns what is not as it is wanted, and the config with all that NATS can change in
@@ -35,16 +37,16 @@ func (p *part[C]) look(ctx context.Context) (found []Finding, mended C, err erro
 		return []Finding{{Severity: Missing, Where: p.where, Remedy: p.plan.config.command("setup")}}, mended, nil
 	}
 	mended = *have
-	for _, r := range p.rules(p.kind, p.plan.config, have, &p.want) {
+	for _, r := range p.rules(p, have) {
 		f := Finding{
 			Severity: r.severity, Where: p.where, Property: r.property, Has: show(have, r.property),
-			Wanted: show(&p.want, r.property), Why: r.why, Remedy: p.remedy[r.remedy], remedy: r.remedy,
+			Wanted: show(&p.want, r.property), Why: r.why, Remedy: r.remedy,
 		}
 		if r.of&p.kind == 0 || !r.wrong || f.Has == f.Wanted || slices.ContainsFunc(found, func(f Finding) bool { return f.Property == r.property }) {
 			continue
 		}
 		found = append(found, f)
-		if r.remedy == inPlace {
+		if r.remedy == p.inPlace {
 			field(&mended, r.property).Set(field(&p.want, r.property))
 		}
 	}
@@ -73,10 +75,10 @@ func (p *part[C]) fill(ctx context.Context) error {
 // alone what is somebody else's, and what is missing.
 func (p *part[C]) mend(ctx context.Context) ([]Finding, error) {
 	found, mended, err := p.look(ctx)
-	if err != nil || slices.ContainsFunc(found, func(f Finding) bool { return f.remedy == rename }) {
+	if err != nil || slices.ContainsFunc(found, func(f Finding) bool { return f.Remedy == rename }) {
 		return nil, err
 	}
-	changed := slices.DeleteFunc(found, func(f Finding) bool { return f.remedy != inPlace })
+	changed := slices.DeleteFunc(found, func(f Finding) bool { return f.Remedy != p.inPlace })
 	for i := range changed {
 		changed[i].Severity, changed[i].Remedy = Changed, ""
 	}
@@ -92,14 +94,10 @@ func (p *part[C]) mend(ctx context.Context) ([]Finding, error) {
 func (p *plan) stream(k kind, want streamConfig) *part[streamConfig] {
 	update := p.config.command("setup --update")
 	return &part[streamConfig]{
-		plan: p, where: "stream " + want.Name, kind: k, rules: streamRules, want: want,
-		remedy: map[remedy]string{
-			inPlace: update,
-			remake:  p.remake(want.Name),
-			promote: fmt.Sprintf("if it shall take over from the stream that it mirrors: nats stream edit %s --no-mirror --force && %s", want.Name, update),
-			rename:  "choose another --namespace, or delete the stream if nobody needs it",
-		},
-		read: func(ctx context.Context) (*streamConfig, error) { return p.readStream(ctx, want.Name) },
+		plan: p, kind: k, where: "stream " + want.Name, want: want, rules: streamRules,
+		inPlace: update, remake: p.remake(want.Name),
+		byHand: fmt.Sprintf("if it shall take over from the stream that it mirrors: nats stream edit %s --no-mirror --force && %s", want.Name, update),
+		read:   func(ctx context.Context) (*streamConfig, error) { return p.readStream(ctx, want.Name) },
 		create: func(ctx context.Context) error {
 			_, err := p.js.CreateStream(ctx, want)
 			return unless(err, jetstream.ErrStreamNameAlreadyInUse) // by another pod, just now
@@ -131,11 +129,8 @@ func (p *plan) readStream(ctx context.Context, name string) (*streamConfig, erro
 func (p *plan) consumer(k kind, stream string, want consumerConfig) *part[consumerConfig] {
 	name := want.Durable
 	return &part[consumerConfig]{
-		plan: p, where: fmt.Sprintf("consumer %s of stream %s", name, stream), kind: k, rules: consumerRules, want: want,
-		remedy: map[remedy]string{
-			inPlace: p.config.command("setup --update"),
-			resume:  fmt.Sprintf("nats consumer resume %s %s", stream, name),
-		},
+		plan: p, kind: k, where: fmt.Sprintf("consumer %s of stream %s", name, stream), want: want, rules: consumerRules,
+		inPlace: p.config.command("setup --update"), byHand: fmt.Sprintf("nats consumer resume %s %s", stream, name),
 		read: func(ctx context.Context) (*consumerConfig, error) { return p.readConsumer(ctx, stream, name) },
 		create: func(ctx context.Context) error {
 			_, err := p.js.CreateConsumer(ctx, stream, want)

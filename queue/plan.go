@@ -51,11 +51,11 @@ func newPlan(nc *nats.Conn, c *Config) (*plan, error) {
 		})
 		return unless(err, jetstream.ErrBucketExists) // another pod's, just now, set otherwise
 	}
-	bucket.remedy[remake] = fmt.Sprintf("NATS can't. Stop all workers, wait for one lease (--confirm-timeout and a little more), and: nats kv del %s && %s", n.bucket(), c.command("setup"))
+	bucket.remake = fmt.Sprintf("NATS can't. Stop all workers, wait for one lease (--confirm-timeout and a little more), and: nats kv del %s && %s", n.bucket(), c.command("setup"))
 	p.parts = append(p.parts, p.stream(ofJobs, streams[0]), p.stream(ofEvents, streams[1]), p.stream(ofDead, streams[2]), bucket)
 	for _, lane := range lanes {
 		one := p.consumer(ofLane, n.jobs(), c.consumer(n, lane))
-		one.remedy[remake] = fmt.Sprintf("NATS can't. Stop all workers, and: nats consumer rm %s %s && %s", n.jobs(), lane, c.command("setup"))
+		one.remake = fmt.Sprintf("NATS can't. Stop all workers, and: nats consumer rm %s %s && %s", n.jobs(), lane, c.command("setup"))
 		p.parts = append(p.parts, one)
 	}
 	return p, nil

@@ -18,7 +18,7 @@ type rule struct {
 	property string // its name in NATS's JSON
 	severity Severity
 	wrong    bool
-	remedy   remedy
+	remedy   string // how it is changed: one of the part's
 	why      string // it matters
 }
 
@@ -39,18 +39,6 @@ const (
 
 // always is what wrong is for a property that must be as it is wanted.
 const always = true
-
-// remedy is how a property is changed.
-type remedy int
-
-const (
-	creation remedy = iota // by [Setup]: all of it is missing
-	inPlace                // by [Update]
-	remake                 // NATS can't change it: what has it is deleted and made again
-	promote                // by hand: it may be a standby
-	resume                 // by hand: somebody has set it on purpose
-	rename                 // it is somebody else's: another namespace must be chosen
-)
 
 type (
 	streamConfig   = jetstream.StreamConfig

@@ -7,9 +7,10 @@ import (
 const leastAckWait = time.Second
 
 // consumerRules are about the two consumers of the jobs stream, and about that of [Consume].
-func consumerRules(k kind, _ *Config, have, _ *consumerConfig) []rule {
+func consumerRules(p *part[consumerConfig], have *consumerConfig) []rule {
+	inPlace, remake, byHand := p.inPlace, p.remake, p.byHand
 	who, what, one := "workers", "jobs", "a job"
-	if k == ofReader {
+	if p.kind == ofReader {
 		who, what, one = "instances", "events", "an event"
 	}
 	paused := have.PauseUntil != nil && have.PauseUntil.After(time.Now())
@@ -46,6 +47,6 @@ func consumerRules(k kind, _ *Config, have, _ *consumerConfig) []rule {
 		{ofLane, "priority_timeout", Breaks, always, inPlace, "workers, who name no group, get no jobs"},
 		{ofLane, "max_waiting", Differs, always, remake, "so many requests for jobs can wait, of all pods together"},
 		{ofLane, "num_replicas", Differs, always, inPlace, "its state is kept by so many servers; 0: as many as keep the stream"},
-		{ofLane | ofReader, "pause_until", Differs, paused, resume, "it delivers no " + what + " until then"},
+		{ofLane | ofReader, "pause_until", Differs, paused, byHand, "it delivers no " + what + " until then"},
 	}
 }

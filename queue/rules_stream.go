@@ -15,9 +15,13 @@ const (
 	largestEntry = 64 << 10                    // of the bucket: the tenants that are paused
 )
 
+// rename is the remedy for a stream that is somebody else's.
+const rename = "choose another --namespace, or delete the stream if nobody needs it"
+
 // streamRules are about the streams of a namespace.
-func streamRules(k kind, c *Config, have, want *streamConfig) []rule {
-	what := map[kind]string{ofJobs: "jobs", ofEvents: "events", ofDead: "dead letters", ofBucket: "entries"}[k]
+func streamRules(p *part[streamConfig], have *streamConfig) []rule {
+	c, want, inPlace, remake, byHand := p.plan.config, &p.want, p.inPlace, p.remake, p.byHand
+	what := map[kind]string{ofJobs: "jobs", ofEvents: "events", ofDead: "dead letters", ofBucket: "entries"}[p.kind]
 	namespace, home := firstToken(want.Subjects[0]), false
 	foreign := slices.ContainsFunc(have.Subjects, func(subject string) bool {
 		return !slices.Contains([]string{namespace, "*", ">"}, firstToken(subject))
@@ -37,7 +41,7 @@ func streamRules(k kind, c *Config, have, want *streamConfig) []rule {
 	outlivesJobs := c.JobMemory > 0 && have.Duplicates > c.JobMemory
 	smaller := func(size int32) bool { return have.MaxMsgSize > 0 && have.MaxMsgSize < size }
 	return []rule{
-		{ofAll, "mirror", Breaks, always, promote, "it stores only what another stream has"},
+		{ofAll, "mirror", Breaks, always, byHand, "it stores only what another stream has"},
 		{ofAll, "sources", Breaks, always, inPlace, "what is copied may have other subjects, and may come twice"},
 		{ofAll, "subjects", Breaks, foreign, rename, "it stores somebody else's messages"},
 		{ofAll, "subjects", Breaks, !sameSubjects, inPlace, "what is published beside them is not stored, and what is stored beyond the wanted ones is never read"},

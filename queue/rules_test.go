@@ -141,8 +141,8 @@ func TestStreamRules(t *testing.T) {
 	}
 	for place, k := range []kind{ofJobs, ofEvents, ofDead, ofBucket} {
 		c, n := ruleConfig(0)
-		some := &c.streams(n)[place]
-		for _, r := range streamRules(k, &c, some, some) {
+		p, some := &plan{names: n, config: &c}, &c.streams(n)[place]
+		for _, r := range streamRules(p.stream(k, *some), some) {
 			if r.of&k != 0 && r.property != "num_replicas" && !hit[fmt.Sprint(k, r.property, r.severity, r.why)] { // see TestCheckTellsReplicas
 				t.Errorf("nothing that is wrong with stream %s is found by: %s, %s, %s", some.Name, r.property, r.severity, r.why)
 			}
@@ -179,7 +179,7 @@ func TestConsumerRules(t *testing.T) {
 			hit[fmt.Sprint(one.property, one.severity, f.Why)] = true
 		})
 	}
-	for _, r := range consumerRules(ofLane, nil, &consumerConfig{}, nil) {
+	for _, r := range consumerRules(&part[consumerConfig]{kind: ofLane}, &consumerConfig{}) {
 		if r.of&ofLane != 0 && !hit[fmt.Sprint(r.property, r.severity, r.why)] {
 			t.Errorf("nothing that is wrong with a consumer is found by: %s, %s, %s", r.property, r.severity, r.why)
 		}
@@ -257,11 +257,11 @@ func checkRule(t *testing.T, nc *nats.Conn, c Config, where, property string, se
 	for _, one := range p.parts {
 		switch one := one.(type) {
 		case *part[streamConfig]:
-			if one.where == where && f.Remedy == one.remedy[remake] {
+			if one.where == where && f.Remedy == one.remake {
 				checkFixed(t, one, property)
 			}
 		case *part[consumerConfig]:
-			if one.where == where && f.Remedy == one.remedy[remake] {
+			if one.where == where && f.Remedy == one.remake {
 				checkFixed(t, one, property)
 			}
 		}
