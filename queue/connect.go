@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/url"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -121,10 +120,8 @@ func hopeless(err error) bool {
 		return true
 	}
 	_, network := errors.AsType[net.Error](err)
-	return !network && !slices.ContainsFunc([]error{
-		nats.ErrNoServers, nats.ErrTimeout, nats.ErrNoInfoReceived, nats.ErrStaleConnection,
-		nats.ErrMaxConnectionsExceeded, nats.ErrConnectionClosed, nats.ErrDisconnected, io.EOF,
-	}, func(passing error) bool { return errors.Is(err, passing) })
+	return !network && !isAny(err, nats.ErrNoServers, nats.ErrTimeout, nats.ErrNoInfoReceived, nats.ErrStaleConnection,
+		nats.ErrMaxConnectionsExceeded, nats.ErrConnectionClosed, nats.ErrDisconnected, io.EOF)
 }
 
 // redacted returns the URLs without passwords.

@@ -50,18 +50,14 @@ func OpenIncarnationStore(ctx context.Context, nc *nats.Conn, namespace string) 
 	return &IncarnationStore{bucket: bucket, times: productionTiming}, nil
 }
 
-// First has the locks of these names of the kind count from the beginning, unless the kind has
-// a first name already. It blocks until the bucket has answered.
+// First is specified by package cache's IncarnationStore. It blocks until the bucket has answered.
 func (s *IncarnationStore) First(ctx context.Context, kind string, names ...string) error {
 	_, err := s.settle(ctx, kind+".first", func() (string, error) { return strings.Join(names, " "), nil })
 	return err
 }
 
-// LockDelayEnds returns from when on, by the server's clock, the locks of the incarnation with
-// that name count. Those of the first one of a kind always have; those of any other one that is
-// new count once the longest lease that any pod may have granted is over, and extra. The result
-// is never further ahead of now than that, also when the server's clock was set back. It blocks
-// until the bucket has answered. Kinds and names consist of A-Z a-z 0-9 _ - alone.
+// LockDelayEnds is specified there too. It blocks until the bucket has answered. Kinds and names
+// consist of A-Z a-z 0-9 _ - alone.
 func (s *IncarnationStore) LockDelayEnds(ctx context.Context, kind, name string, now time.Time, extra time.Duration) (time.Time, error) {
 	first, err := s.settle(ctx, kind+".first", func() (string, error) { return name, nil })
 	if err != nil {

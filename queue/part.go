@@ -163,8 +163,12 @@ func (p *plan) readConsumer(ctx context.Context, stream, name string) (*consumer
 
 // unless returns nil for an error that is one of these.
 func unless(err error, these ...error) error {
-	if slices.ContainsFunc(these, func(one error) bool { return errors.Is(err, one) }) {
+	if isAny(err, these...) {
 		return nil
 	}
 	return err
+}
+
+func isAny(err error, these ...error) bool {
+	return slices.ContainsFunc(these, func(one error) bool { return errors.Is(err, one) })
 }
