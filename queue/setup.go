@@ -130,9 +130,10 @@ func (c *Config) streams(n names) []jetstream.StreamConfig {
 	return all
 }
 
-// consumer has no bound on deliveries: NATS would leave a job that exhausts one in the stream
-// without a word, so the worker counts (docs/decisions/0008). Nor has it one on pending messages:
-// a pod takes what it has slots for.
+// consumer has no bound on deliveries: a job that exhausts one stays in a work queue
+// without a word (nats-server 2.15; it is in no list that a client can read), and being
+// handed back uses deliveries up too. So the worker counts.
+// Nor has it one on pending messages: a pod takes what it has slots for.
 func (c *Config) consumer(n names, lane worker.Lane) jetstream.ConsumerConfig {
 	return jetstream.ConsumerConfig{
 		Durable: string(lane), FilterSubject: n.jobSubject(lane),
