@@ -23,20 +23,23 @@ type part[C any] struct {
 	read    func(context.Context) (*C, error) // nil, nil where it is missing
 	create  func(context.Context) error       // nil where it is there already
 	update  func(context.Context, C) error
+
+	found  []Finding // by the last check
+	mended C         // what that read, with all that NATS can change in place as it is wanted
 }
 
-// look returns what is not as it is wanted, and the config with all that NATS can change in
-// place as it is wanted; an empty one where the part is missing.
-func (p *part[C]) look(ctx context.Context) (found []Finding, mended C, err error) {
+// check returns what is not as it is wanted.
+func (p *part[C]) check(ctx context.Context) (found []Finding, err error) {
 	var have *C
 	err = p.plan.retry(ctx, func(ctx context.Context) (err error) { have, err = p.read(ctx); return err })
 	switch {
 	case err != nil:
-		return nil, mended, fmt.Errorf("read %s: %w", p.where, err)
+		return nil, fmt.Errorf("read %s: %w", p.where, err)
 	case have == nil:
-		return []Finding{{Severity: Missing, Where: p.where, Remedy: p.plan.config.command("setup")}}, mended, nil
+		p.found = []Finding{{Severity: Missing, Where: p.where, Remedy: p.plan.config.command("setup")}}
+		return p.found, nil
 	}
-	mended = *have
+	p.mended = *have
 	for _, r := range p.rules(p, have) {
 		f := Finding{
 			Severity: r.severity, Where: p.where, Property: r.property, Has: show(have, r.property),
@@ -47,19 +50,14 @@ func (p *part[C]) look(ctx context.Context) (found []Finding, mended C, err erro
 		}
 		found = append(found, f)
 		if r.remedy == p.inPlace {
-			field(&mended, r.property).Set(field(&p.want, r.property))
+			field(&p.mended, r.property).Set(field(&p.want, r.property))
 		}
 	}
-	return found, mended, nil
+	p.found = found
+	return found, nil
 }
 
-// check returns what is not as it is wanted.
-func (p *part[C]) check(ctx context.Context) ([]Finding, error) {
-	found, _, err := p.look(ctx)
-	return found, err
-}
-
-// fill creates it where it is missing.
+// fill creates it where it is missing still: another pod may have been faster.
 func (p *part[C]) fill(ctx context.Context) error {
 	found, err := p.check(ctx)
 	if err == nil && slices.ContainsFunc(found, missing) {
@@ -71,21 +69,22 @@ func (p *part[C]) fill(ctx context.Context) error {
 	return nil
 }
 
-// mend changes what NATS can change in place, and returns what it has changed. It leaves
-// alone what is somebody else's, and what is missing.
-func (p *part[C]) mend(ctx context.Context) ([]Finding, error) {
-	found, mended, err := p.look(ctx)
-	if err != nil || slices.ContainsFunc(found, func(f Finding) bool { return f.Remedy == rename }) {
-		return nil, err
-	}
-	changed := slices.DeleteFunc(found, func(f Finding) bool { return f.Remedy != p.inPlace })
-	for i := range changed {
-		changed[i].Severity, changed[i].Remedy = Changed, ""
+// mend changes what the check has found and NATS can change in place, and returns that. It
+// leaves alone what is somebody else's.
+func (p *part[C]) mend(ctx context.Context) (changed []Finding, err error) {
+	for _, f := range p.found {
+		switch f.Remedy {
+		case rename:
+			return nil, nil
+		case p.inPlace:
+			f.Severity, f.Remedy = Changed, ""
+			changed = append(changed, f)
+		}
 	}
 	if len(changed) == 0 {
 		return nil, nil
 	}
-	if err := p.plan.retry(ctx, func(ctx context.Context) error { return p.update(ctx, mended) }); err != nil {
+	if err := p.plan.retry(ctx, func(ctx context.Context) error { return p.update(ctx, p.mended) }); err != nil {
 		return nil, fmt.Errorf("change %s: %w", p.where, err)
 	}
 	return changed, nil
