@@ -4,9 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
+	"github.com/cenkalti/backoff/v5"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // Severity is how much a [Finding] matters.
@@ -49,17 +53,18 @@ var ErrMismatch = errors.New("the streams and consumers can't keep what is promi
 // Check returns what is not as [Setup] makes it with this config, what matters most
 // first. It changes nothing. It returns an error wrapping [ErrMismatch] when the streams
 // are those of another namespace, whose name differs only in case.
-func Check(ctx context.Context, nc *nats.Conn, c Config) ([]Finding, error) {
+func Check(ctx context.Context, nc *nats.Conn, c Config) (found []Finding, err error) {
 	p, err := newPlan(nc, &c)
-	if err != nil {
-		return nil, fmt.Errorf("check queue: %w", err)
+	if err == nil {
+		found, err = p.check(ctx)
 	}
-	found, err := p.check(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("check queue: %w", err)
 	}
 	return found, nil
 }
+
+func missing(f Finding) bool { return f.Severity == Missing }
 
 // refuse returns an error wrapping [ErrMismatch] unless all findings only differ.
 func refuse(found []Finding) error {
@@ -73,4 +78,73 @@ func refuse(found []Finding) error {
 		return nil
 	}
 	return fmt.Errorf("%w:%s", ErrMismatch, lines.String())
+}
+
+const (
+	growthPatience = time.Minute
+	growthPause    = 200 * time.Millisecond
+)
+
+// Update changes what [Check] finds wrong wherever NATS can change it in place, and
+// returns what it has changed, also with an error. It creates nothing, and leaves alone
+// streams that are somebody else's. A job that a consumer has delayed may come too early
+// or too late when that consumer is changed. It blocks until the streams that shall be
+// kept by more servers are, for at most a minute: they acknowledge nothing until then.
+func Update(ctx context.Context, nc *nats.Conn, c Config) (changed []Finding, err error) {
+	p, err := newPlan(nc, &c)
+	if err == nil {
+		_, err = p.check(ctx) // before the first change
+	}
+	if err != nil {
+		return nil, fmt.Errorf("update queue: %w", err)
+	}
+	var failed []error
+	for _, one := range p.parts {
+		some, err := one.mend(ctx)
+		changed, failed = append(changed, some...), append(failed, err)
+	}
+	if slices.ContainsFunc(changed, func(f Finding) bool { return f.Property == "num_replicas" }) {
+		failed = append(failed, p.awaitGrowth(ctx))
+	}
+	if err := errors.Join(failed...); err != nil {
+		return changed, fmt.Errorf("update queue: %w", err)
+	}
+	return changed, nil
+}
+
+// awaitGrowth blocks until as many servers have all of each stream as it is told to have.
+func (p *plan) awaitGrowth(ctx context.Context) error {
+	_, err := backoff.Retry(ctx, func() (struct{}, error) { return struct{}{}, p.growing(ctx) },
+		backoff.WithBackOff(backoff.NewConstantBackOff(growthPause)), backoff.WithMaxElapsedTime(growthPatience))
+	if err != nil {
+		return fmt.Errorf("wait for the replicas of the streams: %w", err)
+	}
+	return nil
+}
+
+// growing returns an error while fewer servers have all of a stream.
+func (p *plan) growing(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, setupAnswer)
+	defer cancel()
+	for _, name := range p.names.all() {
+		stream, err := p.js.Stream(ctx, name)
+		if err != nil {
+			if errors.Is(err, jetstream.ErrStreamNotFound) {
+				continue
+			}
+			return fmt.Errorf("read stream %s: %w", name, err)
+		}
+		info, have := stream.CachedInfo(), 1
+		if info.Cluster != nil {
+			for _, replica := range info.Cluster.Replicas {
+				if replica.Current && !replica.Offline {
+					have++
+				}
+			}
+		}
+		if have < info.Config.Replicas {
+			return fmt.Errorf("stream %s: %d of %d servers are up to date", name, have, info.Config.Replicas)
+		}
+	}
+	return nil
 }

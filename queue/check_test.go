@@ -108,7 +108,7 @@ func TestNamespacesShareNothing(t *testing.T) {
 	seen := map[string]string{}
 	for _, n := range []names{"a-b", "a_b", "ab", "a", "KV_a", "a_REDIS", "a_JOBS", "kv-a"} {
 		c := Config{}
-		for _, stream := range append(c.streams(n), c.bucket(n)) {
+		for _, stream := range c.streams(n) {
 			for _, name := range append(stream.Subjects, "stream "+stream.Name) {
 				if other, ok := seen[name]; ok {
 					t.Errorf("%s and %s share %s", n, other, name)

@@ -50,55 +50,43 @@ func Connect(ctx context.Context, o Options) (*nats.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to nats: %w", err)
 	}
-	var logged time.Time
+	where, dial := redacted(o.URL), func() (*nats.Conn, error) { return nats.Connect(o.URL, options...) }
+	if name := o.Context; name != "" {
+		if strings.ContainsRune(name, filepath.Separator) {
+			if name, err = filepath.Abs(name); err != nil { // which is how natscontext tells paths
+				return nil, fmt.Errorf("connect to nats: %w", err)
+			}
+		}
+		where, dial = "the server of context "+o.Context, func() (*nats.Conn, error) {
+			nc, _, err := natscontext.Connect(name, options...)
+			return nc, err
+		}
+	}
+	var waiting seldom
 	for {
-		nc, err := o.dial(options)
+		nc, err := dial()
 		switch {
 		case err == nil:
 			return nc, nil
 		case hopeless(err):
-			return nil, fmt.Errorf("connect to nats at %s: %w", o.target(), err)
-		case time.Since(logged) >= logEvery:
-			logged = time.Now()
-			o.Logger.WarnContext(ctx, "waiting for nats", "url", o.target(), "error", err)
+			return nil, fmt.Errorf("connect to nats at %s: %w", where, err)
+		}
+		if _, ok := waiting.write(""); ok {
+			o.Logger.WarnContext(ctx, "waiting for nats", "url", where, "error", err)
 		}
 		select {
 		case <-time.After(reconnectWait):
 		case <-ctx.Done():
-			return nil, fmt.Errorf("connect to nats at %s: %w: %w", o.target(), context.Cause(ctx), err)
+			return nil, fmt.Errorf("connect to nats at %s: %w: %w", where, context.Cause(ctx), err)
 		}
 	}
-}
-
-func (o *Options) dial(options []nats.Option) (*nats.Conn, error) {
-	if o.Context == "" {
-		return nats.Connect(o.URL, options...)
-	}
-	name := o.Context
-	if strings.ContainsRune(name, filepath.Separator) {
-		path, err := filepath.Abs(name) // which is how natscontext tells paths
-		if err != nil {
-			return nil, err
-		}
-		name = path
-	}
-	nc, _, err := natscontext.Connect(name, options...)
-	return nc, err
-}
-
-// target tells people where to.
-func (o *Options) target() string {
-	if o.Context != "" {
-		return "the server of context " + o.Context
-	}
-	return redacted(o.URL)
 }
 
 func (o *Options) natsOptions() ([]nats.Option, error) {
 	options := []nats.Option{
 		nats.Name(o.Name), nats.Timeout(dialTimeout), nats.SetCustomDialer(&coalescingDialer{net.Dialer{Timeout: dialTimeout}}), nats.PingInterval(pingInterval), nats.MaxPingsOutstanding(2),
 		nats.MaxReconnects(-1), nats.ReconnectWait(reconnectWait), nats.ReconnectJitter(reconnectWait, reconnectWait),
-		nats.ReconnectBufSize(-1), nats.IgnoreAuthErrorAbort(), nats.RetryOnFailedConnect(false),
+		nats.ReconnectBufSize(-1), nats.IgnoreAuthErrorAbort(),
 	}
 	options = append(options, (&notices{log: o.Logger}).options()...)
 	if o.Creds != "" {
@@ -126,24 +114,14 @@ func (o *Options) natsOptions() ([]nats.Option, error) {
 // hopeless tells errors that waiting does not cure: all but those of the network and of
 // a server that starts, stops or is full.
 func hopeless(err error) bool {
-	var file *fs.PathError
-	var wire *net.OpError
-	switch { // these come as errors of the network
-	case errors.As(err, &file):
-		return true
-	case errors.As(err, &wire) && (wire.Op == "remote error" || wire.Op == "local error"): // a TLS alert
+	_, file := errors.AsType[*fs.PathError](err) // is an error of the network too, as a TLS alert is
+	wire, lost := errors.AsType[*net.OpError](err)
+	if file || lost && (wire.Op == "remote error" || wire.Op == "local error") {
 		return true
 	}
-	for _, passing := range []error{
-		nats.ErrNoServers, nats.ErrTimeout, nats.ErrNoInfoReceived, nats.ErrStaleConnection,
-		nats.ErrMaxConnectionsExceeded, nats.ErrConnectionClosed, nats.ErrDisconnected, io.EOF,
-	} {
-		if errors.Is(err, passing) {
-			return false
-		}
-	}
-	var network net.Error
-	return !errors.As(err, &network)
+	_, network := errors.AsType[net.Error](err)
+	return !network && !isAny(err, nats.ErrNoServers, nats.ErrTimeout, nats.ErrNoInfoReceived, nats.ErrStaleConnection,
+		nats.ErrMaxConnectionsExceeded, nats.ErrConnectionClosed, nats.ErrDisconnected, io.EOF)
 }
 
 // redacted returns the URLs without passwords.

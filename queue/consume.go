@@ -134,9 +134,9 @@ func (o *ConsumeOptions) complete() (names, consumerConfig, error) {
 // returns the consumer's own AckWait.
 func (c *consumption) open(ctx context.Context, want consumerConfig) (ackWait time.Duration, err error) {
 	p := &plan{nc: c.nc, js: c.js, names: c.names, config: &Config{Namespace: string(c.names)}}
-	one := p.consumer(c.names.events(), want, eventRules)
-	one.remedy[inPlace] = fmt.Sprintf("nats consumer edit %s %s", c.names.events(), c.Name)
-	one.remedy[remake] = fmt.Sprintf("choose another Name, or delete the consumer, which forgets what is done: nats consumer rm %s %s", c.names.events(), c.Name)
+	one := p.consumer(ofReader, c.names.events(), want)
+	one.inPlace = fmt.Sprintf("nats consumer edit %s %s", c.names.events(), c.Name)
+	one.remake = fmt.Sprintf("choose another Name, or delete the consumer, which forgets what is done: nats consumer rm %s %s", c.names.events(), c.Name)
 	one.read = func(ctx context.Context) (*consumerConfig, error) {
 		have, err := p.readConsumer(ctx, c.names.events(), c.Name)
 		if have != nil {
@@ -152,7 +152,7 @@ func (c *consumption) open(ctx context.Context, want consumerConfig) (ackWait ti
 	} else if err != nil {
 		return 0, err
 	}
-	found, err := one.check(ctx, p.config)
+	found, err := one.check(ctx)
 	if err == nil {
 		err = refuse(found)
 	}

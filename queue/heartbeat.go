@@ -53,14 +53,8 @@ func (a *heartbeat) beat() {
 	a.now = (a.now + 1) % buckets
 	a.mu.Unlock()
 	for h := range due {
-		a.mu.Lock()
-		settled := h.settled.Load()
-		if !settled {
-			h.bucket = (a.now + buckets - 1 - rand.IntN(buckets/4)) % buckets
-			a.ring[h.bucket][h] = struct{}{}
-		}
-		a.mu.Unlock()
-		if !settled {
+		if !h.settled.Load() { // one that is settled just now stays for one round more
+			a.add(h)
 			h.tell("+WPI")
 		}
 	}

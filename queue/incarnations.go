@@ -26,17 +26,15 @@ type IncarnationStore struct {
 
 	mu        sync.Mutex
 	lease     time.Duration // this pod's; 0: it is not registered, and grants nothing
-	failed    bool          // the last look did
-	proof     proof
-	since     time.Time // when this pod first knew that its lease is registered
+	due       time.Time     // the next look
+	validFrom time.Time     // the beginning of the last look, if that has proven that this pod may grant
+	since     time.Time     // when this pod first knew that its lease is registered
 	sightings map[int64]sighting
-	others    []int64        // leases of other pods, in ms
-	told      map[int64]bool // those that were logged
 }
 
-// OpenIncarnationStore returns the namespace's bucket, and creates it with that many replicas
-// where it is missing. An empty namespace is the default.
-func OpenIncarnationStore(ctx context.Context, nc *nats.Conn, namespace string, replicas int) (*IncarnationStore, error) {
+// OpenIncarnationStore returns the store in the namespace's bucket, which [Setup] has created.
+// An empty namespace is the default.
+func OpenIncarnationStore(ctx context.Context, nc *nats.Conn, namespace string) (*IncarnationStore, error) {
 	n, err := newNames(namespace)
 	if err != nil {
 		return nil, fmt.Errorf("open incarnation store: %w", err)
@@ -45,52 +43,22 @@ func OpenIncarnationStore(ctx context.Context, nc *nats.Conn, namespace string, 
 	if err != nil {
 		return nil, fmt.Errorf("open incarnation store: %w", err)
 	}
-	name := n.bucket()
-	bucket, err := js.KeyValue(ctx, name)
-	if errors.Is(err, jetstream.ErrBucketNotFound) {
-		bucket, err = js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
-			Bucket: name, Replicas: replicas,
-			Description: "from when on the grants of each Redis server count, and the leases of pods",
-		})
-	}
+	bucket, err := js.KeyValue(ctx, n.bucket())
 	if err != nil {
-		return nil, fmt.Errorf("open bucket %s: %w", name, err)
+		return nil, fmt.Errorf("open bucket %s: %w", n.bucket(), err)
 	}
 	return &IncarnationStore{bucket: bucket, times: productionTiming}, nil
 }
 
-// First has the locks of these names of the kind count from the beginning, unless the kind has
-// a first name already. It blocks until the bucket has answered.
+// First is specified by package cache's IncarnationStore. It blocks until the bucket has answered.
 func (s *IncarnationStore) First(ctx context.Context, kind string, names ...string) error {
 	_, err := s.settle(ctx, kind+".first", func() (string, error) { return strings.Join(names, " "), nil })
 	return err
 }
 
-// LockDelayEnds returns from when on, by the server's clock, the locks of the incarnation with
-// that name count. Those of the first one of a kind always have; those of any other one that is
-// new count once the longest lease that any pod may have granted is over, and extra. The result
-// is never further ahead of now than that, also when the server's clock was set back. It blocks
-// until the bucket has answered. Kinds and names consist of A-Z a-z 0-9 _ - alone.
+// LockDelayEnds is specified there too. It blocks until the bucket has answered. Kinds and names
+// consist of A-Z a-z 0-9 _ - alone.
 func (s *IncarnationStore) LockDelayEnds(ctx context.Context, kind, name string, now time.Time, extra time.Duration) (time.Time, error) {
-	from, err := s.lockDelayEnds(ctx, kind, name, now, extra)
-	if err != nil || from.Sub(now) <= s.own()+extra {
-		return from, err
-	}
-	longest, err := s.look(ctx)
-	if last := now.Add(longest + extra); from.After(last) {
-		from = last
-	}
-	return from, err
-}
-
-// own returns this pod's lease.
-func (s *IncarnationStore) own() time.Duration {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.lease
-}
-
-func (s *IncarnationStore) lockDelayEnds(ctx context.Context, kind, name string, now time.Time, extra time.Duration) (time.Time, error) {
 	first, err := s.settle(ctx, kind+".first", func() (string, error) { return name, nil })
 	if err != nil {
 		return time.Time{}, err
@@ -110,7 +78,17 @@ func (s *IncarnationStore) lockDelayEnds(ctx context.Context, kind, name string,
 	if err != nil {
 		return time.Time{}, fmt.Errorf("read %s in bucket %s: %w", key, s.bucket.Bucket(), err)
 	}
-	return from, nil
+	s.mu.Lock()
+	own := s.lease
+	s.mu.Unlock()
+	if from.Sub(now) <= own+extra {
+		return from, nil
+	}
+	longest, err := s.look(ctx)
+	if last := now.Add(longest + extra); from.After(last) {
+		from = last
+	}
+	return from, err
 }
 
 // settle stores the value unless the key has one, and returns what the key has.
@@ -118,10 +96,10 @@ func (s *IncarnationStore) settle(ctx context.Context, key string, value func() 
 	entry, err := s.bucket.Get(ctx, key)
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
 		var text string
-		if text, err = value(); err != nil {
-			return "", err
+		if text, err = value(); err == nil {
+			_, err = s.bucket.Create(ctx, key, []byte(text))
 		}
-		if _, err = s.bucket.Create(ctx, key, []byte(text)); err == nil {
+		if err == nil {
 			return text, nil
 		}
 		if errors.Is(err, jetstream.ErrKeyExists) {

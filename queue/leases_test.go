@@ -16,7 +16,10 @@ import (
 // opened returns a pod's store, with times that a test can wait for.
 func opened(t *testing.T, nc *nats.Conn) *IncarnationStore {
 	t.Helper()
-	store, err := OpenIncarnationStore(t.Context(), nc, "relogin", 1)
+	if err := Setup(t.Context(), nc, config()); err != nil {
+		t.Fatal(err)
+	}
+	store, err := OpenIncarnationStore(t.Context(), nc, "relogin")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +121,7 @@ func TestLeaseEndsOnceOver(t *testing.T) {
 	}
 	stopped()
 	servers.Eventually(t, "the end of the longer lease", func() bool { return short.longest(t) == 100*time.Millisecond })
-	if d := time.Since(long.proof.at); d < 1700*time.Millisecond {
+	if d := time.Since(long.validFrom); d < 1700*time.Millisecond {
 		t.Errorf("it was over %v after it was refreshed", d)
 	}
 	if long.Suspended() == 0 {
@@ -184,7 +187,8 @@ func TestMachineSlept(t *testing.T) {
 		t.Fatal(err)
 	}
 	store.mu.Lock()
-	store.proof.at = time.Now().Round(0).Add(-time.Hour)
+	store.validFrom = time.Now().Round(0).Add(-time.Hour)
+	store.due = store.validFrom.Add(store.times.validity)
 	store.mu.Unlock()
 	if store.Suspended() == 0 {
 		t.Fatal("it may grant")

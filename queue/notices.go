@@ -3,6 +3,7 @@ package queue
 import (
 	"errors"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -17,8 +18,7 @@ type notices struct {
 
 	mu     sync.Mutex
 	lost   time.Time // when the connection was lost; zero while it stands
-	told   time.Time // of the last loss
-	open   bool      // the present loss was told
+	told   time.Time // of the last line about a loss
 	losses int       // since one was told
 }
 
@@ -48,7 +48,7 @@ func (n *notices) down(cause error) {
 	defer n.mu.Unlock()
 	now := time.Now()
 	if n.lost.IsZero() {
-		n.lost, n.open = now, false
+		n.lost = now
 		n.losses++
 	}
 	if now.Sub(n.told) < logEvery {
@@ -56,16 +56,16 @@ func (n *notices) down(cause error) {
 	}
 	n.log.Warn("connection to nats lost: jobs and events wait until it is back, and nothing that is stored is lost; see that the server runs and can be reached",
 		"error", cause, "for", now.Sub(n.lost).Round(time.Second), "losses", n.losses)
-	n.told, n.open, n.losses = now, true, 0
+	n.told, n.losses = now, 0
 }
 
 func (n *notices) up(url string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.open {
+	if !n.lost.IsZero() && !n.told.Before(n.lost) {
 		n.log.Info("connected to nats again: jobs go on", "url", url, "after", time.Since(n.lost).Round(time.Millisecond))
 	}
-	n.lost, n.open = time.Time{}, false
+	n.lost = time.Time{}
 }
 
 // failed is called with what the server says beside its answers.
@@ -83,4 +83,50 @@ func (n *notices) failed(subject string, err error) {
 		return
 	}
 	n.log.Warn("nats reported an error", attrs...)
+}
+
+const (
+	logEvery    = time.Minute
+	maxNewLines = 16 // different ones a minute
+)
+
+// seldom bounds log lines that may repeat quickly: the same one is written once a minute,
+// and so many different ones. The zero value is ready.
+type seldom struct {
+	mu    sync.Mutex
+	lines map[string]*line
+}
+
+type line struct {
+	at    time.Time // when it was written
+	times int       // that it came since then
+}
+
+// write tells whether the line may be written now, and how often it came since it was
+// written before, this time included.
+func (s *seldom) write(text string) (times int, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	l := s.lines[text]
+	if l == nil {
+		if len(s.lines) >= maxNewLines {
+			maps.DeleteFunc(s.lines, func(_ string, l *line) bool { return now.Sub(l.at) >= logEvery })
+		}
+		if len(s.lines) >= maxNewLines {
+			return 0, false
+		}
+		if s.lines == nil {
+			s.lines = map[string]*line{}
+		}
+		l = &line{}
+		s.lines[text] = l
+	}
+	l.times++
+	if now.Sub(l.at) < logEvery {
+		return 0, false
+	}
+	times = l.times
+	*l = line{at: now}
+	return times, true
 }

@@ -5,81 +5,78 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
 
 // part is a stream, the bucket or a consumer of a namespace.
 type part[C any] struct {
-	where  string
-	rules  []rule[C]
-	want   C
-	remedy map[remedy]string
-	retry  func(ctx context.Context, ask func(context.Context) error) error // of what follows
-	read   func(context.Context) (*C, error)                                // nil, nil where it is missing
-	create func(context.Context) error
-	update func(context.Context, C) error
-}
+	plan    *plan
+	kind    kind
+	where   string
+	want    C
+	rules   func(p *part[C], have *C) []rule
+	inPlace string                            // the command that changes what NATS can change in place
+	remake  string                            // how it is deleted and made again, where NATS can't
+	byHand  string                            // how that is changed which somebody may have set on purpose
+	read    func(context.Context) (*C, error) // nil, nil where it is missing
+	create  func(context.Context) error       // nil where it is there already
+	update  func(context.Context, C) error
 
-// now returns it as it is, nil where it is missing.
-func (p *part[C]) now(ctx context.Context) (have *C, err error) {
-	err = p.retry(ctx, func(ctx context.Context) error { have, err = p.read(ctx); return err })
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", p.where, err)
-	}
-	return have, nil
+	found  []Finding // by the last check
+	mended C         // what that read, with all that NATS can change in place as it is wanted
 }
 
 // check returns what is not as it is wanted.
-func (p *part[C]) check(ctx context.Context, c *Config) (found []Finding, err error) {
-	have, err := p.now(ctx)
+func (p *part[C]) check(ctx context.Context) (found []Finding, err error) {
+	var have *C
+	err = p.plan.retry(ctx, func(ctx context.Context) (err error) { have, err = p.read(ctx); return err })
 	switch {
 	case err != nil:
-		return nil, err
+		return nil, fmt.Errorf("read %s: %w", p.where, err)
 	case have == nil:
-		return []Finding{{Severity: Missing, Where: p.where, Remedy: c.command("setup")}}, nil
+		p.found = []Finding{{Severity: Missing, Where: p.where, Remedy: p.plan.config.command("setup")}}
+		return p.found, nil
 	}
-	rules, _ := judge(c, p.rules, have, &p.want)
-	for _, r := range rules {
-		found = append(found, p.finding(r, have))
+	p.mended = *have
+	for _, r := range p.rules(p, have) {
+		f := Finding{
+			Severity: r.severity, Where: p.where, Property: r.property, Has: show(have, r.property),
+			Wanted: show(&p.want, r.property), Why: r.why, Remedy: r.remedy,
+		}
+		if r.of&p.kind == 0 || !r.wrong || f.Has == f.Wanted || slices.ContainsFunc(found, func(f Finding) bool { return f.Property == r.property }) {
+			continue
+		}
+		found = append(found, f)
+		if r.remedy == p.inPlace {
+			field(&p.mended, r.property).Set(field(&p.want, r.property))
+		}
 	}
+	p.found = found
 	return found, nil
 }
 
-func (p *part[C]) finding(r rule[C], have *C) Finding {
-	return Finding{
-		Severity: r.severity, Where: p.where, Property: r.property, Has: show(have, r.property),
-		Wanted: show(&p.want, r.property), Why: r.why, Remedy: p.remedy[r.remedy],
-	}
-}
-
-// fill creates it where it is missing.
+// fill creates it where it is missing still: another pod may have been faster.
 func (p *part[C]) fill(ctx context.Context) error {
-	have, err := p.now(ctx)
-	if err != nil || have != nil {
-		return err
+	found, err := p.check(ctx)
+	if err == nil && slices.ContainsFunc(found, missing) {
+		err = p.plan.retry(ctx, p.create)
 	}
-	err = unless(p.retry(ctx, p.create), jetstream.ErrStreamNameAlreadyInUse, jetstream.ErrBucketExists, jetstream.ErrConsumerExists)
-	if err != nil { // else another pod may have made it just now, and otherwise
+	if err != nil {
 		return fmt.Errorf("create %s: %w", p.where, err)
 	}
 	return nil
 }
 
-// mend changes what NATS can change in place, and returns what it has changed. It leaves
-// alone what is somebody else's, and what is missing.
-func (p *part[C]) mend(ctx context.Context, c *Config) (changed []Finding, err error) {
-	have, err := p.now(ctx)
-	if err != nil || have == nil {
-		return nil, err
-	}
-	rules, mended := judge(c, p.rules, have, &p.want)
-	if slices.ContainsFunc(rules, func(r rule[C]) bool { return r.remedy == rename }) {
-		return nil, nil
-	}
-	for _, r := range rules {
-		if r.remedy == inPlace {
-			f := p.finding(r, have)
+// mend changes what the check has found and NATS can change in place, and returns that. It
+// leaves alone what is somebody else's.
+func (p *part[C]) mend(ctx context.Context) (changed []Finding, err error) {
+	for _, f := range p.found {
+		switch f.Remedy {
+		case rename:
+			return nil, nil
+		case p.inPlace:
 			f.Severity, f.Remedy = Changed, ""
 			changed = append(changed, f)
 		}
@@ -87,31 +84,28 @@ func (p *part[C]) mend(ctx context.Context, c *Config) (changed []Finding, err e
 	if len(changed) == 0 {
 		return nil, nil
 	}
-	if err := p.retry(ctx, func(ctx context.Context) error { return p.update(ctx, mended) }); err != nil {
+	if err := p.plan.retry(ctx, func(ctx context.Context) error { return p.update(ctx, p.mended) }); err != nil {
 		return nil, fmt.Errorf("change %s: %w", p.where, err)
 	}
 	return changed, nil
 }
 
-func (p *plan) stream(want streamConfig, rules []rule[streamConfig]) *part[streamConfig] {
-	name := want.Name
-	one := &part[streamConfig]{where: "stream " + name, retry: p.retry, rules: slices.Concat(everyStream, rules), want: want}
-	one.remedy = map[remedy]string{
-		inPlace: p.config.command("setup --update"),
-		remake:  p.remake(name),
-		promote: fmt.Sprintf("if it shall take over from the stream that it mirrors: nats stream edit %s --no-mirror --force && %s", name, p.config.command("setup --update")),
-		rename:  "choose another --namespace, or delete the stream if nobody needs it",
+func (p *plan) stream(k kind, want streamConfig) *part[streamConfig] {
+	update := p.config.command("setup --update")
+	return &part[streamConfig]{
+		plan: p, kind: k, where: "stream " + want.Name, want: want, rules: streamRules,
+		inPlace: update, remake: p.remake(want.Name),
+		byHand: fmt.Sprintf("if it shall take over from the stream that it mirrors: nats stream edit %s --no-mirror --force && %s", want.Name, update),
+		read:   func(ctx context.Context) (*streamConfig, error) { return p.readStream(ctx, want.Name) },
+		create: func(ctx context.Context) error {
+			_, err := p.js.CreateStream(ctx, want)
+			return unless(err, jetstream.ErrStreamNameAlreadyInUse) // by another pod, just now
+		},
+		update: func(ctx context.Context, mended streamConfig) error {
+			_, err := p.js.UpdateStream(ctx, mended)
+			return err
+		},
 	}
-	one.read = func(ctx context.Context) (*streamConfig, error) { return p.readStream(ctx, name) }
-	one.create = func(ctx context.Context) error {
-		_, err := p.js.CreateStream(ctx, want)
-		return err
-	}
-	one.update = func(ctx context.Context, mended streamConfig) error {
-		_, err := p.js.UpdateStream(ctx, mended)
-		return err
-	}
-	return one
 }
 
 // readStream returns an error wrapping [ErrMismatch] for a stream of a namespace whose
@@ -123,36 +117,29 @@ func (p *plan) readStream(ctx context.Context, name string) (*streamConfig, erro
 	}
 	have := stream.CachedInfo().Config
 	for _, subject := range have.Subjects {
-		if p.names.twin(firstToken(subject)) {
-			return nil, fmt.Errorf("%w: it is that of namespace %s: choose a --namespace that differs from it in more than case",
-				ErrMismatch, firstToken(subject))
+		if first := firstToken(subject); first != string(p.names) && strings.EqualFold(first, string(p.names)) {
+			return nil, fmt.Errorf("%w: it is that of namespace %s: choose a --namespace that differs from it in more than case", ErrMismatch, first)
 		}
 	}
 	return &have, nil
 }
 
-func (p *plan) laneConsumer(want consumerConfig) *part[consumerConfig] {
-	one, setup := p.consumer(p.names.jobs(), want, laneRules), p.config.command("setup")
-	one.remedy[inPlace] = p.config.command("setup --update")
-	one.remedy[remake] = fmt.Sprintf("NATS can't. Stop all workers, and: nats consumer rm %s %s && %s", p.names.jobs(), want.Durable, setup)
-	return one
-}
-
-// consumer is a durable consumer of the stream. Its remedies are the caller's, but for one.
-func (p *plan) consumer(stream string, want consumerConfig, rules []rule[consumerConfig]) *part[consumerConfig] {
+// consumer is a durable consumer of the stream. How it is made again is for the caller to say.
+func (p *plan) consumer(k kind, stream string, want consumerConfig) *part[consumerConfig] {
 	name := want.Durable
-	one := &part[consumerConfig]{where: fmt.Sprintf("consumer %s of stream %s", name, stream), retry: p.retry, rules: rules, want: want}
-	one.remedy = map[remedy]string{resume: fmt.Sprintf("nats consumer resume %s %s", stream, name)}
-	one.read = func(ctx context.Context) (*consumerConfig, error) { return p.readConsumer(ctx, stream, name) }
-	one.create = func(ctx context.Context) error {
-		_, err := p.js.CreateConsumer(ctx, stream, want)
-		return err
+	return &part[consumerConfig]{
+		plan: p, kind: k, where: fmt.Sprintf("consumer %s of stream %s", name, stream), want: want, rules: consumerRules,
+		inPlace: p.config.command("setup --update"), byHand: fmt.Sprintf("nats consumer resume %s %s", stream, name),
+		read: func(ctx context.Context) (*consumerConfig, error) { return p.readConsumer(ctx, stream, name) },
+		create: func(ctx context.Context) error {
+			_, err := p.js.CreateConsumer(ctx, stream, want)
+			return unless(err, jetstream.ErrConsumerExists) // another pod's, just now, set otherwise
+		},
+		update: func(ctx context.Context, mended consumerConfig) error {
+			_, err := p.js.UpdateConsumer(ctx, stream, mended)
+			return err
+		},
 	}
-	one.update = func(ctx context.Context, mended consumerConfig) error {
-		_, err := p.js.UpdateConsumer(ctx, stream, mended)
-		return err
-	}
-	return one
 }
 
 func (p *plan) readConsumer(ctx context.Context, stream, name string) (*consumerConfig, error) {
@@ -175,8 +162,12 @@ func (p *plan) readConsumer(ctx context.Context, stream, name string) (*consumer
 
 // unless returns nil for an error that is one of these.
 func unless(err error, these ...error) error {
-	if slices.ContainsFunc(these, func(one error) bool { return errors.Is(err, one) }) {
+	if isAny(err, these...) {
 		return nil
 	}
 	return err
+}
+
+func isAny(err error, these ...error) bool {
+	return slices.ContainsFunc(these, func(one error) bool { return errors.Is(err, one) })
 }

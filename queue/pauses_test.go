@@ -18,7 +18,10 @@ func TestPausesAreStoredAgainstARevision(t *testing.T) {
 	}
 	defer nc.Close()
 	ctx := t.Context()
-	store, err := OpenIncarnationStore(ctx, nc, "relogin", 1)
+	if err := Setup(ctx, nc, config()); err != nil {
+		t.Fatal(err)
+	}
+	store, err := OpenIncarnationStore(ctx, nc, "relogin")
 	if err != nil {
 		t.Fatal(err)
 	}

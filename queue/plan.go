@@ -19,9 +19,9 @@ type plan struct {
 	names  names
 	config *Config
 	parts  []interface { // what others need comes first
-		check(context.Context, *Config) ([]Finding, error)
+		check(context.Context) ([]Finding, error)
 		fill(context.Context) error
-		mend(context.Context, *Config) ([]Finding, error)
+		mend(context.Context) ([]Finding, error)
 	}
 }
 
@@ -30,25 +30,33 @@ func newPlan(nc *nats.Conn, c *Config) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	if c.AckWait > 0 && c.AckWait < leastAckWait {
+		return nil, fmt.Errorf("ack-wait %v: want at least %v", c.AckWait, leastAckWait)
+	}
 	js, err := jetstream.New(nc)
 	if err != nil {
 		return nil, err
 	}
 	c.Namespace = string(n)
 	c.Replicas, c.DuplicateWindow = cmp.Or(c.Replicas, 1), cmp.Or(c.DuplicateWindow, 2*time.Minute)
+	if c.JobMemory > 0 { // NATS takes no shorter window
+		c.DuplicateWindow = min(c.DuplicateWindow, max(c.JobMemory, 100*time.Millisecond))
+	}
 	p := &plan{nc: nc, js: js, names: n, config: c}
-	for i, want := range c.streams(n) {
-		p.parts = append(p.parts, p.stream(want, [][]rule[streamConfig]{jobsStream, eventsStream, deadStream}[i]))
-	}
-	bucket := p.stream(c.bucket(n), trustBucket)
+	streams := c.streams(n)
+	bucket := p.stream(ofBucket, streams[3])
 	bucket.create = func(ctx context.Context) error {
-		_, err := OpenIncarnationStore(ctx, nc, c.Namespace, c.Replicas)
-		return err
+		_, err := js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
+			Bucket: n.bucket(), Replicas: c.Replicas, Description: "from when on the grants of each Redis server count, and the leases of pods",
+		})
+		return unless(err, jetstream.ErrBucketExists) // another pod's, just now, set otherwise
 	}
-	bucket.remedy[remake] = fmt.Sprintf("NATS can't. Stop all workers, wait for one lease (--confirm-timeout and a little more), and: nats kv del %s && %s", n.bucket(), c.command("setup"))
-	p.parts = append(p.parts, bucket)
+	bucket.remake = fmt.Sprintf("NATS can't. Stop all workers, wait for one lease (--confirm-timeout and a little more), and: nats kv del %s && %s", n.bucket(), c.command("setup"))
+	p.parts = append(p.parts, p.stream(ofJobs, streams[0]), p.stream(ofEvents, streams[1]), p.stream(ofDead, streams[2]), bucket)
 	for _, lane := range lanes {
-		p.parts = append(p.parts, p.laneConsumer(c.consumer(n, lane)))
+		one := p.consumer(ofLane, n.jobs(), c.consumer(n, lane))
+		one.remake = fmt.Sprintf("NATS can't. Stop all workers, and: nats consumer rm %s %s && %s", n.jobs(), lane, c.command("setup"))
+		p.parts = append(p.parts, one)
 	}
 	return p, nil
 }
@@ -59,7 +67,7 @@ func (p *plan) check(ctx context.Context) (found []Finding, err error) {
 	var refusals []error
 	for _, one := range p.parts {
 		before := fmt.Sprint(p.nc.LastError())
-		some, err := one.check(ctx, p.config)
+		some, err := one.check(ctx)
 		if err == nil {
 			found = append(found, some...)
 			continue
@@ -85,7 +93,7 @@ func (p *plan) setUp(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	there := slices.DeleteFunc(slices.Clone(found), func(f Finding) bool { return f.Severity == Missing })
+	there := slices.DeleteFunc(slices.Clone(found), missing)
 	if err := refuse(there); err != nil || len(there) == len(found) {
 		return err
 	}

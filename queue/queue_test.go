@@ -542,7 +542,7 @@ func TestEmptyNamespace(t *testing.T) {
 	if found, err := Check(t.Context(), nc, c); err != nil || len(found) > 0 {
 		t.Errorf("the empty namespace lacks %v: %v", found, err)
 	}
-	if _, err := OpenIncarnationStore(t.Context(), nc, "", 1); err != nil {
+	if _, err := OpenIncarnationStore(t.Context(), nc, ""); err != nil {
 		t.Error(err)
 	}
 	publish(t, nc, worker.Normal, worker.Job{WcID: "a"})

@@ -4,62 +4,46 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"regexp"
 	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// rule says what a property of a stream or consumer must be, or should be. The first rule
-// of a property that finds it wrong counts.
-type rule[C any] struct {
+// rule says what a property of a stream or consumer must be, or should be. It finds one that
+// is not as it is wanted, where wrong is true. The first rule of a property that finds it counts.
+type rule struct {
+	of       kind   // those that it is about, or'ed
 	property string // its name in NATS's JSON
 	severity Severity
-	wrong    func(c *Config, have, want *C) bool // nil: when it is not what is wanted
-	remedy   remedy
+	wrong    bool
+	remedy   string // how it is changed: one of the part's
 	why      string // it matters
 }
 
-// remedy is how a property is changed.
-type remedy int
+// kind is a bit for each kind of stream and consumer.
+type kind int
 
 const (
-	inPlace remedy = iota // by [Update]
-	remake                // NATS can't change it: what has it is deleted and made again
-	promote               // by hand: it may be a standby
-	resume                // by hand: somebody has set it on purpose
-	rename                // it is somebody else's: another namespace must be chosen
+	ofJobs   kind = 1 << iota
+	ofEvents      // the stream
+	ofDead
+	ofBucket
+	ofLane   // a consumer of the jobs stream
+	ofReader // of the events stream: [Consume]'s
+
+	ofMessages = ofJobs | ofEvents | ofDead
+	ofAll      = ofMessages | ofBucket
 )
+
+// always is what wrong is for a property that must be as it is wanted.
+const always = true
 
 type (
 	streamConfig   = jetstream.StreamConfig
 	consumerConfig = jetstream.ConsumerConfig
 )
-
-// judge returns what is wrong with have, and have with all that NATS can change in place
-// as it is wanted.
-func judge[C any](c *Config, rules []rule[C], have, want *C) (found []rule[C], mended C) {
-	mended = *have
-	judged := map[string]bool{}
-	for _, r := range rules {
-		if judged[r.property] || !r.finds(c, have, want) {
-			continue
-		}
-		judged[r.property] = true
-		found = append(found, r)
-		if r.remedy == inPlace {
-			field(&mended, r.property).Set(field(want, r.property))
-		}
-	}
-	return found, mended
-}
-
-func (r rule[C]) finds(c *Config, have, want *C) bool {
-	if r.wrong != nil {
-		return r.wrong(c, have, want)
-	}
-	return show(have, r.property) != show(want, r.property)
-}
 
 // field returns the property of that name. It panics when there is none.
 func field[C any](config *C, property string) reflect.Value {
@@ -72,35 +56,23 @@ func field[C any](config *C, property string) reflect.Value {
 	panic("no property " + property)
 }
 
+// zeros are the units that add nothing, as in 24h0m0s.
+var zeros = regexp.MustCompile(`([hm])(0[ms])+$`)
+
 // show returns the property as it is printed.
 func show[C any](config *C, property string) string {
 	value := field(config, property).Interface()
-	if d, ok := value.(time.Duration); ok {
-		return showDuration(d)
+	text := fmt.Sprint(value)
+	if _, ok := value.(time.Duration); ok {
+		text = zeros.ReplaceAllString(text, "$1")
+	} else if data, err := json.Marshal(value); err == nil {
+		text = strings.Trim(string(data), `"`)
 	}
-	data, err := json.Marshal(value)
-	if err != nil {
-		return fmt.Sprint(value)
-	}
-	switch text := strings.Trim(string(data), `"`); text {
-	case "", "null", "{}", "[]":
+	switch text {
+	case "", "null", "{}", "[]", "0s":
 		return "none"
 	case "-1":
 		return "unlimited"
-	default:
-		return text
-	}
-}
-
-func showDuration(d time.Duration) string {
-	if d == 0 {
-		return "none"
-	}
-	text := d.String()
-	for _, zero := range []string{"m0s", "h0m"} {
-		if strings.HasSuffix(text, zero) {
-			text = text[:len(text)-2]
-		}
 	}
 	return text
 }

@@ -19,80 +19,65 @@ import (
 	"github.com/relogin/relogin/worker"
 )
 
-// kind is which of the parts of a plan a case is about.
-type kind int
-
-const (
-	aJobs kind = iota
-	anEvents
-	aDead
-	aBucket
-)
-
 // wrongStreams are streams with one wrong property, by the rule that finds it.
 var wrongStreams = []struct {
-	kinds    []kind
+	kinds    kind
 	property string
 	severity Severity
 	spoil    func(n names, c *streamConfig)
 }{
-	{streams, "mirror", Breaks, func(_ names, c *streamConfig) {
+	{ofAll, "mirror", Breaks, func(_ names, c *streamConfig) {
 		*c = streamConfig{Name: c.Name, Mirror: &jetstream.StreamSource{Name: "OTHER"}}
 	}},
-	{streams, "sources", Breaks, func(_ names, c *streamConfig) { c.Sources = []*jetstream.StreamSource{{Name: "OTHER"}} }},
-	{streams, "subjects", Breaks, func(_ names, c *streamConfig) { c.Subjects = []string{"somebody.else." + c.Name} }},
-	{streams, "subjects", Breaks, func(_ names, c *streamConfig) {
+	{ofAll, "sources", Breaks, func(_ names, c *streamConfig) { c.Sources = []*jetstream.StreamSource{{Name: "OTHER"}} }},
+	{ofAll, "subjects", Breaks, func(_ names, c *streamConfig) { c.Subjects = []string{"somebody.else." + c.Name} }},
+	{ofAll, "subjects", Breaks, func(_ names, c *streamConfig) {
 		c.Subjects = []string{strings.Replace(c.Subjects[0], ".", ".more.", 1), c.Subjects[0]}
 	}},
-	{streams, "subject_transform", Breaks, func(_ names, c *streamConfig) {
+	{ofAll, "subject_transform", Breaks, func(_ names, c *streamConfig) {
 		c.SubjectTransform = &jetstream.SubjectTransformConfig{Source: ">", Destination: "elsewhere.>"}
 	}},
-	{streams, "republish", Breaks, func(n names, c *streamConfig) {
+	{ofAll, "republish", Breaks, func(n names, c *streamConfig) {
 		c.RePublish = &jetstream.RePublish{Source: ">", Destination: string(n) + ".copies.>"}
 	}},
-	{streams, "storage", Breaks, func(_ names, c *streamConfig) { c.Storage = jetstream.MemoryStorage }},
-	{streams, "persist_mode", Breaks, func(_ names, c *streamConfig) { c.PersistMode = jetstream.AsyncPersistMode }},
-	{streams, "sealed", Breaks, func(_ names, c *streamConfig) { c.Sealed = true }},
-	{streams, "no_ack", Breaks, func(_ names, c *streamConfig) { c.NoAck = true }},
-	{streams, "allow_msg_counter", Breaks, func(_ names, c *streamConfig) {
+	{ofAll, "storage", Breaks, func(_ names, c *streamConfig) { c.Storage = jetstream.MemoryStorage }},
+	{ofAll, "persist_mode", Breaks, func(_ names, c *streamConfig) { c.PersistMode = jetstream.AsyncPersistMode }},
+	{ofAll, "sealed", Breaks, func(_ names, c *streamConfig) { c.Sealed = true }},
+	{ofAll, "no_ack", Breaks, func(_ names, c *streamConfig) { c.NoAck = true }},
+	{ofAll, "allow_msg_counter", Breaks, func(_ names, c *streamConfig) {
 		c.AllowMsgCounter, c.Discard, c.Retention = true, jetstream.DiscardOld, jetstream.LimitsPolicy
 	}},
 
-	{[]kind{aJobs}, "retention", Breaks, func(_ names, c *streamConfig) { c.Retention = jetstream.LimitsPolicy }},
-	{[]kind{anEvents, aDead, aBucket}, "retention", Breaks, func(_ names, c *streamConfig) { c.Retention = jetstream.WorkQueuePolicy }},
-	{[]kind{anEvents, aDead, aBucket}, "retention", Breaks, func(_ names, c *streamConfig) { c.Retention = jetstream.InterestPolicy }},
-	{[]kind{aJobs, anEvents, aBucket}, "max_age", Breaks, func(_ names, c *streamConfig) { c.MaxAge, c.Duplicates = time.Second, time.Second }},
-	{[]kind{anEvents, aDead}, "max_age", Differs, func(_ names, c *streamConfig) { c.MaxAge = 24 * time.Hour }},
-	{[]kind{aJobs}, "allow_msg_ttl", Breaks, func(_ names, c *streamConfig) { c.AllowMsgTTL = true }},
-	{messages, "allow_msg_schedules", Breaks, func(_ names, c *streamConfig) { c.AllowMsgSchedules, c.Discard = true, jetstream.DiscardOld }},
-	{messages, "allow_rollup_hdrs", Breaks, func(_ names, c *streamConfig) { c.AllowRollup = true }},
-	{[]kind{aJobs, anEvents, aBucket}, "max_msgs", Breaks, func(_ names, c *streamConfig) { c.MaxMsgs, c.Discard = 5, jetstream.DiscardOld }},
-	{streams, "max_msgs", Differs, func(_ names, c *streamConfig) { c.MaxMsgs, c.Discard = 5, jetstream.DiscardNew }},
-	{[]kind{aJobs, anEvents, aBucket}, "max_bytes", Breaks, func(_ names, c *streamConfig) { c.MaxBytes, c.Discard = 5000, jetstream.DiscardOld }},
-	{streams, "max_bytes", Differs, func(_ names, c *streamConfig) { c.MaxBytes, c.Discard = 5000, jetstream.DiscardNew }},
-	{[]kind{aJobs, anEvents}, "max_msgs_per_subject", Breaks, func(_ names, c *streamConfig) { c.MaxMsgsPerSubject = 5 }},
-	{[]kind{aBucket}, "max_msgs_per_subject", Breaks, func(_ names, c *streamConfig) { c.MaxMsgsPerSubject = -1 }},
-	{[]kind{aJobs, aDead}, "max_msgs_per_subject", Differs, perSubject},
-	{messages, "discard_new_per_subject", Differs, perSubject},
-	{[]kind{aBucket}, "discard_new_per_subject", Breaks, perSubject},
-	{[]kind{aJobs, anEvents, aBucket}, "discard", Differs, func(_ names, c *streamConfig) { c.Discard = jetstream.DiscardOld }},
-	{[]kind{aDead}, "discard", Differs, func(_ names, c *streamConfig) { c.Discard = jetstream.DiscardNew }},
-	{streams, "max_msg_size", Breaks, func(_ names, c *streamConfig) { c.MaxMsgSize = 100 }},
-	{messages, "max_msg_size", Differs, func(_ names, c *streamConfig) { c.MaxMsgSize = 512 << 10 }},
-	{[]kind{aJobs, anEvents}, "duplicate_window", Breaks, func(_ names, c *streamConfig) { c.Duplicates = 30 * time.Minute }},
-	{[]kind{anEvents}, "duplicate_window", Breaks, func(_ names, c *streamConfig) { c.Duplicates = time.Second }},
-	{[]kind{aJobs, anEvents}, "duplicate_window", Differs, func(_ names, c *streamConfig) { c.Duplicates = 3 * time.Minute }},
-	{[]kind{anEvents, aBucket}, "allow_direct", Breaks, func(_ names, c *streamConfig) { c.AllowDirect = false }},
-	{[]kind{aJobs, aDead}, "allow_direct", Differs, func(_ names, c *streamConfig) { c.AllowDirect = false }},
-	{[]kind{aJobs, anEvents}, "consumer_limits", Differs, func(_ names, c *streamConfig) { c.ConsumerLimits.InactiveThreshold = time.Hour }},
-	{[]kind{aJobs, anEvents}, "max_consumers", Differs, func(_ names, c *streamConfig) { c.MaxConsumers = 10 }},
-	{messages, "description", Differs, func(_ names, c *streamConfig) { c.Description = "mine" }},
+	{ofJobs, "retention", Breaks, func(_ names, c *streamConfig) { c.Retention = jetstream.LimitsPolicy }},
+	{ofEvents | ofDead | ofBucket, "retention", Breaks, func(_ names, c *streamConfig) { c.Retention = jetstream.WorkQueuePolicy }},
+	{ofEvents | ofDead | ofBucket, "retention", Breaks, func(_ names, c *streamConfig) { c.Retention = jetstream.InterestPolicy }},
+	{ofJobs | ofEvents | ofBucket, "max_age", Breaks, func(_ names, c *streamConfig) { c.MaxAge, c.Duplicates = time.Second, time.Second }},
+	{ofEvents | ofDead, "max_age", Differs, func(_ names, c *streamConfig) { c.MaxAge = 24 * time.Hour }},
+	{ofJobs, "allow_msg_ttl", Breaks, func(_ names, c *streamConfig) { c.AllowMsgTTL = true }},
+	{ofMessages, "allow_msg_schedules", Breaks, func(_ names, c *streamConfig) { c.AllowMsgSchedules, c.Discard = true, jetstream.DiscardOld }},
+	{ofMessages, "allow_rollup_hdrs", Breaks, func(_ names, c *streamConfig) { c.AllowRollup = true }},
+	{ofJobs | ofEvents | ofBucket, "max_msgs", Breaks, func(_ names, c *streamConfig) { c.MaxMsgs, c.Discard = 5, jetstream.DiscardOld }},
+	{ofAll, "max_msgs", Differs, func(_ names, c *streamConfig) { c.MaxMsgs, c.Discard = 5, jetstream.DiscardNew }},
+	{ofJobs | ofEvents | ofBucket, "max_bytes", Breaks, func(_ names, c *streamConfig) { c.MaxBytes, c.Discard = 5000, jetstream.DiscardOld }},
+	{ofAll, "max_bytes", Differs, func(_ names, c *streamConfig) { c.MaxBytes, c.Discard = 5000, jetstream.DiscardNew }},
+	{ofJobs | ofEvents, "max_msgs_per_subject", Breaks, func(_ names, c *streamConfig) { c.MaxMsgsPerSubject = 5 }},
+	{ofBucket, "max_msgs_per_subject", Breaks, func(_ names, c *streamConfig) { c.MaxMsgsPerSubject = -1 }},
+	{ofJobs | ofDead, "max_msgs_per_subject", Differs, perSubject},
+	{ofMessages, "discard_new_per_subject", Differs, perSubject},
+	{ofBucket, "discard_new_per_subject", Breaks, perSubject},
+	{ofJobs | ofEvents | ofBucket, "discard", Differs, func(_ names, c *streamConfig) { c.Discard = jetstream.DiscardOld }},
+	{ofDead, "discard", Differs, func(_ names, c *streamConfig) { c.Discard = jetstream.DiscardNew }},
+	{ofAll, "max_msg_size", Breaks, func(_ names, c *streamConfig) { c.MaxMsgSize = 100 }},
+	{ofMessages, "max_msg_size", Differs, func(_ names, c *streamConfig) { c.MaxMsgSize = 512 << 10 }},
+	{ofJobs | ofEvents, "duplicate_window", Breaks, func(_ names, c *streamConfig) { c.Duplicates = 30 * time.Minute }},
+	{ofEvents, "duplicate_window", Breaks, func(_ names, c *streamConfig) { c.Duplicates = time.Second }},
+	{ofJobs | ofEvents, "duplicate_window", Differs, func(_ names, c *streamConfig) { c.Duplicates = 3 * time.Minute }},
+	{ofEvents | ofBucket, "allow_direct", Breaks, func(_ names, c *streamConfig) { c.AllowDirect = false }},
+	{ofJobs | ofDead, "allow_direct", Differs, func(_ names, c *streamConfig) { c.AllowDirect = false }},
+	{ofJobs | ofEvents, "consumer_limits", Differs, func(_ names, c *streamConfig) { c.ConsumerLimits.InactiveThreshold = time.Hour }},
+	{ofJobs | ofEvents, "max_consumers", Differs, func(_ names, c *streamConfig) { c.MaxConsumers = 10 }},
+	{ofMessages, "description", Differs, func(_ names, c *streamConfig) { c.Description = "mine" }},
 }
-
-var (
-	messages = []kind{aJobs, anEvents, aDead}
-	streams  = append(messages, aBucket)
-)
 
 func perSubject(_ names, c *streamConfig) {
 	c.MaxMsgsPerSubject, c.DiscardNewPerSubject, c.Discard = 5, true, jetstream.DiscardNew
@@ -137,12 +122,14 @@ func pinned(c *consumerConfig) {
 // mended by that where NATS lets it. Every rule finds something.
 func TestStreamRules(t *testing.T) {
 	nc, js := ruleServer(t)
-	tables := map[kind][]rule[streamConfig]{aJobs: jobsStream, anEvents: eventsStream, aDead: deadStream, aBucket: trustBucket}
 	hit := map[string]bool{}
 	for i, one := range wrongStreams {
-		for _, k := range one.kinds {
+		for place, k := range []kind{ofJobs, ofEvents, ofDead, ofBucket} {
+			if one.kinds&k == 0 {
+				continue
+			}
 			c, n := ruleConfig(i)
-			want := append(c.streams(n), c.bucket(n))[k]
+			want := c.streams(n)[place]
 			where := "stream " + want.Name
 			t.Run(fmt.Sprintf("%s %s %d", strings.TrimPrefix(want.Name, strings.ToUpper(string(n))), one.property, i), func(t *testing.T) {
 				one.spoil(n, &want)
@@ -152,10 +139,12 @@ func TestStreamRules(t *testing.T) {
 			})
 		}
 	}
-	for k, table := range tables {
-		for _, r := range slices.Concat(everyStream, table) {
-			if r.property != "num_replicas" && !hit[fmt.Sprint(k, r.property, r.severity, r.why)] { // see TestCheckTellsReplicas
-				t.Errorf("nothing that is wrong with stream %d is found by: %s, %s, %s", k, r.property, r.severity, r.why)
+	for place, k := range []kind{ofJobs, ofEvents, ofDead, ofBucket} {
+		c, n := ruleConfig(0)
+		p, some := &plan{names: n, config: &c}, &c.streams(n)[place]
+		for _, r := range streamRules(p.stream(k, *some), some) {
+			if r.of&k != 0 && r.property != "num_replicas" && !hit[fmt.Sprint(k, r.property, r.severity, r.why)] { // see TestCheckTellsReplicas
+				t.Errorf("nothing that is wrong with stream %s is found by: %s, %s, %s", some.Name, r.property, r.severity, r.why)
 			}
 		}
 	}
@@ -167,7 +156,7 @@ func TestConsumerRules(t *testing.T) {
 	for i, one := range wrongConsumers {
 		t.Run(one.property, func(t *testing.T) {
 			c, n := ruleConfig(i)
-			stream, want := c.streams(n)[aJobs], c.consumer(n, worker.Normal)
+			stream, want := c.streams(n)[0], c.consumer(n, worker.Normal)
 			if one.property == "deliver_policy" || one.property == "ack_policy" {
 				stream.Retention = jetstream.LimitsPolicy // a work queue has no such consumers
 			}
@@ -190,8 +179,8 @@ func TestConsumerRules(t *testing.T) {
 			hit[fmt.Sprint(one.property, one.severity, f.Why)] = true
 		})
 	}
-	for _, r := range laneRules {
-		if !hit[fmt.Sprint(r.property, r.severity, r.why)] {
+	for _, r := range consumerRules(&part[consumerConfig]{kind: ofLane}, &consumerConfig{}) {
+		if r.of&ofLane != 0 && !hit[fmt.Sprint(r.property, r.severity, r.why)] {
 			t.Errorf("nothing that is wrong with a consumer is found by: %s, %s, %s", r.property, r.severity, r.why)
 		}
 	}
@@ -268,11 +257,11 @@ func checkRule(t *testing.T, nc *nats.Conn, c Config, where, property string, se
 	for _, one := range p.parts {
 		switch one := one.(type) {
 		case *part[streamConfig]:
-			if one.where == where && f.Remedy == one.remedy[remake] {
+			if one.where == where && f.Remedy == one.remake {
 				checkFixed(t, one, property)
 			}
 		case *part[consumerConfig]:
-			if one.where == where && f.Remedy == one.remedy[remake] {
+			if one.where == where && f.Remedy == one.remake {
 				checkFixed(t, one, property)
 			}
 		}

@@ -52,11 +52,6 @@ func (n names) all() []string {
 	return []string{n.jobs(), n.events(), n.dead(), "KV_" + n.bucket()}
 }
 
-// twin tells whether that is another namespace, whose streams have the same names.
-func (n names) twin(namespace string) bool {
-	return namespace != string(n) && strings.EqualFold(namespace, string(n))
-}
-
 func (n names) jobSubject(lane worker.Lane) string  { return string(n) + ".jobs." + string(lane) }
 func (n names) deadSubject(lane worker.Lane) string { return string(n) + ".dead." + string(lane) }
 func (n names) deadEvents() string                  { return string(n) + ".dead.events" }
@@ -88,10 +83,10 @@ func newNames(namespace string) (names, error) {
 // what is there can't serve, and creates nothing then. Many may call it at once.
 func Setup(ctx context.Context, nc *nats.Conn, c Config) error {
 	p, err := newPlan(nc, &c)
-	if err != nil {
-		return fmt.Errorf("set up queue: %w", err)
+	if err == nil {
+		err = p.setUp(ctx)
 	}
-	if err := p.setUp(ctx); err != nil {
+	if err != nil {
 		return fmt.Errorf("set up queue: %w", err)
 	}
 	return nil
@@ -107,43 +102,31 @@ func (c *Config) command(name string) string {
 	return strings.TrimSpace("relogin " + name + " " + c.Flags)
 }
 
+// streams are those of the namespace, in the order of [names.all]. The last one is the
+// bucket's.
 func (c *Config) streams(n names) []jetstream.StreamConfig {
 	eventWindow := c.DuplicateWindow
 	if c.EventMaxAge > 0 { // NATS takes no longer one
 		eventWindow = min(eventWindow, c.EventMaxAge)
 	}
 	all := []jetstream.StreamConfig{{
-		Name: n.jobs(), Description: "relogin jobs that have not ended",
-		Subjects:  []string{n.jobSubject(worker.Urgent), n.jobSubject(worker.Normal)},
-		Retention: jetstream.WorkQueuePolicy, Duplicates: c.DuplicateWindow, Discard: jetstream.DiscardNew,
+		Description: "relogin jobs that have not ended",
+		Subjects:    []string{n.jobSubject(worker.Urgent), n.jobSubject(worker.Normal)},
+		Retention:   jetstream.WorkQueuePolicy, Duplicates: c.DuplicateWindow, Discard: jetstream.DiscardNew,
 	}, {
-		Name: n.events(), Description: "how relogin jobs ended",
-		Subjects: []string{string(n) + ".events.*.*"}, MaxAge: c.EventMaxAge,
-		Duplicates: eventWindow, Discard: jetstream.DiscardNew,
+		Description: "how relogin jobs ended", Subjects: []string{string(n) + ".events.*.*"},
+		MaxAge: c.EventMaxAge, Duplicates: eventWindow, Discard: jetstream.DiscardNew,
 	}, {
-		Name: n.dead(), Description: "relogin jobs that could not be processed",
-		Subjects: []string{string(n) + ".dead.*"}, MaxAge: c.DeadMaxAge,
+		Description: "relogin jobs that could not be processed", Subjects: []string{string(n) + ".dead.*"}, MaxAge: c.DeadMaxAge,
+	}, {
+		Subjects: []string{"$KV." + n.bucket() + ".>"}, MaxMsgsPerSubject: 1, Discard: jetstream.DiscardNew,
 	}}
-	for i := range all {
-		c.keep(&all[i])
+	for i, name := range n.all() {
+		s := &all[i]
+		s.Name, s.Storage, s.Replicas, s.AllowDirect = name, jetstream.FileStorage, c.Replicas, true
+		s.MaxMsgs, s.MaxBytes, s.MaxMsgsPerSubject, s.MaxMsgSize, s.MaxConsumers = -1, -1, cmp.Or(s.MaxMsgsPerSubject, -1), -1, -1
 	}
 	return all
-}
-
-// bucket is the stream of the bucket that [OpenIncarnationStore] creates.
-func (c *Config) bucket(n names) jetstream.StreamConfig {
-	stream := jetstream.StreamConfig{
-		Name: "KV_" + n.bucket(), Subjects: []string{"$KV." + n.bucket() + ".>"}, Discard: jetstream.DiscardNew,
-	}
-	c.keep(&stream)
-	stream.MaxMsgsPerSubject = 1
-	return stream
-}
-
-// keep has the stream keep all that is published to it, on disk.
-func (c *Config) keep(s *jetstream.StreamConfig) {
-	s.Storage, s.Replicas, s.AllowDirect = jetstream.FileStorage, c.Replicas, true
-	s.MaxMsgs, s.MaxBytes, s.MaxMsgsPerSubject, s.MaxMsgSize, s.MaxConsumers = -1, -1, -1, -1, -1
 }
 
 // consumer has no bound on deliveries: a job that exhausts one stays in a work queue
@@ -162,15 +145,9 @@ func (c *Config) consumer(n names, lane worker.Lane) jetstream.ConsumerConfig {
 // last. That may be older than the error, so it is said to be a possibility.
 func withPermissionHint(nc *nats.Conn, err error) error {
 	refusal := nc.LastError()
-	if !errors.Is(refusal, nats.ErrPermissionViolation) {
+	if !errors.Is(refusal, nats.ErrPermissionViolation) || !isAny(err, context.DeadlineExceeded, nats.ErrTimeout,
+		nats.ErrNoResponders, jetstream.ErrNoHeartbeat, jetstream.ErrAsyncPublishTimeout) {
 		return err
 	}
-	for _, silent := range []error{
-		context.DeadlineExceeded, nats.ErrTimeout, nats.ErrNoResponders, jetstream.ErrNoHeartbeat, jetstream.ErrAsyncPublishTimeout,
-	} {
-		if errors.Is(err, silent) {
-			return fmt.Errorf("%w; if the cause is what the server refused this user last, grant it: %w", err, refusal)
-		}
-	}
-	return err
+	return fmt.Errorf("%w; if the cause is what the server refused this user last, grant it: %w", err, refusal)
 }

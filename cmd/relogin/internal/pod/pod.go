@@ -74,7 +74,7 @@ func (p *Pod) Connect(ctx context.Context) (err error) {
 	options.DedupWindow = config.DuplicateWindow / 2
 	var incarnations *queue.IncarnationStore
 	if !p.embedded {
-		if incarnations, err = queue.OpenIncarnationStore(ctx, p.NATS, s.NATS.Namespace, s.Streams.Replicas); err != nil {
+		if incarnations, err = queue.OpenIncarnationStore(ctx, p.NATS, s.NATS.Namespace); err != nil {
 			return err
 		}
 		options.Pauses = incarnations
