@@ -1,22 +1,70 @@
 package worker
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 )
+
+// Lane is one of the two ways into the queue.
+type Lane string
+
+// The lanes. Somebody waits at the phone for an urgent job; it is never stuck behind
+// a backlog of normal ones.
+const (
+	Urgent Lane = "urgent"
+	Normal Lane = "normal"
+)
+
+// Delivery is a stored job as the queue hands it over. The queue keeps it alive (no
+// other pod gets it) until it is settled or the process dies.
+type Delivery struct {
+	Lane        Lane
+	Data        []byte
+	ContentType string
+	MsgID       string              // the Nats-Msg-Id header
+	Header      map[string][]string // as stored
+	Traceparent string              // a valid W3C trace context, or empty
+	Stream      string
+	Sequence    uint64
+	StoredAt    time.Time // by the queue's clock
+	Attempts    int       // deliveries so far, this one included
+
+	Settler
+}
+
+// Settler ends a delivery. Exactly one of its methods is called, once; none blocks for
+// the server's answer. A settling that gets lost brings the job back, and is repeated then.
+type Settler interface {
+	// Ack removes the job from the queue: its event is stored.
+	Ack()
+	// Term removes the job from the queue: it is in the dead stream.
+	Term()
+	// HandBack returns the job to the queue, to be delivered again after delay.
+	HandBack(delay time.Duration)
+}
+
+// ErrUnsendable is returned by a queue for an event that can't be encoded, or is too
+// large for the server.
+var ErrUnsendable = errors.New("the event can't be sent")
+
+// ErrUnburiable is returned by a queue for a dead letter that the server refuses in
+// whatever form.
+var ErrUnburiable = errors.New("the dead letter can't be stored")
 
 // Job reads the delivery's job and fills in what the message tells: the id, and the
 // limits that hold for it. The error wraps [ErrInvalidJob]; the job is never nil.
 func (d *Delivery) Job() (*Job, error) {
-	j, _, err := d.read()
+	j, _, err := d.Read()
 	return j, err
 }
 
-// read is [Delivery.Job], and returns the name of the job's record in the store, too.
+// Read is [Delivery.Job], and returns the name of the job's record in the store, too.
 // That is its id; a stream that was made anew counts its messages from 1 again, so for an
 // id that is a place in a stream the time belongs to the name.
-func (d *Delivery) read() (j *Job, record string, err error) {
+func (d *Delivery) Read() (j *Job, record string, err error) {
 	j, err = DecodeJob(d.Data, d.ContentType)
 	switch {
 	case j.ID != "":
@@ -36,15 +84,15 @@ func (d *Delivery) read() (j *Job, record string, err error) {
 // in no id: control characters are not allowed there.
 const recordMark = "\x00"
 
-// jobID returns the id of the job that has this record.
-func jobID(record string) string {
+// IDOf returns the id of the job that has this record.
+func IDOf(record string) string {
 	id, _, _ := strings.Cut(record, recordMark)
 	return id
 }
 
-// shorten leaves out of the event what makes it large, what matters least first, and tells
+// Shorten leaves out of the event what makes it large, what matters least first, and tells
 // whether there was anything to leave out.
-func (e *Event) shorten() bool {
+func (e *Event) Shorten() bool {
 	var omitted string
 	switch login := e.Login; {
 	case login != nil && (login.Token != "" || login.Data != ""):

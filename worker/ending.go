@@ -22,7 +22,7 @@ func (t *task) conclude(r Result) *Conclusion {
 		StoredAt: t.d.StoredAt, Result: r, SoleUntil: t.evidence.soleUntil,
 	}
 	if r.Outcome == Invalid {
-		end.Digest = digest(t.d.Data)
+		end.Digest = Digest(t.d.Data)
 	}
 	return end
 }

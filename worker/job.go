@@ -18,7 +18,7 @@ import (
 // Limits of a job, as the contract states them.
 const (
 	MaxJobBytes   = 64 << 10 // the encoded job
-	maxNameBytes  = 128      // wcId, id, tenant, ttuid and aid
+	MaxNameBytes  = 128      // wcId, id, tenant, ttuid and aid
 	maxLabels     = 16
 	maxLabelKey   = 64
 	maxLabelValue = 256
@@ -65,8 +65,8 @@ func checkName(key, s string, required bool) error {
 	switch {
 	case s == "" && required:
 		return fmt.Errorf("%w: %s is missing or empty", ErrInvalidJob, key)
-	case len(s) > maxNameBytes:
-		return fmt.Errorf("%w: %s has %d bytes, at most %d are allowed", ErrInvalidJob, key, len(s), maxNameBytes)
+	case len(s) > MaxNameBytes:
+		return fmt.Errorf("%w: %s has %d bytes, at most %d are allowed", ErrInvalidJob, key, len(s), MaxNameBytes)
 	case !utf8.ValidString(s):
 		return fmt.Errorf("%w: %s is not valid UTF-8", ErrInvalidJob, key)
 	}
@@ -115,23 +115,25 @@ func checkLabels(labels map[string]string) error {
 // EventID returns the id of the job's one event. It depends on the account and the
 // job's id alone, so that it is the same however often, and from whichever pod, the
 // event is sent; two accounts' jobs of the same id have different events.
-func (j *Job) EventID() string { return eventID(j.WcID, j.ID) }
+func (j *Job) EventID() string { return EventID(j.WcID, j.ID) }
 
 // InvalidEventID returns the id of the event that says that the job is invalid as it stands
 // in this body. A job that is mended keeps its own id, and its event has that of [Job.EventID].
-func (j *Job) InvalidEventID(body []byte) string { return invalidEventID(j.WcID, j.ID, body) }
+func (j *Job) InvalidEventID(body []byte) string { return InvalidEventID(j.WcID, j.ID, body) }
 
-func invalidEventID(wcID, record string, body []byte) string {
-	return eventID(wcID, record+recordMark+digest(body))
+// InvalidEventID is [Job.InvalidEventID] for the job that has this record, as [Delivery.Read] returns it.
+func InvalidEventID(wcID, record string, body []byte) string {
+	return EventID(wcID, record+recordMark+Digest(body))
 }
 
-// digest names the content of a job's message.
-func digest(body []byte) string {
+// Digest names the content of a job's message.
+func Digest(body []byte) string {
 	sum := sha256.Sum256(body)
 	return hex.EncodeToString(sum[:16])
 }
 
-func eventID(wcID, record string) string {
+// EventID is [Job.EventID] for the job that has this record, as [Delivery.Read] returns it.
+func EventID(wcID, record string) string {
 	name := append(append(append(strconv.AppendInt(nil, int64(len(wcID)), 10), ':'), wcID...), record...)
 	return uuid.NewSHA1(uuid.NameSpaceOID, name).String()
 }

@@ -219,7 +219,7 @@ func TestJobsOfAStreamThatWasMadeAnew(t *testing.T) {
 
 // A redelivery of such a job, and those that share its confirmation, know it by its id.
 func TestSharedWithAJobWithoutAnIDOfItsOwn(t *testing.T) {
-	by := "JOBS-1" + recordMark + "abc"
+	by := "JOBS-1\x00abc"
 	shared := Answer{State: Shared, By: by, Token: "T", Result: &Result{Outcome: Succeeded, FinishedAt: noon}}
 	s := run(t, func(s *stage, _ *Delivery) { s.begin = answers(shared) }, plain, "begin:shared finish:succeeded publish:succeeded ack shrink")
 	if got := s.events[0].SharedWith; got != "JOBS-1" {

@@ -6,44 +6,6 @@ import (
 	"time"
 )
 
-// Lane is one of the two ways into the queue.
-type Lane string
-
-// The lanes. Somebody waits at the phone for an urgent job; it is never stuck behind
-// a backlog of normal ones.
-const (
-	Urgent Lane = "urgent"
-	Normal Lane = "normal"
-)
-
-// Delivery is a stored job as the queue hands it over. The queue keeps it alive (no
-// other pod gets it) until it is settled or the process dies.
-type Delivery struct {
-	Lane        Lane
-	Data        []byte
-	ContentType string
-	MsgID       string              // the Nats-Msg-Id header
-	Header      map[string][]string // as stored
-	Traceparent string              // a valid W3C trace context, or empty
-	Stream      string
-	Sequence    uint64
-	StoredAt    time.Time // by the queue's clock
-	Attempts    int       // deliveries so far, this one included
-
-	Settler
-}
-
-// Settler ends a delivery. Exactly one of its methods is called, once; none blocks for
-// the server's answer. A settling that gets lost brings the job back, and is repeated then.
-type Settler interface {
-	// Ack removes the job from the queue: its event is stored.
-	Ack()
-	// Term removes the job from the queue: it is in the dead stream.
-	Term()
-	// HandBack returns the job to the queue, to be delivered again after delay.
-	HandBack(delay time.Duration)
-}
-
 // Queue is where jobs come from and events go. Package queue implements it on NATS
 // JetStream.
 type Queue interface {
@@ -76,14 +38,6 @@ type Queue interface {
 	// [ErrUnburiable] for a delivery that no try will store.
 	Bury(ctx context.Context, d *Delivery, reason string) error
 }
-
-// ErrUnsendable is returned by a [Queue] for an event that can't be encoded, or is too
-// large for the server.
-var ErrUnsendable = errors.New("the event can't be sent")
-
-// ErrUnburiable is returned by a [Queue] for a dead letter that the server refuses in
-// whatever form.
-var ErrUnburiable = errors.New("the dead letter can't be stored")
 
 // Gateway makes confirmations. Package worker/gateway implements it on HTTP.
 type Gateway interface {

@@ -37,7 +37,7 @@ func (t *task) announce(ctx context.Context, n *next) *next {
 		check, tried = true, true
 		failpoint("publishing")
 		err := t.w.queue.Publish(ctx, event)
-		for errors.Is(err, ErrUnsendable) && event.shorten() {
+		for errors.Is(err, ErrUnsendable) && event.Shorten() {
 			err = t.w.queue.Publish(ctx, event)
 		}
 		return err
@@ -131,9 +131,9 @@ func (t *task) event(r Result) *Event {
 // the message and its copies: the job has another one once it is mended and sent again.
 func (t *task) eventID(o Outcome) string {
 	if o == Invalid {
-		return invalidEventID(t.job.WcID, t.record, t.d.Data)
+		return InvalidEventID(t.job.WcID, t.record, t.d.Data)
 	}
-	return eventID(t.job.WcID, t.record)
+	return EventID(t.job.WcID, t.record)
 }
 
 // measure notes how long the gateway held the call open, by what came of it.

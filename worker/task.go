@@ -150,7 +150,7 @@ func (t *task) noteAnswer() {
 		evidence.soleUntil = t.storeTime.Add(t.w.DedupWindow - sinceBothClocks(t.takenAt))
 	}
 	evidence.maybePublished = evidence.maybePublished || answer.ConcludedBefore
-	answer.By = jobID(answer.By)
+	answer.By = IDOf(answer.By)
 	if answer.State == Granted {
 		evidence.soleWhenGranted = t.storeTime.Before(evidence.soleUntil)
 	} else if answer.State != Suspended {
@@ -226,4 +226,4 @@ func (t *task) log(ctx context.Context, level slog.Level, message string, args .
 }
 
 // clip returns what fits into a log line of a name that may break the rules.
-func clip(name string) string { return strings.ToValidUTF8(name[:min(len(name), maxNameBytes)], "") }
+func clip(name string) string { return strings.ToValidUTF8(name[:min(len(name), MaxNameBytes)], "") }

@@ -47,7 +47,7 @@ func (t *task) tryAgain() *next { return again(t.pauseInTime(t.retries.NextBackO
 // decode reads the job. One that is wrong in itself ends at once.
 func (t *task) decode(run lifetime) *next {
 	var wrong error
-	t.job, t.record, wrong = t.d.read()
+	t.job, t.record, wrong = t.d.Read()
 	if t.d.Attempts > 1 {
 		t.w.metrics.redelivered.Inc()
 	}
