@@ -13,6 +13,7 @@ import (
 
 	"github.com/relogin/relogin/test/servers"
 	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 func TestOneOfManyIsGranted(t *testing.T) {
@@ -52,9 +53,9 @@ func TestScriptsForgotten(t *testing.T) {
 		if err := f.raw.ScriptFlush(t.Context()).Err(); err != nil {
 			t.Fatal(err)
 		}
-		job := fmt.Sprint("j", i)
-		f.mustBegin(f.ask(job, job), worker.Granted)
-		f.mustFinish(f.end(job, job, worker.Succeeded), nil)
+		j := fmt.Sprint("j", i)
+		f.mustBegin(f.ask(j, j), worker.Granted)
+		f.mustFinish(f.end(j, j, job.Succeeded), nil)
 	}
 	if after := f.Stats().Reloads; after < before+10 {
 		t.Errorf("%d scripts were sent again, of at least 10", after-before)
@@ -132,7 +133,7 @@ func TestLargeResults(t *testing.T) {
 	var all sync.WaitGroup
 	var stored atomic.Int32
 	for i := range jobs {
-		end := f.end("j", "", worker.Succeeded)
+		end := f.end("j", "", job.Succeeded)
 		end.WcID, end.Result.Login.Data = fmt.Sprint("w", i), large
 		all.Go(func() {
 			for range 10 {
@@ -169,7 +170,7 @@ func TestSilentServer(t *testing.T) {
 func TestClose(t *testing.T) {
 	url := servers.Redis(t)
 	f, raw := open(t, url), open(t, url)
-	f.mustFinish(f.end("j", "", worker.Expired), nil)
+	f.mustFinish(f.end("j", "", job.Expired), nil)
 	f.Shrink("wxid_1", "j")
 	if err := f.Close(); err != nil {
 		t.Fatal(err)

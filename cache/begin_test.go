@@ -7,6 +7,7 @@ import (
 
 	"github.com/relogin/relogin/test/servers"
 	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // shortLease makes leases end within the test.
@@ -21,20 +22,20 @@ func TestBegin(t *testing.T) {
 			f.mustBegin(f.ask("j", "a"), worker.Granted)
 		},
 		"mark": func(f *fixture) {
-			f.mustFinish(f.end("j", "", worker.Expired), nil)
+			f.mustFinish(f.end("j", "", job.Expired), nil)
 			f.Shrink("wxid_1", "j")
 			servers.Eventually(f.tb, "mark", func() bool {
 				return f.raw.Get(f.tb.Context(), f.Client.keys("wxid_1").job("j")).Val() == "1"
 			})
 			f.mustBegin(f.ask("j", "a"), worker.Ended)
-			f.mustFinish(f.end("j", "", worker.Expired), worker.ErrEnded)
+			f.mustFinish(f.end("j", "", job.Expired), worker.ErrEnded)
 		},
 		"done": func(f *fixture) {
 			f.mustBegin(f.ask("j", "a"), worker.Granted)
-			want := f.end("j", "a", worker.Succeeded)
+			want := f.end("j", "a", job.Succeeded)
 			f.mustFinish(want, nil)
 			got := f.mustBegin(f.ask("j", "b"), worker.Done)
-			if !got.Since.Equal(want.StoredAt) || got.Result.Outcome != worker.Succeeded ||
+			if !got.Since.Equal(want.StoredAt) || got.Result.Outcome != job.Succeeded ||
 				*got.Result.Login != *want.Result.Login || !got.Result.FinishedAt.Equal(want.Result.FinishedAt) {
 				f.tb.Fatalf("got %+v, %+v", got, got.Result)
 			}
@@ -92,9 +93,9 @@ func TestBegin(t *testing.T) {
 			if got.Own || got.Token != "a" || got.By != "j" || got.Pod != "pod-a" || got.Wait <= 0 {
 				f.tb.Fatalf("got %+v", got)
 			}
-			f.mustFinish(f.end("j", "a", worker.Failed), nil)
+			f.mustFinish(f.end("j", "a", job.Failed), nil)
 			got = f.mustBegin(f.ask("other", "o"), worker.Shared)
-			if got.By != "j" || got.Result.Outcome != worker.Failed {
+			if got.By != "j" || got.Result.Outcome != job.Failed {
 				f.tb.Fatalf("got %+v", got)
 			}
 			f.mustBegin(f.ask("new", "n"), worker.Granted) // it did not wait
@@ -105,7 +106,7 @@ func TestBegin(t *testing.T) {
 			f.mustBegin(f.ask("other", "o"), worker.Held)
 			f.mustRelease(f.ask("j", "a"))
 			f.mustBegin(f.ask("j", "b"), worker.Granted)
-			f.mustFinish(f.end("j", "b", worker.Succeeded), nil)
+			f.mustFinish(f.end("j", "b", job.Succeeded), nil)
 			f.mustBegin(f.ask("other", "o"), worker.Shared)
 		},
 		"held, and the lease ended without a result": func(f *fixture) {
@@ -122,7 +123,7 @@ func TestBegin(t *testing.T) {
 			if got := f.mustBegin(f.ask("other", "o"), worker.Held); got.By != "third" {
 				f.tb.Fatalf("got %+v", got)
 			}
-			f.mustFinish(f.end("third", "x", worker.Succeeded), nil)
+			f.mustFinish(f.end("third", "x", job.Succeeded), nil)
 			f.mustBegin(f.ask("other", "o"), worker.Shared)
 		},
 		"another tenant waits for its own turn": func(f *fixture) {
@@ -130,15 +131,15 @@ func TestBegin(t *testing.T) {
 			other := f.ask("other", "o")
 			other.Tenant = "u"
 			f.mustBegin(other, worker.Held)
-			f.mustFinish(f.end("j", "a", worker.Succeeded), nil)
+			f.mustFinish(f.end("j", "a", job.Succeeded), nil)
 			f.mustBegin(other, worker.Granted)
 		},
 		"kept lock, its result known": func(f *fixture) {
 			f.mustBegin(f.ask("j", "a"), worker.Granted)
-			end := f.end("j", "a", worker.Unknown)
+			end := f.end("j", "a", job.Unknown)
 			end.Keep = true
 			f.mustFinish(end, nil)
-			if got := f.mustBegin(f.ask("new", "n"), worker.Shared); got.By != "j" || got.Result.Outcome != worker.Unknown {
+			if got := f.mustBegin(f.ask("new", "n"), worker.Shared); got.By != "j" || got.Result.Outcome != job.Unknown {
 				f.tb.Fatalf("got %+v", got)
 			}
 			other := f.ask("other", "o")
@@ -162,7 +163,7 @@ func TestBegin(t *testing.T) {
 		},
 		"cooling": func(f *fixture) {
 			f.mustBegin(f.ask("j", "a"), worker.Granted)
-			end := f.end("j", "a", worker.Failed)
+			end := f.end("j", "a", job.Failed)
 			end.Cooldown = time.Minute
 			f.mustFinish(end, nil)
 			got := f.mustBegin(f.ask("next", "n"), worker.Cooling)
@@ -217,9 +218,9 @@ func TestDailyPrompts(t *testing.T) {
 			t.Fatalf("%d prompts counted, though none was used", n)
 		}
 		for i := range 2 {
-			job, token := fmt.Sprint("p", i), fmt.Sprint("t", i)
-			f.mustBegin(f.ask(job, token), worker.Granted)
-			f.mustFinish(f.end(job, token, worker.Succeeded), nil)
+			j, token := fmt.Sprint("p", i), fmt.Sprint("t", i)
+			f.mustBegin(f.ask(j, token), worker.Granted)
+			f.mustFinish(f.end(j, token, job.Succeeded), nil)
 		}
 		got := f.mustBegin(f.ask("j3", "c"), worker.Cooling)
 		if left := time.Until(got.RetryAt); left < 23*time.Hour || left > 24*time.Hour || got.Reason == "" {
@@ -240,17 +241,17 @@ func TestOddNames(t *testing.T) {
 		f := open(t, url)
 		names := []string{"{}", "a b", "nul\x00", "😀", "}{", ":job:x", "*", "plain", "%s", "\n"}
 		for _, wcID := range names {
-			for _, job := range append(names, "lock", "last", "waits:1:x") {
-				a := f.ask(job, "tok\x00en "+job)
-				a.WcID, a.Tenant = wcID, job
+			for _, j := range append(names, "lock", "last", "waits:1:x") {
+				a := f.ask(j, "tok\x00en "+j)
+				a.WcID, a.Tenant = wcID, j
 				f.mustBegin(a, worker.Granted)
-				other := f.ask("other"+job, "o")
-				other.WcID, other.Tenant = wcID, job
-				if got := f.mustBegin(other, worker.Held); got.By != job || got.Token != a.Token {
+				other := f.ask("other"+j, "o")
+				other.WcID, other.Tenant = wcID, j
+				if got := f.mustBegin(other, worker.Held); got.By != j || got.Token != a.Token {
 					t.Fatalf("got %+v", got)
 				}
-				end := f.end(job, a.Token, worker.Succeeded)
-				end.WcID, end.Tenant = wcID, job
+				end := f.end(j, a.Token, job.Succeeded)
+				end.WcID, end.Tenant = wcID, j
 				f.mustFinish(end, nil)
 				f.mustBegin(other, worker.Shared)
 				a.Token = "new"

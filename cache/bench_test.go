@@ -12,6 +12,7 @@ import (
 
 	"github.com/relogin/relogin/test/servers"
 	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // benchmark makes the calls for each job, on an account of its own, from 512 goroutines,
@@ -78,9 +79,9 @@ func (f *fixture) justFinish(a worker.Ask) error {
 }
 
 // usualResult is about as large as those that were captured.
-var usualResult = worker.Result{
-	Outcome: worker.Succeeded, Code: "1000", Message: "ok", Prompted: true,
-	Login: &worker.Login{WcID: "wxid_0123456789abcde", WID: strings.Repeat("w", 36), NickName: "阿😀",
+var usualResult = job.Result{
+	Outcome: job.Succeeded, Code: "1000", Message: "ok", Prompted: true,
+	Login: &job.Login{WcID: "wxid_0123456789abcde", WID: strings.Repeat("w", 36), NickName: "阿😀",
 		HeadURL: "https://" + strings.Repeat("h", 140), Status: 3, Token: strings.Repeat("t", 140), Data: strings.Repeat("d", 400)},
 	StartedAt: time.Unix(1700000000, 1e6), FinishedAt: time.Unix(1700000009, 1e6),
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/relogin/relogin/test/servers"
 	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 func TestMain(m *testing.M) {
@@ -143,18 +144,18 @@ func (f *fixture) mustBegin(a worker.Ask, want worker.State) worker.Answer {
 	return answer
 }
 
-func (f *fixture) end(job, token string, outcome worker.Outcome) worker.Conclusion {
+func (f *fixture) end(j, token string, outcome job.Outcome) worker.Conclusion {
 	return worker.Conclusion{
-		WcID: "wxid_1", JobID: job, Tenant: "t", Token: token, StoredAt: time.UnixMilli(1700000000123),
-		Result: worker.Result{
+		WcID: "wxid_1", JobID: j, Tenant: "t", Token: token, StoredAt: time.UnixMilli(1700000000123),
+		Result: job.Result{
 			Outcome: outcome, Code: "1000", Prompted: token != "", FinishedAt: time.UnixMilli(1700000001000),
-			Login: &worker.Login{WcID: "wxid_1", Token: "s\x00e\ncret", NickName: "阿😀"},
+			Login: &job.Login{WcID: "wxid_1", Token: "s\x00e\ncret", NickName: "阿😀"},
 		},
 	}
 }
 
 // mustFinish finishes and checks the error, and without one that the result is as given.
-func (f *fixture) mustFinish(c worker.Conclusion, want error) worker.Result {
+func (f *fixture) mustFinish(c worker.Conclusion, want error) job.Result {
 	f.tb.Helper()
 	finished, err := f.Finish(f.tb.Context(), c)
 	if err != want {

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/relogin/relogin/test/servers"
-	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // fill does to one account all that leaves a key.
@@ -20,7 +20,7 @@ func (f *fixture) fill(wcID string) {
 			f.tb.Fatal(err)
 		}
 		if id == "failed" {
-			end := f.end(id, id, worker.Failed)
+			end := f.end(id, id, job.Failed)
 			end.WcID, end.Cooldown = wcID, time.Millisecond
 			if _, err := f.Finish(f.tb.Context(), end); err != nil {
 				f.tb.Fatal(err)
@@ -29,7 +29,7 @@ func (f *fixture) fill(wcID string) {
 		}
 		f.Snooze(wcID, id)
 	}
-	end := f.end("open", "open", worker.Failed) // and keeps the lock, and the last result
+	end := f.end("open", "open", job.Failed) // and keeps the lock, and the last result
 	end.WcID, end.Cooldown, end.Keep = wcID, time.Hour, true
 	if _, err := f.Finish(f.tb.Context(), end); err != nil {
 		f.tb.Fatal(err)

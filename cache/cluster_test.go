@@ -17,6 +17,7 @@ import (
 
 	"github.com/relogin/relogin/test/servers"
 	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // cluster is one of three masters, which serve their slots whatever becomes of the others.
@@ -77,8 +78,8 @@ func (c *cluster) id(master int) string {
 }
 
 // job begins and finishes a job of the account.
-func (c *cluster) job(ctx context.Context, account, job string) error {
-	a := c.ask(job, job+"#1")
+func (c *cluster) job(ctx context.Context, account, j string) error {
+	a := c.ask(j, j+"#1")
 	a.WcID = account
 	answer, err := c.Begin(ctx, a)
 	if err != nil {
@@ -87,10 +88,10 @@ func (c *cluster) job(ctx context.Context, account, job string) error {
 	if answer.State != worker.Granted {
 		return fmt.Errorf("begin: %+v", answer)
 	}
-	end := c.end(job, a.Token, worker.Succeeded)
+	end := c.end(j, a.Token, job.Succeeded)
 	end.WcID = account
 	_, err = c.Finish(ctx, end)
-	c.Shrink(account, job)
+	c.Shrink(account, j)
 	return err
 }
 
@@ -318,7 +319,7 @@ func TestSlot(t *testing.T) {
 	t.Parallel()
 	addr := servers.StartRedisCluster(t)[0]
 	for _, account := range []string{"", "a", "wxid_1", "微信", strings.Repeat("x", 128)} {
-		k := keys{"relogin", worker.AccountToken(account)}
+		k := keys{"relogin", job.AccountToken(account)}
 		if want := servers.Ask(t, addr, "CLUSTER", "KEYSLOT", k.lock()); strconv.Itoa(k.slot()) != want {
 			t.Errorf("%q: slot %d, want %s", account, k.slot(), want)
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/vmihailenco/msgpack/v5"
 
 	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // parseAnswer reads what begin.lua returned: the time of a grant, or the fields of any
@@ -46,7 +47,7 @@ func parseAnswer(reply any) (worker.Answer, error) {
 }
 
 // parseDone returns the result in a record of a job that has ended.
-func parseDone(record string) (*worker.Result, error) {
+func parseDone(record string) (*job.Result, error) {
 	parts := strings.SplitN(record, ":", 3)
 	if len(parts) != 3 || parts[0] != "done" {
 		return nil, fmt.Errorf("read reply: no record of an end: %.20q", record)
@@ -54,7 +55,7 @@ func parseDone(record string) (*worker.Result, error) {
 	return decodeResult(parts[2])
 }
 
-func writeResult(to *bytes.Buffer, r *worker.Result) error {
+func writeResult(to *bytes.Buffer, r *job.Result) error {
 	enc := msgpack.GetEncoder()
 	defer msgpack.PutEncoder(enc)
 	enc.Reset(to)
@@ -65,8 +66,8 @@ func writeResult(to *bytes.Buffer, r *worker.Result) error {
 	return nil
 }
 
-func decodeResult(data string) (*worker.Result, error) {
-	var r worker.Result
+func decodeResult(data string) (*job.Result, error) {
+	var r job.Result
 	if err := msgpack.NewDecoder(strings.NewReader(data)).Decode(&r); err != nil { // a pooled one would grow
 		return nil, fmt.Errorf("decode result: %w", err)
 	}

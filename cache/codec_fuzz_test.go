@@ -9,10 +9,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
-func encodeResult(r worker.Result) ([]byte, error) {
+func encodeResult(r job.Result) ([]byte, error) {
 	var b bytes.Buffer
 	err := writeResult(&b, &r)
 	return b.Bytes(), err
@@ -20,9 +20,9 @@ func encodeResult(r worker.Result) ([]byte, error) {
 
 // FuzzStoredResult: what was read from Redis, stored again, is the same.
 func FuzzStoredResult(f *testing.F) {
-	full, err := encodeResult(worker.Result{
-		Outcome: worker.Succeeded, Code: "1000", Message: "ok", Prompted: true, SharedWith: "j0", Reconciled: true,
-		Login:     &worker.Login{WcID: "a", WID: "w", NickName: "n", HeadURL: "h", Status: 2, Token: "t", Data: "d"},
+	full, err := encodeResult(job.Result{
+		Outcome: job.Succeeded, Code: "1000", Message: "ok", Prompted: true, SharedWith: "j0", Reconciled: true,
+		Login:     &job.Login{WcID: "a", WID: "w", NickName: "n", HeadURL: "h", Status: 2, Token: "t", Data: "d"},
 		StartedAt: time.Unix(1, 2), FinishedAt: time.Unix(3, 4), RetryAfter: time.Unix(1<<34, 5),
 	})
 	if err != nil {
@@ -58,7 +58,7 @@ func FuzzAnswer(f *testing.F) {
 		if max(wait, -wait) > math.MaxInt64/int64(time.Millisecond) || wait == math.MinInt64 {
 			return
 		}
-		result, err := encodeResult(worker.Result{Outcome: worker.Failed, Message: message})
+		result, err := encodeResult(job.Result{Outcome: job.Failed, Message: message})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -87,11 +87,11 @@ func FuzzAnswer(f *testing.F) {
 
 // TestNotAReply has what no script returns.
 func TestNotAReply(t *testing.T) {
-	if result, err := finished(int64(1), worker.Result{}); err == nil {
+	if result, err := finished(int64(1), job.Result{}); err == nil {
 		t.Errorf("Finish took a number for %+v", result)
 	}
 	for _, reply := range []any{nil, "", "stored?", "open:1:x", "done:1", []any{"done"}} {
-		if result, err := finished(reply, worker.Result{}); err == nil {
+		if result, err := finished(reply, job.Result{}); err == nil {
 			t.Errorf("Finish took %v for %+v", reply, result)
 		}
 		if answer, err := parseAnswer(reply); err == nil {

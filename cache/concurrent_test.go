@@ -12,6 +12,7 @@ import (
 
 	"github.com/relogin/relogin/test/servers"
 	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // TestConcurrent has workers in several clients begin, finish and release on a few
@@ -124,7 +125,7 @@ func (h *history) record(c historicCall, err error) {
 }
 
 // tell adds what an answer tells of a job's result.
-func (h *history) tell(job string, r worker.Result) {
+func (h *history) tell(job string, r job.Result) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.results[job] == nil {
@@ -236,7 +237,7 @@ func (w *concurrentWorker) work(next *atomic.Int64) {
 			continue
 		}
 		end := worker.Conclusion{WcID: a.WcID, JobID: a.JobID, Tenant: a.Tenant, Token: a.Token,
-			Result: worker.Result{Outcome: worker.Succeeded, Code: a.Token}}
+			Result: job.Result{Outcome: job.Succeeded, Code: a.Token}}
 		switch answer.State {
 		case worker.Granted:
 			w.late(a, token(number-1))
@@ -245,7 +246,7 @@ func (w *concurrentWorker) work(next *atomic.Int64) {
 		case worker.Held, worker.Cooling:
 			time.Sleep(rand.N(60 * time.Millisecond))
 		case worker.InDoubt:
-			end.Token, end.Keep, end.Result.Outcome = answer.Token, true, worker.Unknown
+			end.Token, end.Keep, end.Result.Outcome = answer.Token, true, job.Unknown
 			w.finish(end)
 			return
 		case worker.Shared:
@@ -289,7 +290,7 @@ func (w *concurrentWorker) granted(a worker.Ask, end worker.Conclusion) {
 			return
 		}
 	case 4:
-		end.Keep, end.Result.Outcome = true, worker.Unknown
+		end.Keep, end.Result.Outcome = true, job.Unknown
 	case 5, 6:
 		end.Cooldown = 40 * time.Millisecond
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/relogin/relogin/test/servers"
 	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // TestConnectionNotSetUp has servers that refuse what comes before the first command of a
@@ -54,7 +55,7 @@ func TestConnectionNotSetUp(t *testing.T) {
 // everyCall makes each call that says whether it worked, and returns their errors.
 func (f *fixture) everyCall(ctx context.Context) map[string]error {
 	_, begin := f.Begin(ctx, f.ask("k", "b"))
-	_, finish := f.Finish(ctx, f.end("j", "a", worker.Succeeded))
+	_, finish := f.Finish(ctx, f.end("j", "a", job.Succeeded))
 	_, release := f.Release(ctx, f.ask("j", "a"))
 	_, snoozed := f.Snoozed(ctx, "wxid_1", "j")
 	_, _, reserve := f.Reserve(ctx, "t", time.Second)

@@ -6,7 +6,7 @@
 //
 // # Keys
 //
-// All keys of one call share a Cluster slot: <account> is [worker.AccountToken], and
+// All keys of one call share a Cluster slot: <account> is [job.AccountToken], and
 // <ns> the namespace.
 //
 //	<ns>:{<account>}:lock            <n>:<token><n>:<job><n>:<pod><prompted>; expires with the lease

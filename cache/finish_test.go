@@ -6,6 +6,7 @@ import (
 
 	"github.com/relogin/relogin/test/servers"
 	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // TestFinish has the rows of the package's second table.
@@ -13,29 +14,29 @@ func TestFinish(t *testing.T) {
 	cases := map[string]func(f *fixture){
 		"the token's lock": func(f *fixture) {
 			f.mustBegin(f.ask("j", "a"), worker.Granted)
-			f.mustFinish(f.end("j", "a", worker.Succeeded), nil)
+			f.mustFinish(f.end("j", "a", job.Succeeded), nil)
 			f.wantKeys(f.Client.keys("wxid_1").job("j"))
 		},
 		"repeated": func(f *fixture) {
 			f.mustBegin(f.ask("j", "a"), worker.Granted)
 			f.mustBegin(f.ask("other", "o"), worker.Held)
-			end := f.end("j", "a", worker.Failed)
+			end := f.end("j", "a", job.Failed)
 			end.Cooldown = time.Minute
 			f.mustFinish(end, nil)
-			if got := f.mustFinish(end, nil); got.Outcome != worker.Failed || *got.Login != *end.Result.Login {
+			if got := f.mustFinish(end, nil); got.Outcome != job.Failed || *got.Login != *end.Result.Login {
 				f.tb.Fatalf("got %+v", got)
 			}
 			f.mustBegin(f.ask("other", "o"), worker.Shared)
 		},
 		"an earlier delivery's result counts": func(f *fixture) {
 			f.mustBegin(f.ask("j", "a"), worker.Granted)
-			f.mustFinish(f.end("j", "a", worker.Succeeded), nil)
-			if got := f.mustFinish(f.end("j", "", worker.Unknown), nil); got.Outcome != worker.Succeeded {
+			f.mustFinish(f.end("j", "a", job.Succeeded), nil)
+			if got := f.mustFinish(f.end("j", "", job.Unknown), nil); got.Outcome != job.Succeeded {
 				f.tb.Fatalf("got %+v", got)
 			}
 		},
 		"without a grant": func(f *fixture) {
-			end := f.end("j", "", worker.Expired)
+			end := f.end("j", "", job.Expired)
 			end.Cooldown = time.Minute
 			f.mustFinish(end, nil)
 			f.wantKeys(f.Client.keys("wxid_1").job("j"))
@@ -43,16 +44,16 @@ func TestFinish(t *testing.T) {
 		"without a grant, by one who waits": func(f *fixture) {
 			f.mustBegin(f.ask("holder", "h"), worker.Granted)
 			f.mustBegin(f.ask("j", "a"), worker.Held)
-			f.mustFinish(f.end("j", "", worker.Expired), nil)
+			f.mustFinish(f.end("j", "", job.Expired), nil)
 			f.mustBegin(f.ask("j", "a"), worker.Done)
 			f.mustBegin(f.ask("next", "n"), worker.Held)
 		},
 		"superseded": func(f *fixture) {
 			f.mustBegin(f.ask("j", "a"), worker.Granted)
-			f.mustFinish(f.end("j", "", worker.Expired), worker.ErrSuperseded)
-			f.mustFinish(f.end("j", "old", worker.Unknown), worker.ErrSuperseded)
+			f.mustFinish(f.end("j", "", job.Expired), worker.ErrSuperseded)
+			f.mustFinish(f.end("j", "old", job.Unknown), worker.ErrSuperseded)
 			f.dropLock()
-			f.mustFinish(f.end("j", "", worker.Unknown), worker.ErrSuperseded)
+			f.mustFinish(f.end("j", "", job.Unknown), worker.ErrSuperseded)
 			f.mustBegin(f.ask("j", "b"), worker.InDoubt)
 		},
 		"lease over, the lock another's": func(f *fixture) {
@@ -60,16 +61,16 @@ func TestFinish(t *testing.T) {
 			f.mustBegin(f.ask("waiter", "w"), worker.Held)
 			f.dropLock()
 			f.mustBegin(f.ask("other", "o"), worker.Granted)
-			end := f.end("j", "a", worker.Failed)
+			end := f.end("j", "a", job.Failed)
 			end.Cooldown = time.Minute
-			if got := f.mustFinish(end, worker.ErrLeaseLost); got.Outcome != worker.Failed {
+			if got := f.mustFinish(end, worker.ErrLeaseLost); got.Outcome != job.Failed {
 				f.tb.Fatalf("got %+v", got)
 			}
 			f.mustBegin(f.ask("j", "b"), worker.Done)
 			if got := f.mustBegin(f.ask("waiter", "w"), worker.Held); got.Token != "o" {
 				f.tb.Fatalf("got %+v", got)
 			}
-			f.mustFinish(f.end("other", "o", worker.Succeeded), nil)
+			f.mustFinish(f.end("other", "o", job.Succeeded), nil)
 			if got := f.mustBegin(f.ask("waiter", "w"), worker.Shared); got.By != "other" {
 				f.tb.Fatalf("got %+v", got)
 			}
@@ -80,7 +81,7 @@ func TestFinish(t *testing.T) {
 			f.mustBegin(f.ask("j", "a"), worker.Granted)
 			f.mustBegin(f.ask("waiter", "w"), worker.Held)
 			f.dropLock()
-			f.mustFinish(f.end("j", "a", worker.Succeeded), worker.ErrLeaseLost)
+			f.mustFinish(f.end("j", "a", job.Succeeded), worker.ErrLeaseLost)
 			f.mustBegin(f.ask("waiter", "w"), worker.Shared)
 		},
 		"lease over, the account free, a later result there": func(f *fixture) {
@@ -88,8 +89,8 @@ func TestFinish(t *testing.T) {
 			f.mustBegin(f.ask("waiter", "w"), worker.Held)
 			f.dropLock()
 			f.mustBegin(f.ask("other", "o"), worker.Granted)
-			f.mustFinish(f.end("other", "o", worker.Succeeded), nil)
-			f.mustFinish(f.end("j", "a", worker.Failed), worker.ErrLeaseLost)
+			f.mustFinish(f.end("other", "o", job.Succeeded), nil)
+			f.mustFinish(f.end("j", "a", job.Failed), worker.ErrLeaseLost)
 			if got := f.mustBegin(f.ask("waiter", "w"), worker.Shared); got.By != "other" {
 				f.tb.Fatalf("got %+v", got)
 			}
@@ -99,14 +100,14 @@ func TestFinish(t *testing.T) {
 			f.mustBegin(f.ask("waiter", "w"), worker.Held)
 			f.dropLock()
 			got := f.mustBegin(f.ask("j", "b"), worker.InDoubt)
-			end := f.end("j", got.Token, worker.Unknown)
+			end := f.end("j", got.Token, job.Unknown)
 			end.Keep = true
 			f.mustFinish(end, worker.ErrLeaseLost)
 			f.mustBegin(f.ask("waiter", "w"), worker.Granted) // unknown is not worth sharing
 		},
 		"kept": func(f *fixture) {
 			f.mustBegin(f.ask("j", "a"), worker.Granted)
-			end := f.end("j", "a", worker.Unknown)
+			end := f.end("j", "a", job.Unknown)
 			end.Keep, end.Cooldown = true, time.Minute
 			f.mustFinish(end, nil)
 			k := f.Client.keys("wxid_1")
@@ -120,9 +121,9 @@ func TestFinish(t *testing.T) {
 			other := f.ask("x", "o")
 			other.Tenant = "u"
 			f.mustBegin(other, worker.Held)
-			f.mustFinish(f.end("j", "a", worker.Succeeded), nil)
+			f.mustFinish(f.end("j", "a", job.Succeeded), nil)
 			f.mustBegin(other, worker.Granted)
-			end := f.end("x", "o", worker.Succeeded)
+			end := f.end("x", "o", job.Succeeded)
 			end.Tenant = "u"
 			f.mustFinish(end, nil)
 			if got := f.mustBegin(f.ask("late", "l"), worker.Shared); got.By != "j" {
@@ -132,11 +133,11 @@ func TestFinish(t *testing.T) {
 		"the record is gone": func(f *fixture) {
 			f.mustBegin(f.ask("j", "a"), worker.Granted)
 			f.raw.Del(f.tb.Context(), f.Client.keys("wxid_1").job("j"))
-			f.mustFinish(f.end("j", "a", worker.Succeeded), worker.ErrLeaseLost)
+			f.mustFinish(f.end("j", "a", job.Succeeded), worker.ErrLeaseLost)
 			f.wantKeys(f.Client.keys("wxid_1").job("j"))
 		},
 		"no times": func(f *fixture) {
-			end := f.end("j", "", worker.Expired)
+			end := f.end("j", "", job.Expired)
 			end.StoredAt = time.Time{}
 			f.mustFinish(end, nil)
 			if got := f.mustBegin(f.ask("j", "b"), worker.Done); !got.Since.IsZero() {
@@ -185,7 +186,7 @@ func TestRelease(t *testing.T) {
 		f.wantKeys(k.waiting())
 
 		f.mustBegin(f.ask("j", "a"), worker.Granted)
-		f.mustFinish(f.end("j", "a", worker.Succeeded), nil)
+		f.mustFinish(f.end("j", "a", job.Succeeded), nil)
 		f.mustRelease(f.ask("j", "a")) // what has ended stays
 		f.mustBegin(f.ask("j", "b"), worker.Done)
 	})
@@ -207,7 +208,7 @@ func TestShrink(t *testing.T) {
 		f.Shrink("wxid_1", "never there")
 		f.mustTidy()
 		f.mustBegin(f.ask("j", "b"), worker.Held) // an open record is not shrunk
-		f.mustFinish(f.end("j", "a", worker.Succeeded), nil)
+		f.mustFinish(f.end("j", "a", job.Succeeded), nil)
 		f.Shrink("wxid_1", "j")
 		servers.Eventually(t, "mark", func() bool { return f.raw.Get(t.Context(), key).Val() == "1" })
 		f.wantKeys(key)
@@ -224,7 +225,7 @@ func TestShrink(t *testing.T) {
 func TestShrinkWithoutMemory(t *testing.T) {
 	f := open(t, servers.Redis(t), func(o *Options) { o.JobMemory = 0 })
 	f.mustBegin(f.ask("j", "a"), worker.Granted)
-	f.mustFinish(f.end("j", "a", worker.Succeeded), nil)
+	f.mustFinish(f.end("j", "a", job.Succeeded), nil)
 	f.Shrink("wxid_1", "j")
 	servers.Eventually(t, "nothing left", func() bool { return len(f.keysLeft()) == 0 })
 }

@@ -1,11 +1,11 @@
 package cache
 
-import "github.com/relogin/relogin/worker"
+import "github.com/relogin/relogin/worker/job"
 
 // keys of an account.
 type keys struct{ namespace, account string }
 
-func (c *Client) keys(wcID string) keys { return keys{c.opts.Namespace, worker.AccountToken(wcID)} }
+func (c *Client) keys(wcID string) keys { return keys{c.opts.Namespace, job.AccountToken(wcID)} }
 
 // The names of keys, after the account. Those that end in a colon are followed by what they are of.
 const (

@@ -9,6 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 var _ worker.Locker = (*Client)(nil)
@@ -94,7 +95,7 @@ func (c *Client) Finish(ctx context.Context, end worker.Conclusion) (worker.Fini
 // endCall returns the call of the script that is for this kind of end.
 func (c *Client) endCall(end *worker.Conclusion) (*call, error) {
 	switch {
-	case end.Result.Outcome == worker.Invalid: // the id stays free for the mended job
+	case end.Result.Outcome == job.Invalid: // the id stays free for the mended job
 		one := c.newCall(c.scripts.void, end.WcID)
 		one.accountKeys(jobName, end.JobID)
 		one.arg(end.Digest)
@@ -129,7 +130,7 @@ func (c *Client) finishCall(end *worker.Conclusion) (*call, error) {
 	if end.Keep {
 		one.write("k")
 	}
-	if end.Result.Outcome == worker.Unknown {
+	if end.Result.Outcome == job.Unknown {
 		one.write("a")
 	}
 	one.arg()
@@ -145,7 +146,7 @@ func (c *Client) finishCall(end *worker.Conclusion) (*call, error) {
 }
 
 // finished turns what finish.lua, take.lua or void.lua says into what [Client.Finish] returns.
-func finished(reply any, own worker.Result) (worker.Finished, error) {
+func finished(reply any, own job.Result) (worker.Finished, error) {
 	switch reply {
 	case "first":
 		return worker.Finished{Result: own, First: true}, nil
@@ -160,7 +161,7 @@ func finished(reply any, own worker.Result) (worker.Finished, error) {
 	case "superseded":
 		return worker.Finished{}, worker.ErrSuperseded
 	}
-	if at, copied := reply.(int64); copied && own.Outcome == worker.Invalid {
+	if at, copied := reply.(int64); copied && own.Outcome == job.Invalid {
 		return worker.Finished{Result: own, ConcludedBefore: true, Since: time.UnixMilli(at)}, nil
 	}
 	record, _ := reply.(string)

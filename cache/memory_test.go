@@ -9,6 +9,7 @@ import (
 
 	"github.com/relogin/relogin/test/servers"
 	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // TestMemory holds what a job costs Redis: an open confirmation at most 1 KiB, and an
@@ -49,7 +50,7 @@ func TestAllEnds(t *testing.T) {
 		f := open(t, url, func(o *Options) { o.DailyPrompts, o.GatewayRate = 3, 5 })
 		f.mustBegin(f.ask("j", "a"), worker.Granted)
 		f.mustBegin(f.ask("k", "b"), worker.Held)
-		end := f.end("j", "a", worker.Unknown)
+		end := f.end("j", "a", job.Unknown)
 		end.Keep, end.Cooldown = true, time.Hour
 		f.mustFinish(end, nil)
 		f.Shrink("wxid_1", "j")

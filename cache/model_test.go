@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // model is one account as the tables in doc.go tell it, the specification that the
@@ -45,15 +46,15 @@ type modelJob struct {
 	tenant string // waits, took
 	since  int64  // waits, took: when it was first told to wait
 	stored time.Time
-	result worker.Result // done
-	digest string        // void
+	result job.Result // done
+	digest string     // void
 	until  int64
 }
 
 type modelLast struct {
 	token, job string
 	at, until  int64
-	result     worker.Result
+	result     job.Result
 }
 
 type modelCool struct {
@@ -226,22 +227,22 @@ func (m *model) grant(now int64, a worker.Ask) {
 
 // finish is the table of Finish.
 func (m *model) finish(now int64, end worker.Conclusion) (worker.Finished, error) {
-	job, known := m.jobs[end.JobID]
-	if end.Result.Outcome == worker.Invalid {
-		return m.finishVoid(now, end, job)
+	j, known := m.jobs[end.JobID]
+	if end.Result.Outcome == job.Invalid {
+		return m.finishVoid(now, end, j)
 	}
-	alone := job.kind == "waits" && job.since < unixMilli(end.SoleUntil)
-	finished := worker.Finished{Result: end.Result, First: job.kind == "open" || end.Token == "" && alone}
+	alone := j.kind == "waits" && j.since < unixMilli(end.SoleUntil)
+	finished := worker.Finished{Result: end.Result, First: j.kind == "open" || end.Token == "" && alone}
 	switch {
-	case job.kind == "mark":
+	case j.kind == "mark":
 		return worker.Finished{Result: end.Result}, worker.ErrEnded
-	case job.kind == "done":
-		return worker.Finished{Result: job.result, ConcludedBefore: !job.result.FinishedAt.Equal(end.Result.FinishedAt)}, nil
-	case job.kind == "open" && job.token != end.Token:
+	case j.kind == "done":
+		return worker.Finished{Result: j.result, ConcludedBefore: !j.result.FinishedAt.Equal(end.Result.FinishedAt)}, nil
+	case j.kind == "open" && j.token != end.Token:
 		return worker.Finished{}, worker.ErrSuperseded
 	case end.Result.SharedWith != "" && end.Token == "":
-		finished.ConcludedBefore = job.kind == "took"
-		m.take(now, end, job)
+		finished.ConcludedBefore = j.kind == "took"
+		m.take(now, end, j)
 		return finished, nil
 	}
 	m.jobs[end.JobID] = modelJob{kind: "done", stored: end.StoredAt, result: end.Result, until: now + millis(m.rules.eventMaxAge)}
@@ -263,7 +264,7 @@ func (m *model) finish(now int64, end worker.Conclusion) (worker.Finished, error
 		if known { // else another delivery may have ended it, and its mark expired
 			return finished, nil
 		}
-	} else if m.lock == nil && waits && !there && end.Result.Outcome != worker.Unknown {
+	} else if m.lock == nil && waits && !there && end.Result.Outcome != job.Unknown {
 		m.last[end.Tenant] = last
 	}
 	return worker.Finished{Result: end.Result, ConcludedBefore: true}, worker.ErrLeaseLost

@@ -13,6 +13,7 @@ import (
 
 	"github.com/relogin/relogin/test/servers"
 	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 func TestOptions(t *testing.T) {
@@ -98,7 +99,7 @@ func TestPermissions(t *testing.T) {
 	f.mustBegin(f.ask("j", "a"), worker.Granted)
 	f.mustBegin(f.ask("j", "a"), worker.Granted)
 	f.mustBegin(f.ask("k", "b"), worker.Held)
-	end := f.end("j", "a", worker.Failed)
+	end := f.end("j", "a", job.Failed)
 	end.Cooldown = time.Millisecond
 	f.mustFinish(end, nil)
 	f.mustBegin(f.ask("k", "b"), worker.Shared)

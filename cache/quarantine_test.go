@@ -10,6 +10,7 @@ import (
 
 	"github.com/relogin/relogin/test/servers"
 	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // ledger is an [IncarnationStore] for one test: the first name of a kind counts at once.
@@ -125,7 +126,7 @@ func (f *fixture) begunAgain(a worker.Ask, since time.Time) {
 				f.tb.Fatalf("wait %v", answer.Wait)
 			}
 			// An ended job is concluded meanwhile.
-			if _, err := f.Finish(f.tb.Context(), f.end("over", "", worker.Expired)); err != nil {
+			if _, err := f.Finish(f.tb.Context(), f.end("over", "", job.Expired)); err != nil {
 				f.tb.Fatal(err)
 			}
 		case worker.Granted:

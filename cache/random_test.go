@@ -17,6 +17,7 @@ import (
 
 	"github.com/relogin/relogin/test/servers"
 	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // TestRandom compares random sequences of calls with the model. On the embedded server,
@@ -218,12 +219,12 @@ func (m *machine) finish() {
 	end := worker.Conclusion{
 		WcID: a.WcID, JobID: a.JobID, Tenant: a.Tenant, Token: a.Token, StoredAt: a.StoredAt,
 		Keep: draw(m, "keep", false, true), Cooldown: draw(m, "cool-down", 0, time.Minute, 2*time.Minute),
-		Result: worker.Result{
-			Outcome: draw(m, "outcome", worker.Succeeded, worker.Failed, worker.Unknown, worker.Invalid),
-			Code:    fmt.Sprint(m.calls), Login: &worker.Login{Token: "s\x00:e\ncret", NickName: "阿😀"},
+		Result: job.Result{
+			Outcome: draw(m, "outcome", job.Succeeded, job.Failed, job.Unknown, job.Invalid),
+			Code:    fmt.Sprint(m.calls), Login: &job.Login{Token: "s\x00:e\ncret", NickName: "阿😀"},
 		},
 	}
-	if end.Result.Outcome == worker.Invalid {
+	if end.Result.Outcome == job.Invalid {
 		end.Digest = draw(m, "digest", "d", "e")
 	}
 	if draw(m, "shares", false, true) {

@@ -8,19 +8,20 @@ import (
 
 	"github.com/relogin/relogin/test/servers"
 	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // takeOver concludes a job with the outcome that the answer shares.
-func (f *fixture) takeOver(job string, a worker.Answer, sole time.Time, want error) worker.Finished {
+func (f *fixture) takeOver(j string, a worker.Answer, sole time.Time, want error) worker.Finished {
 	f.tb.Helper()
-	end := f.end(job, "", worker.Succeeded)
+	end := f.end(j, "", job.Succeeded)
 	end.Shared, end.Result.SharedWith, end.SoleUntil = a.Token, a.By, sole
 	if a.Result != nil {
 		end.Result.Login = a.Result.Login
 	}
 	got, err := f.Finish(f.tb.Context(), end)
 	if err != want {
-		f.tb.Fatalf("Finish(%s) error = %v, want %v", job, err, want)
+		f.tb.Fatalf("Finish(%s) error = %v, want %v", j, err, want)
 	}
 	return got
 }
@@ -32,7 +33,7 @@ func (f *fixture) waited(jobs ...string) []worker.Answer {
 	for _, job := range jobs {
 		f.mustBegin(f.ask(job, "1#1"), worker.Held)
 	}
-	f.mustFinish(f.end("j", "a", worker.Succeeded), nil)
+	f.mustFinish(f.end("j", "a", job.Succeeded), nil)
 	var answers []worker.Answer
 	for _, job := range jobs {
 		answers = append(answers, f.mustBegin(f.ask(job, "1#1"), worker.Shared))
@@ -69,7 +70,7 @@ func TestTakenOver(t *testing.T) {
 		},
 		"without a record": func(f *fixture) {
 			f.mustBegin(f.ask("j", "a"), worker.Granted)
-			end := f.end("j", "a", worker.Unknown)
+			end := f.end("j", "a", job.Unknown)
 			end.Keep = true
 			f.mustFinish(end, nil)
 			got := f.mustBegin(f.ask("o", "1#1"), worker.Shared)
@@ -96,7 +97,7 @@ func TestTakenOver(t *testing.T) {
 			if got := f.mustBegin(f.ask("o", "2#1"), worker.Held); !got.ConcludedBefore {
 				f.tb.Fatalf("got %+v", got)
 			}
-			f.mustFinish(f.end("next", "n", worker.Failed), nil)
+			f.mustFinish(f.end("next", "n", job.Failed), nil)
 			if got := f.mustBegin(f.ask("o", "2#1"), worker.Shared); !got.ConcludedBefore || got.By != "next" {
 				f.tb.Fatalf("got %+v", got)
 			}
@@ -115,16 +116,16 @@ func TestTakenOver(t *testing.T) {
 		"another delivery is at work, or has ended otherwise": func(f *fixture) {
 			f.mustBegin(f.ask("o", "1#1"), worker.Granted)
 			f.takeOver("o", worker.Answer{Token: "a", By: "j"}, time.Time{}, worker.ErrSuperseded)
-			f.mustFinish(f.end("o", "1#1", worker.Failed), nil)
-			if got := f.takeOver("o", worker.Answer{Token: "a", By: "j"}, time.Time{}, nil); got.Result.Outcome != worker.Failed || got.First {
+			f.mustFinish(f.end("o", "1#1", job.Failed), nil)
+			if got := f.takeOver("o", worker.Answer{Token: "a", By: "j"}, time.Time{}, nil); got.Result.Outcome != job.Failed || got.First {
 				f.tb.Fatalf("got %+v", got)
 			}
 		},
 		"ended otherwise after that": func(f *fixture) {
 			f.takeOver("o", f.waited("o")[0], time.Time{}, nil)
-			end := f.end("o", "", worker.Expired)
+			end := f.end("o", "", job.Expired)
 			end.SoleUntil = time.Now().Add(time.Hour)
-			if got, err := f.Finish(f.tb.Context(), end); err != nil || got.First || got.Result.Outcome != worker.Expired {
+			if got, err := f.Finish(f.tb.Context(), end); err != nil || got.First || got.Result.Outcome != job.Expired {
 				f.tb.Fatalf("got %+v, %v", got, err)
 			}
 			f.mustBegin(f.ask("o", "2#1"), worker.Done)
@@ -152,8 +153,8 @@ func TestFirst(t *testing.T) {
 		for _, job := range []string{"o", "p", "q"} {
 			f.mustBegin(f.ask(job, "1#1"), worker.Held)
 		}
-		first("its own grant", f.end("j", "a", worker.Succeeded), true)
-		first("a repeated end", f.end("j", "a", worker.Succeeded), false)
+		first("its own grant", f.end("j", "a", job.Succeeded), true)
+		first("a repeated end", f.end("j", "a", job.Succeeded), false)
 		for job, c := range map[string]struct {
 			sole time.Time
 			want bool
@@ -163,11 +164,11 @@ func TestFirst(t *testing.T) {
 		}
 		f.mustBegin(f.ask("k", "b"), worker.Granted)
 		f.mustBegin(f.ask("r", "1#1"), worker.Held)
-		expired := f.end("r", "", worker.Expired)
+		expired := f.end("r", "", job.Expired)
 		expired.SoleUntil = soon
 		first("one that waited", expired, true)
 		f.dropLock()
-		first("a lease that ended", f.end("k", "b", worker.Succeeded), false)
+		first("a lease that ended", f.end("k", "b", job.Succeeded), false)
 	})
 }
 
@@ -195,7 +196,7 @@ func TestSharedResultOnce(t *testing.T) {
 	for i := range jobs {
 		f.mustBegin(ask(i), worker.Held)
 	}
-	end := f.end("j", "a", worker.Succeeded)
+	end := f.end("j", "a", job.Succeeded)
 	end.Result.Login.Data = strings.Repeat("d", large)
 	f.mustFinish(end, nil)
 	before, sent := f.usedMemory(), f.sentBytes()

@@ -11,6 +11,7 @@ import (
 
 	"github.com/relogin/relogin/test/servers"
 	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // TestCluster begins and finishes accounts in slots of all three nodes.
@@ -31,7 +32,7 @@ func TestCluster(t *testing.T) {
 				t.Error(answer, err)
 				return
 			}
-			end := f.end("j", a.Token, worker.Succeeded)
+			end := f.end("j", a.Token, job.Succeeded)
 			end.WcID = a.WcID
 			if _, err := f.Finish(t.Context(), end); err != nil {
 				t.Error(err)
@@ -71,7 +72,7 @@ func TestSentinel(t *testing.T) {
 	var trust ledger
 	f := open(t, redis.URL(), trusting(&trust), func(o *Options) { o.SentinelMaster, o.cutOff = "main", time.Second })
 	f.mustBegin(f.ask("j", "a"), worker.Granted)
-	f.mustFinish(f.end("j", "a", worker.Succeeded), nil)
+	f.mustFinish(f.end("j", "a", job.Succeeded), nil)
 	for _, replica := range redis.Servers[1:] {
 		servers.Eventually(t, "replicated", func() bool {
 			return strings.Contains(servers.Ask(t, replica.Addr, "INFO", "keyspace"), "keys=")

@@ -9,6 +9,7 @@ import (
 
 	"github.com/relogin/relogin/test/servers"
 	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 const evictsLine = "redis may evict locks"
@@ -30,7 +31,7 @@ func TestEvictsWhileRunning(t *testing.T) {
 	servers.Ask(t, server.Addr, "CONFIG", "SET", "maxmemory", "1gb", "maxmemory-policy", "volatile-ttl")
 	f.eventuallyState(worker.Suspended, "k", "b")
 	for range 3 { // on new connections too
-		f.mustFinish(f.end("j", "a", worker.Succeeded), nil)
+		f.mustFinish(f.end("j", "a", job.Succeeded), nil)
 		servers.Ask(t, server.Addr, "CLIENT", "KILL", "TYPE", "normal")
 		servers.Eventually(t, "connected", func() bool { return f.Ping(t.Context()) == nil })
 	}

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/relogin/relogin/test/servers"
-	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // Events from many confirmations at once, as in a pod.
@@ -19,7 +19,7 @@ func BenchmarkPublish(b *testing.B) {
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
 			n := id.Add(1)
-			if err := q.Publish(b.Context(), event(fmt.Sprintf("wxid_%d", n%5000), fmt.Sprint(n), worker.Succeeded)); err != nil {
+			if err := q.Publish(b.Context(), event(fmt.Sprintf("wxid_%d", n%5000), fmt.Sprint(n), job.Succeeded)); err != nil {
 				b.Error(err)
 			}
 		}
@@ -36,19 +36,19 @@ func BenchmarkTake(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			jobs := func(yield func(*worker.Job) bool) {
+			jobs := func(yield func(*job.Job) bool) {
 				for range b.N {
-					if !yield(&worker.Job{WcID: "wxid_1"}) {
+					if !yield(&job.Job{WcID: "wxid_1"}) {
 						return
 					}
 				}
 			}
-			if err := p.PublishAll(b.Context(), worker.Normal, jobs, func(*worker.Job, Stored, error) {}); err != nil {
+			if err := p.PublishAll(b.Context(), job.Normal, jobs, func(*job.Job, Stored, error) {}); err != nil {
 				b.Fatal(err)
 			}
 			b.ResetTimer()
 			for left := b.N; left > 0; {
-				taken, _, err := q.Take(b.Context(), worker.Normal, n, 10*time.Second)
+				taken, _, err := q.Take(b.Context(), job.Normal, n, 10*time.Second)
 				if err != nil || len(taken) == 0 {
 					b.Fatalf("took %d of %d: %v", len(taken), left, err)
 				}

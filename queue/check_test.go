@@ -13,7 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/relogin/relogin/test/servers"
-	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // The streams of two namespaces that differ only in case have the same names, and their
@@ -197,7 +197,7 @@ func TestStreamIsMadeAgain(t *testing.T) {
 	makeStream(t, js, inMemory)
 	const jobs = 20
 	for i := range jobs {
-		publish(t, nc, worker.Normal, worker.Job{WcID: "a", ID: fmt.Sprint(i)})
+		publish(t, nc, job.Normal, job.Job{WcID: "a", ID: fmt.Sprint(i)})
 	}
 	holdsAll := func(stream string) {
 		servers.Eventually(t, stream+" to hold all", func() bool {
@@ -232,7 +232,7 @@ func TestStreamIsMadeAgain(t *testing.T) {
 	}
 	q := open(t, nc, c)
 	for range jobs {
-		d := take(t, q, worker.Normal, 1)[0]
+		d := take(t, q, job.Normal, 1)[0]
 		if d.MsgID == "" {
 			t.Error("it has lost its id")
 		}

@@ -12,7 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // consumerPendingEvents is how many events of one consumer may be in handlers or wait to be
@@ -24,11 +24,11 @@ var consumerName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
 // ConsumeOptions says which events to consume, and how. Name is required.
 type ConsumeOptions struct {
-	Namespace string           // relogin unless set
-	Name      string           // of the durable consumer: 1 to 64 of A-Z a-z 0-9 _ -
-	Account   string           // its wcId; all accounts unless set
-	Outcomes  []worker.Outcome // all unless set
-	Since     time.Time        // where a new name begins: with the events stored from then on, by the server's clock; with all that are kept unless set
+	Namespace string        // relogin unless set
+	Name      string        // of the durable consumer: 1 to 64 of A-Z a-z 0-9 _ -
+	Account   string        // its wcId; all accounts unless set
+	Outcomes  []job.Outcome // all unless set
+	Since     time.Time     // where a new name begins: with the events stored from then on, by the server's clock; with all that are kept unless set
 
 	MaxInFlight   int           // handlers that run at once in this instance; 16 unless set
 	MaxDeliveries int           // of an event before it goes to the dead stream; 20 unless set
@@ -65,7 +65,7 @@ type ConsumeOptions struct {
 // for a stream that is missing, a permission that this user lacks, and a consumer that can't
 // serve, wrapping [ErrMismatch]; later only when the consumer was deleted or the connection
 // closed. It goes on across lost connections and restarts of the server.
-func Consume(ctx context.Context, nc *nats.Conn, o ConsumeOptions, handle func(context.Context, *worker.Event) error) error {
+func Consume(ctx context.Context, nc *nats.Conn, o ConsumeOptions, handle func(context.Context, *job.Event) error) error {
 	n, want, err := o.complete()
 	if handle == nil {
 		err = errors.Join(err, errors.New("handle is nil"))

@@ -12,7 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 const (
@@ -28,7 +28,7 @@ type consumption struct {
 	names  names
 	nc     *nats.Conn
 	js     jetstream.JetStream
-	handle func(context.Context, *worker.Event) error
+	handle func(context.Context, *job.Event) error
 
 	heartbeat *heartbeat
 	slots     chan struct{} // an element for each event that is handled
@@ -79,7 +79,7 @@ func (c *consumption) takeAll(ctx context.Context) error {
 }
 
 // start has the event handled, unless it came after ctx ended.
-func (c *consumption) start(ctx context.Context, subject string, d *worker.Delivery) {
+func (c *consumption) start(ctx context.Context, subject string, d *job.Delivery) {
 	if ctx.Err() != nil {
 		d.HandBack(0)
 		return
@@ -112,7 +112,7 @@ func (c *consumption) recoverFrom(ctx context.Context, cause error) error {
 }
 
 // process handles the event and settles it.
-func (c *consumption) process(ctx context.Context, subject string, d *worker.Delivery) {
+func (c *consumption) process(ctx context.Context, subject string, d *job.Delivery) {
 	pause := c.pause(d.Attempts)
 	defer d.HandBack(pause) // where the handler has ended its goroutine
 	if d.Attempts > c.MaxDeliveries {
@@ -141,7 +141,7 @@ func (c *consumption) process(ctx context.Context, subject string, d *worker.Del
 }
 
 // call returns a panic of the handler as an error.
-func (c *consumption) call(ctx context.Context, e *worker.Event) (err error) {
+func (c *consumption) call(ctx context.Context, e *job.Event) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("the handler panicked: %v", p)
@@ -162,7 +162,7 @@ func (c *consumption) pause(deliveries int) time.Duration {
 }
 
 // bury moves the event to the dead stream. One that can't be stored there comes again.
-func (c *consumption) bury(ctx context.Context, subject string, d *worker.Delivery, reason error) {
+func (c *consumption) bury(ctx context.Context, subject string, d *job.Delivery, reason error) {
 	attrs := []any{"consumer", c.Name, "subject", subject, "sequence", d.Sequence, "reason", reason}
 	storing, cancel := context.WithTimeout(context.WithoutCancel(ctx), buryTimeout)
 	defer cancel()

@@ -16,7 +16,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/relogin/relogin/test/servers"
-	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // consuming is a running [Consume] of a test.
@@ -27,7 +27,7 @@ type consuming struct {
 }
 
 // consume starts consuming as billing, unless the options have a name, with short pauses.
-func consume(t *testing.T, nc *nats.Conn, o ConsumeOptions, handle func(context.Context, *worker.Event) error) *consuming {
+func consume(t *testing.T, nc *nats.Conn, o ConsumeOptions, handle func(context.Context, *job.Event) error) *consuming {
 	t.Helper()
 	if o.Name == "" {
 		o.Name = "billing"
@@ -61,7 +61,7 @@ type tally struct {
 	ids []string
 }
 
-func (s *tally) add(e *worker.Event) {
+func (s *tally) add(e *job.Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ids = append(s.ids, e.ID)
@@ -77,7 +77,7 @@ func (s *tally) all() []string {
 func putEvents(t *testing.T, q *Queue, ids ...string) {
 	t.Helper()
 	for _, id := range ids {
-		e := event("a", id, worker.Failed)
+		e := event("a", id, job.Failed)
 		servers.Eventually(t, "event "+id+" to be stored", func() bool { return q.Publish(t.Context(), e) == nil })
 	}
 }
@@ -131,7 +131,7 @@ func TestConsumeResumes(t *testing.T) {
 	putEvents(t, q, "1", "2", "3")
 	for _, want := range []string{"1 2 3", "4 5"} {
 		var got tally
-		c := consume(t, nc, ConsumeOptions{}, func(_ context.Context, e *worker.Event) error { got.add(e); return nil })
+		c := consume(t, nc, ConsumeOptions{}, func(_ context.Context, e *job.Event) error { got.add(e); return nil })
 		servers.Eventually(t, "events "+want, func() bool { return len(got.all()) >= len(strings.Fields(want)) })
 		c.stop(t)
 		allDone(t, q)
@@ -148,14 +148,14 @@ func TestConsumeFiltersAndBegins(t *testing.T) {
 	nc := connect(t, servers.NATS(t))
 	q := open(t, nc, config())
 	putEvents(t, q, "1", "2")
-	put := func(wcID, id string, outcome worker.Outcome) {
+	put := func(wcID, id string, outcome job.Outcome) {
 		if err := q.Publish(t.Context(), event(wcID, id, outcome)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	put("b", "3", worker.Failed)
-	put("a", "4", worker.Succeeded)
-	put("a", "5", worker.Expired)
+	put("b", "3", job.Failed)
+	put("a", "4", job.Succeeded)
+	put("a", "5", job.Expired)
 	last, err := q.events.GetMsg(t.Context(), 5)
 	if err != nil {
 		t.Fatal(err)
@@ -165,15 +165,15 @@ func TestConsumeFiltersAndBegins(t *testing.T) {
 		want string
 	}{
 		"account":      {ConsumeOptions{Account: "b"}, "3"},
-		"outcome":      {ConsumeOptions{Outcomes: []worker.Outcome{worker.Succeeded}}, "4"},
-		"two-outcomes": {ConsumeOptions{Outcomes: []worker.Outcome{worker.Succeeded, worker.Expired, worker.Expired}}, "4 5"},
-		"both":         {ConsumeOptions{Account: "a", Outcomes: []worker.Outcome{worker.Failed, worker.Succeeded}}, "1 2 4"},
+		"outcome":      {ConsumeOptions{Outcomes: []job.Outcome{job.Succeeded}}, "4"},
+		"two-outcomes": {ConsumeOptions{Outcomes: []job.Outcome{job.Succeeded, job.Expired, job.Expired}}, "4 5"},
+		"both":         {ConsumeOptions{Account: "a", Outcomes: []job.Outcome{job.Failed, job.Succeeded}}, "1 2 4"},
 		"since":        {ConsumeOptions{Since: last.Time}, "5"},
 		"all":          {ConsumeOptions{}, "1 2 3 4 5"},
 	} {
 		test.o.Name = name
 		var got tally
-		c := consume(t, nc, test.o, func(_ context.Context, e *worker.Event) error { got.add(e); return nil })
+		c := consume(t, nc, test.o, func(_ context.Context, e *job.Event) error { got.add(e); return nil })
 		servers.Eventually(t, name, func() bool { return len(got.all()) >= len(strings.Fields(test.want)) })
 		servers.Eventually(t, name+" to be done", func() bool {
 			info := consumerInfo(t, q, name)
@@ -195,7 +195,7 @@ func TestConsumersShare(t *testing.T) {
 	full, release := make(chan struct{}, 2), make(chan struct{})
 	var all []*consuming
 	for i := range 2 {
-		all = append(all, consume(t, connect(t, url), ConsumeOptions{MaxInFlight: 3}, func(_ context.Context, e *worker.Event) error {
+		all = append(all, consume(t, connect(t, url), ConsumeOptions{MaxInFlight: 3}, func(_ context.Context, e *job.Event) error {
 			if inHand[i].Add(1) == 3 {
 				full <- struct{}{}
 			}
@@ -242,7 +242,7 @@ func TestConsumeBuries(t *testing.T) {
 		}
 	}
 	var calls, handled tally
-	c := consume(t, nc, ConsumeOptions{MaxDeliveries: 3}, func(_ context.Context, e *worker.Event) error {
+	c := consume(t, nc, ConsumeOptions{MaxDeliveries: 3}, func(_ context.Context, e *job.Event) error {
 		calls.add(e)
 		n := 0
 		for _, id := range calls.all() {
@@ -319,7 +319,7 @@ func TestConsumeBuriesWhatKillsTheProgram(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	c := consume(t, nc, ConsumeOptions{MaxDeliveries: 3}, func(context.Context, *worker.Event) error {
+	c := consume(t, nc, ConsumeOptions{MaxDeliveries: 3}, func(context.Context, *job.Event) error {
 		t.Error("the handler was called")
 		return nil
 	})
@@ -347,7 +347,7 @@ func TestConsumeKeepsWhatCannotBeBuried(t *testing.T) {
 		t.Fatal(err)
 	}
 	putEvents(t, q, "1")
-	c := consume(t, nc, ConsumeOptions{MaxDeliveries: 1}, func(context.Context, *worker.Event) error { return errors.New("no") })
+	c := consume(t, nc, ConsumeOptions{MaxDeliveries: 1}, func(context.Context, *job.Event) error { return errors.New("no") })
 	servers.Eventually(t, "the event to come back", func() bool {
 		consumer, err := q.js.Consumer(t.Context(), "RELOGIN_EVENTS", "billing")
 		return err == nil && consumer.CachedInfo().Delivered.Consumer > 3
@@ -372,7 +372,7 @@ func TestConsumeLongerThanAckWait(t *testing.T) {
 		t.Fatal(err)
 	}
 	var calls atomic.Int32
-	handle := func(context.Context, *worker.Event) error {
+	handle := func(context.Context, *job.Event) error {
 		calls.Add(1)
 		for range 4 { // three times AckWait have passed when the event came to the other one so often
 			if _, err := silent.Next(); err != nil {
@@ -398,7 +398,7 @@ func TestConsumeAcrossARestart(t *testing.T) {
 	q := open(t, nc, config())
 	var got tally
 	release := make(chan struct{})
-	c := consume(t, nc, ConsumeOptions{AckWait: time.Second, MaxInFlight: 4}, func(_ context.Context, e *worker.Event) error {
+	c := consume(t, nc, ConsumeOptions{AckWait: time.Second, MaxInFlight: 4}, func(_ context.Context, e *job.Event) error {
 		<-release
 		got.add(e)
 		return nil
@@ -429,7 +429,7 @@ func TestConsumeStopsWhileBusy(t *testing.T) {
 	busy.Add(2)
 	told.Add(2)
 	finish := make(chan struct{})
-	c := consume(t, nc, ConsumeOptions{RetryPause: time.Hour, AckWait: time.Hour}, func(ctx context.Context, e *worker.Event) error {
+	c := consume(t, nc, ConsumeOptions{RetryPause: time.Hour, AckWait: time.Hour}, func(ctx context.Context, e *job.Event) error {
 		busy.Done()
 		<-ctx.Done()
 		told.Done()
@@ -451,7 +451,7 @@ func TestConsumeStopsWhileBusy(t *testing.T) {
 	close(finish)
 	c.stop(t)
 	var got tally
-	next := consume(t, nc, ConsumeOptions{}, func(_ context.Context, e *worker.Event) error { got.add(e); return nil })
+	next := consume(t, nc, ConsumeOptions{}, func(_ context.Context, e *job.Event) error { got.add(e); return nil })
 	allDone(t, q)
 	next.stop(t)
 	if ids := strings.Join(got.all(), " "); ids != "gives-up late" {
@@ -461,12 +461,12 @@ func TestConsumeStopsWhileBusy(t *testing.T) {
 
 func TestConsumeChecksItsOptions(t *testing.T) {
 	nc := connect(t, servers.NATS(t))
-	fine := func(context.Context, *worker.Event) error { return nil }
+	fine := func(context.Context, *job.Event) error { return nil }
 	for want, o := range map[string]ConsumeOptions{
 		`option Name ""`:                       {},
 		`option Name "a.b"`:                    {Name: "a.b"},
 		`namespace "a.b"`:                      {Name: "a", Namespace: "a.b"},
-		`unknown outcome "improved"`:           {Name: "a", Outcomes: []worker.Outcome{"improved"}},
+		`unknown outcome "improved"`:           {Name: "a", Outcomes: []job.Outcome{"improved"}},
 		"option MaxInFlight -1":                {Name: "a", MaxInFlight: -1},
 		"option MaxInFlight 10001":             {Name: "a", MaxInFlight: 10001},
 		"option MaxDeliveries -1":              {Name: "a", MaxDeliveries: -1},
@@ -498,7 +498,7 @@ func TestConsumeRefusesAConsumerThatCannotServe(t *testing.T) {
 		if _, err := q.js.CreateConsumer(t.Context(), "RELOGIN_EVENTS", c); err != nil {
 			t.Fatal(err)
 		}
-		err := Consume(t.Context(), nc, ConsumeOptions{Name: name}, func(context.Context, *worker.Event) error { return nil })
+		err := Consume(t.Context(), nc, ConsumeOptions{Name: name}, func(context.Context, *job.Event) error { return nil })
 		if !errors.Is(err, ErrMismatch) || !strings.Contains(err.Error(), name+" ") || !strings.Contains(err.Error(), "nats consumer") {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -509,7 +509,7 @@ func TestConsumeRefusesAConsumerThatCannotServe(t *testing.T) {
 	}
 	putEvents(t, q, "1")
 	handled := make(chan string, 1)
-	c := consume(t, nc, ConsumeOptions{Name: "plain"}, func(_ context.Context, e *worker.Event) error { handled <- e.ID; return nil })
+	c := consume(t, nc, ConsumeOptions{Name: "plain"}, func(_ context.Context, e *job.Event) error { handled <- e.ID; return nil })
 	if id := <-handled; id != "1" {
 		t.Errorf("handled %s", id)
 	}
@@ -522,7 +522,7 @@ func TestConsumeEndsWithItsConsumer(t *testing.T) {
 	q := open(t, nc, config())
 	putEvents(t, q, "1")
 	handled := make(chan struct{})
-	c := consume(t, nc, ConsumeOptions{}, func(context.Context, *worker.Event) error { close(handled); return nil })
+	c := consume(t, nc, ConsumeOptions{}, func(context.Context, *job.Event) error { close(handled); return nil })
 	<-handled
 	if err := q.js.DeleteConsumer(t.Context(), "RELOGIN_EVENTS", "billing"); err != nil {
 		t.Fatal(err)
@@ -539,7 +539,7 @@ func TestConsumeEndsWithItsConnection(t *testing.T) {
 	putEvents(t, q, "1")
 	nc := connect(t, url)
 	handled := make(chan struct{})
-	c := consume(t, nc, ConsumeOptions{}, func(context.Context, *worker.Event) error { close(handled); return nil })
+	c := consume(t, nc, ConsumeOptions{}, func(context.Context, *job.Event) error { close(handled); return nil })
 	<-handled
 	nc.Close()
 	<-c.ended
@@ -570,7 +570,7 @@ func TestConsumeNamesThePermissionThatIsMissing(t *testing.T) {
 		without, _, _ = strings.Cut(without, "*")
 		nc := as(fmt.Sprint("without-", i))
 		all.Go(func() {
-			err := Consume(t.Context(), nc, ConsumeOptions{Name: fmt.Sprint("c", i)}, func(context.Context, *worker.Event) error { return nil })
+			err := Consume(t.Context(), nc, ConsumeOptions{Name: fmt.Sprint("c", i)}, func(context.Context, *job.Event) error { return nil })
 			if !errors.Is(err, nats.ErrPermissionViolation) || !strings.Contains(err.Error(), without) {
 				t.Errorf("without %s: %v", without, err)
 			}

@@ -14,7 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/net/http/httpguts"
 
-	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 const (
@@ -27,9 +27,9 @@ const (
 	consumerHeader = "Relogin-Consumer"
 )
 
-// Bury implements [worker.Queue]. The dead letter is stored once, however often it is
+// Bury implements worker.Queue. The dead letter is stored once, however often it is
 // sent within two minutes.
-func (q *Queue) Bury(ctx context.Context, d *worker.Delivery, reason string) error {
+func (q *Queue) Bury(ctx context.Context, d *job.Delivery, reason string) error {
 	if err := bury(ctx, q.js, q.names.deadSubject(d.Lane), "", d, reason); err != nil {
 		return fmt.Errorf("bury job: %w", withPermissionHint(q.nc, err))
 	}
@@ -38,8 +38,8 @@ func (q *Queue) Bury(ctx context.Context, d *worker.Delivery, reason string) err
 
 // bury stores what could not be processed, by that consumer or, where it is empty, by a
 // worker, with as many headers as the server takes. It returns an error wrapping
-// [worker.ErrUnburiable] when it is too large without any.
-func bury(ctx context.Context, js jetstream.JetStream, subject, consumer string, d *worker.Delivery, reason string) error {
+// [job.ErrUnburiable] when it is too large without any.
+func bury(ctx context.Context, js jetstream.JetStream, subject, consumer string, d *job.Delivery, reason string) error {
 	var err error
 	for _, header := range letterHeaders(d, consumer, reason) {
 		_, err = js.PublishMsg(ctx, &nats.Msg{Subject: subject, Header: header, Data: d.Data})
@@ -47,13 +47,13 @@ func bury(ctx context.Context, js jetstream.JetStream, subject, consumer string,
 			return err
 		}
 	}
-	return fmt.Errorf("%w: %d bytes: %w", worker.ErrUnburiable, len(d.Data), err)
+	return fmt.Errorf("%w: %d bytes: %w", job.ErrUnburiable, len(d.Data), err)
 }
 
 // letterHeaders returns the headers of a dead letter, and what to do with in their place:
 // without the delivery's own, then with a short reason, then with a message id alone, then
 // none.
-func letterHeaders(d *worker.Delivery, consumer, reason string) []nats.Header {
+func letterHeaders(d *job.Delivery, consumer, reason string) []nats.Header {
 	id := fmt.Sprintf("%s-%d-%d", d.Stream, d.Sequence, d.StoredAt.UnixNano())
 	if consumer != "" { // several may bury the same event
 		id += "-" + consumer

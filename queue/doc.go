@@ -1,5 +1,5 @@
 // Package queue is NATS JetStream for relogin: where jobs come from and events go. It
-// implements [worker.Queue], and is the Go API of those around relogin: a [Publisher]
+// implements worker.Queue, and is the Go API of those around relogin: a [Publisher]
 // for the systems that ask for relogins, [Consume] for those that must react to each event,
 // and [Follow] for those that look on while they run.
 //
@@ -22,7 +22,7 @@
 // an account's lock was let go of without an event.
 //
 // RELOGIN_JOBS has two durable consumers, urgent and normal. <account> is
-// [worker.AccountToken].
+// [job.AccountToken].
 //
 // # Headers of an event
 //

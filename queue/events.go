@@ -12,7 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 const (
@@ -22,9 +22,9 @@ const (
 	maxSubject = 4000 // bytes; the server's limit of a protocol line is 4096
 )
 
-// Publish implements [worker.Queue]. Acknowledgements are pipelined: a slow one holds
+// Publish implements worker.Queue. Acknowledgements are pipelined: a slow one holds
 // up its own event alone.
-func (q *Queue) Publish(ctx context.Context, e *worker.Event) error {
+func (q *Queue) Publish(ctx context.Context, e *job.Event) error {
 	msg, err := q.message(e)
 	if err != nil {
 		return fmt.Errorf("publish event: %w", err)
@@ -37,25 +37,25 @@ func (q *Queue) Publish(ctx context.Context, e *worker.Event) error {
 	case err == nil:
 		return nil
 	case tooLarge(err):
-		return fmt.Errorf("publish event: %w: %d bytes: %w", worker.ErrUnsendable, msg.Size(), err)
+		return fmt.Errorf("publish event: %w: %d bytes: %w", job.ErrUnsendable, msg.Size(), err)
 	}
 	return fmt.Errorf("publish event: %w", withPermissionHint(q.nc, err))
 }
 
-func (q *Queue) message(e *worker.Event) (*nats.Msg, error) {
+func (q *Queue) message(e *job.Event) (*nats.Msg, error) {
 	if e == nil {
-		return nil, fmt.Errorf("%w: it is nil", worker.ErrUnsendable)
+		return nil, fmt.Errorf("%w: it is nil", job.ErrUnsendable)
 	}
 	if err := checkOutcome(e.Outcome); err != nil { // its subject would be nobody's
-		return nil, fmt.Errorf("%w: %w", worker.ErrUnsendable, err)
+		return nil, fmt.Errorf("%w: %w", job.ErrUnsendable, err)
 	}
 	subject := q.names.eventSubject(e.Outcome, e.WcID)
 	if len(subject) > maxSubject {
-		return nil, fmt.Errorf("%w: a subject of %d bytes", worker.ErrUnsendable, len(subject))
+		return nil, fmt.Errorf("%w: a subject of %d bytes", job.ErrUnsendable, len(subject))
 	}
 	data, err := e.Encode(q.config.EventEncoding)
 	if err != nil { // it would not get better
-		return nil, fmt.Errorf("%w: %w", worker.ErrUnsendable, err)
+		return nil, fmt.Errorf("%w: %w", job.ErrUnsendable, err)
 	}
 	media := q.config.EventEncoding.ContentType()
 	pairs := [...][2]string{
@@ -77,8 +77,8 @@ func (q *Queue) message(e *worker.Event) (*nats.Msg, error) {
 
 // decodeEvent reads a stored event. An outcome that this version does not know is an error:
 // who reacts to outcomes would pass over it without a word.
-func decodeEvent(data []byte, header nats.Header) (*worker.Event, error) {
-	e, err := worker.DecodeEvent(data, header.Get(contentType))
+func decodeEvent(data []byte, header nats.Header) (*job.Event, error) {
+	e, err := job.DecodeEvent(data, header.Get(contentType))
 	if err != nil {
 		return nil, err
 	}
@@ -88,8 +88,8 @@ func decodeEvent(data []byte, header nats.Header) (*worker.Event, error) {
 	return e, nil
 }
 
-func checkOutcome(outcome worker.Outcome) error {
-	if all := worker.Outcomes(); !slices.Contains(all, outcome) {
+func checkOutcome(outcome job.Outcome) error {
+	if all := job.Outcomes(); !slices.Contains(all, outcome) {
 		return fmt.Errorf("unknown outcome %q: this version knows %v", outcome, all)
 	}
 	return nil
@@ -113,7 +113,7 @@ func headerValue(s string) string {
 	return b.String()
 }
 
-// Published implements [worker.Queue]. It blocks until the account's events that were
+// Published implements worker.Queue. It blocks until the account's events that were
 // stored before the call have been read; calls for one account share what was read. An
 // error is returned when the server leaves a request unanswered for 10 seconds.
 func (q *Queue) Published(ctx context.Context, wcID, eventID string, since time.Time) (bool, error) {
@@ -124,10 +124,10 @@ func (q *Queue) Published(ctx context.Context, wcID, eventID string, since time.
 	return found, nil
 }
 
-// LastWID implements [worker.Queue]. An event that can't be read tells nothing: anybody may
+// LastWID implements worker.Queue. An event that can't be read tells nothing: anybody may
 // have stored it.
 func (q *Queue) LastWID(ctx context.Context, wcID string) (string, error) {
-	msg, err := q.events.GetLastMsgForSubject(ctx, q.names.eventSubject(worker.Succeeded, wcID))
+	msg, err := q.events.GetLastMsgForSubject(ctx, q.names.eventSubject(job.Succeeded, wcID))
 	switch {
 	case errors.Is(err, jetstream.ErrMsgNotFound):
 		return "", nil

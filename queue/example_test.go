@@ -12,7 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/relogin/relogin/queue"
-	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // connected runs an example on a server of its own, with the streams set up.
@@ -52,16 +52,16 @@ func ExamplePublisher_Publish() {
 		if err != nil {
 			return err
 		}
-		job := &worker.Job{WcID: "wxid_1", ID: "order-7", Deadline: time.Now().Add(10 * time.Minute)}
+		j := &job.Job{WcID: "wxid_1", ID: "order-7", Deadline: time.Now().Add(10 * time.Minute)}
 		for range 2 {
-			stored, err := publisher.Publish(ctx, job, worker.Urgent)
+			stored, err := publisher.Publish(ctx, j, job.Urgent)
 			if err != nil {
 				return err
 			}
 			fmt.Println(stored.JobID, stored.Sequence, stored.Duplicate)
 		}
-		_, err = publisher.Publish(ctx, &worker.Job{}, worker.Urgent)
-		fmt.Println(errors.Is(err, worker.ErrInvalidJob))
+		_, err = publisher.Publish(ctx, &job.Job{}, job.Urgent)
+		fmt.Println(errors.Is(err, job.ErrInvalidJob))
 		return nil
 	})
 	// Output:
@@ -76,15 +76,15 @@ func ExamplePublisher_PublishAll() {
 		if err != nil {
 			return err
 		}
-		jobs := func(yield func(*worker.Job) bool) {
+		jobs := func(yield func(*job.Job) bool) {
 			for i := range 5000 {
-				if !yield(&worker.Job{WcID: fmt.Sprintf("wxid_%d", i)}) {
+				if !yield(&job.Job{WcID: fmt.Sprintf("wxid_%d", i)}) {
 					return
 				}
 			}
 		}
 		stored, failed := 0, 0
-		err = publisher.PublishAll(ctx, worker.Normal, jobs, func(_ *worker.Job, _ queue.Stored, err error) {
+		err = publisher.PublishAll(ctx, job.Normal, jobs, func(_ *job.Job, _ queue.Stored, err error) {
 			if err == nil {
 				stored++
 			} else {
@@ -100,21 +100,21 @@ func ExamplePublisher_PublishAll() {
 // The job is published once the follower stands, so that its event can't be missed.
 func ExampleFollow() {
 	connected(func(ctx context.Context, nc *nats.Conn) error {
-		q, err := queue.Open(ctx, nc, queue.Config{Namespace: "relogin", EventEncoding: worker.EncodingJSON})
+		q, err := queue.Open(ctx, nc, queue.Config{Namespace: "relogin", EventEncoding: job.EncodingJSON})
 		if err != nil {
 			return err
 		}
 		defer q.Close()
 		answer := func() { // what a worker does
-			err := q.Publish(ctx, &worker.Event{ID: "e1", JobID: "order-7", WcID: "wxid_1",
-				Result: worker.Result{Outcome: worker.Succeeded, Prompted: true, FinishedAt: time.Now()}})
+			err := q.Publish(ctx, &job.Event{ID: "e1", JobID: "order-7", WcID: "wxid_1",
+				Result: job.Result{Outcome: job.Succeeded, Prompted: true, FinishedAt: time.Now()}})
 			if err != nil {
 				log.Fatal(err)
 			}
 		}
 		enough := errors.New("enough")
 		err = queue.Follow(ctx, nc, queue.FollowOptions{Namespace: "relogin", Account: "wxid_1", Ready: answer},
-			func(e *worker.Event) error {
+			func(e *job.Event) error {
 				fmt.Println(e.JobID, e.Outcome)
 				return enough
 			})
@@ -139,8 +139,8 @@ func ExamplePublisher_PublishAndWait() {
 		}
 		waiting, cancel := context.WithTimeout(ctx, 10*time.Second)
 		defer cancel()
-		job := &worker.Job{WcID: "wxid_1", ID: "order-7"}
-		event, err := publisher.PublishAndWait(waiting, job, worker.Urgent)
+		j := &job.Job{WcID: "wxid_1", ID: "order-7"}
+		event, err := publisher.PublishAndWait(waiting, j, job.Urgent)
 		if err != nil {
 			return err // after a time-out the job goes on: the same call waits for it again
 		}
@@ -161,17 +161,17 @@ func startWorker(ctx context.Context, nc *nats.Conn) (stop func(), err error) {
 	go func() {
 		defer close(ended)
 		for taking.Err() == nil {
-			taken, _, err := q.Take(taking, worker.Urgent, 1, 10*time.Second)
+			taken, _, err := q.Take(taking, job.Urgent, 1, 10*time.Second)
 			if err != nil {
 				log.Fatal(err)
 			}
 			for _, delivery := range taken {
-				job, err := delivery.Job()
+				j, err := delivery.Job()
 				if err != nil {
 					log.Fatal(err)
 				}
-				if err := q.Publish(ctx, &worker.Event{ID: job.EventID(), JobID: job.ID, WcID: job.WcID,
-					Result: worker.Result{Outcome: worker.Succeeded, Prompted: true, FinishedAt: time.Now()}}); err != nil {
+				if err := q.Publish(ctx, &job.Event{ID: j.EventID(), JobID: j.ID, WcID: j.WcID,
+					Result: job.Result{Outcome: job.Succeeded, Prompted: true, FinishedAt: time.Now()}}); err != nil {
 					log.Fatal(err)
 				}
 				delivery.Ack()
@@ -190,17 +190,17 @@ func ExampleConsume() {
 			return err
 		}
 		defer q.Close()
-		publish := func(id string, outcome worker.Outcome) error { // what a worker does
-			return q.Publish(ctx, &worker.Event{ID: id, JobID: "job-of-" + id, WcID: "wxid_1",
-				Result: worker.Result{Outcome: outcome, FinishedAt: time.Now()}})
+		publish := func(id string, outcome job.Outcome) error { // what a worker does
+			return q.Publish(ctx, &job.Event{ID: id, JobID: "job-of-" + id, WcID: "wxid_1",
+				Result: job.Result{Outcome: outcome, FinishedAt: time.Now()}})
 		}
 		consume := func(enough string) error {
 			ctx, stop := context.WithCancel(ctx)
 			defer stop()
 			options := queue.ConsumeOptions{Name: "billing", MaxInFlight: 1, RetryPause: 10 * time.Millisecond}
 			failed := false
-			err := queue.Consume(ctx, nc, options, func(_ context.Context, e *worker.Event) error {
-				if e.Outcome == worker.Failed && !failed {
+			err := queue.Consume(ctx, nc, options, func(_ context.Context, e *job.Event) error {
+				if e.Outcome == job.Failed && !failed {
 					failed = true
 					fmt.Println("no database:", e.ID)
 					return errors.New("the database can't be reached")
@@ -217,8 +217,8 @@ func ExampleConsume() {
 			return err
 		}
 		return errors.Join(
-			publish("e1", worker.Succeeded), publish("e2", worker.Failed), consume("e2"),
-			publish("e3", worker.Expired), consume("e3"),
+			publish("e1", job.Succeeded), publish("e2", job.Failed), consume("e2"),
+			publish("e3", job.Expired), consume("e3"),
 		)
 	})
 	// Output:

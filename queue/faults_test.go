@@ -24,7 +24,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/relogin/relogin/test/servers"
-	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // A follower that has seen nothing yet must not skip what was stored while it was cut off.
@@ -37,7 +37,7 @@ func TestFollowFromNowAcrossARestart(t *testing.T) {
 	var following sync.WaitGroup
 	following.Go(func() {
 		o := FollowOptions{Namespace: "relogin", Ready: func() { close(ready) }}
-		err := Follow(ctx, connect(t, s.URL()), o, func(e *worker.Event) error {
+		err := Follow(ctx, connect(t, s.URL()), o, func(e *job.Event) error {
 			if e.ID != "1" {
 				t.Errorf("event %s", e.ID)
 			}
@@ -55,7 +55,7 @@ func TestFollowFromNowAcrossARestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer q.Close()
-	servers.Eventually(t, "the event to be stored", func() bool { return q.Publish(t.Context(), event("a", "1", worker.Failed)) == nil })
+	servers.Eventually(t, "the event to be stored", func() bool { return q.Publish(t.Context(), event("a", "1", job.Failed)) == nil })
 	following.Wait()
 }
 
@@ -74,7 +74,7 @@ func TestWatchersOverlap(t *testing.T) {
 	}
 	defer stop()
 	leave()
-	if err := q.Publish(t.Context(), event("a", "1", worker.Failed)); err != nil {
+	if err := q.Publish(t.Context(), event("a", "1", job.Failed)); err != nil {
 		t.Fatal(err)
 	}
 	select {
@@ -94,16 +94,16 @@ func TestTakeLosesNothing(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var publishing sync.WaitGroup
 		publishing.Go(func() {
-			publish(t, nc, worker.Normal, worker.Job{WcID: "a"})
+			publish(t, nc, job.Normal, job.Job{WcID: "a"})
 			cancel()
 		})
-		taken, _, err := q.Take(ctx, worker.Normal, 1+i%2*4, time.Minute)
+		taken, _, err := q.Take(ctx, job.Normal, 1+i%2*4, time.Minute)
 		publishing.Wait()
 		if err != nil {
 			t.Fatal(err)
 		}
 		if len(taken) == 0 {
-			taken = take(t, q, worker.Normal, 1)
+			taken = take(t, q, job.Normal, 1)
 		}
 		taken[0].Ack()
 	}
@@ -117,7 +117,7 @@ func TestTakeWithoutServerLeavesNothingBehind(t *testing.T) {
 	s.Stop()
 	servers.Eventually(t, "the loss to be noticed", func() bool { return nc.Status() == nats.RECONNECTING })
 	for range 10 {
-		if _, _, err := q.Take(t.Context(), worker.Normal, 5, time.Second); err == nil {
+		if _, _, err := q.Take(t.Context(), job.Normal, 5, time.Second); err == nil {
 			t.Error("took without a server")
 		}
 	}
@@ -133,12 +133,12 @@ func TestTakeEndsWithTheConnection(t *testing.T) {
 	q := open(t, nc, config())
 	var taking sync.WaitGroup
 	taking.Go(func() {
-		if _, _, err := q.Take(t.Context(), worker.Normal, 1, time.Hour); err == nil {
+		if _, _, err := q.Take(t.Context(), job.Normal, 1, time.Hour); err == nil {
 			t.Error("no error") // the server's good-bye, or the connection's end
 		}
 	})
 	servers.Eventually(t, "the request to wait", func() bool {
-		info, err := q.consumers[worker.Normal].Info(t.Context())
+		info, err := q.consumers[job.Normal].Info(t.Context())
 		return err == nil && info.NumWaiting == 1
 	})
 	s.Stop()
@@ -151,7 +151,7 @@ func TestTakeNamesWhatIsGone(t *testing.T) {
 	if err := q.js.DeleteConsumer(t.Context(), "RELOGIN_JOBS", "normal"); err != nil {
 		t.Fatal(err)
 	}
-	_, _, err := q.Take(t.Context(), worker.Normal, 1, time.Second)
+	_, _, err := q.Take(t.Context(), job.Normal, 1, time.Second)
 	if !errors.Is(err, nats.ErrNoResponders) || !strings.Contains(err.Error(), "setup") {
 		t.Errorf("error %v", err)
 	}
@@ -185,7 +185,7 @@ func TestOddJobs(t *testing.T) {
 		if _, err := q.js.PublishMsg(t.Context(), msg); err != nil {
 			t.Fatal(err)
 		}
-		d := take(t, q, worker.Normal, 2)[0]
+		d := take(t, q, job.Normal, 2)[0]
 		if string(d.Data) != string(msg.Data) || d.Attempts != 1 {
 			t.Errorf("%d bytes came as %d, delivery %d", len(msg.Data), len(d.Data), d.Attempts)
 		}
@@ -311,9 +311,9 @@ func TestCluster(t *testing.T) {
 	}
 	pods.Wait()
 	q := open(t, first, c)
-	publish(t, first, worker.Normal, worker.Job{WcID: "a", ID: "1"})
-	d := take(t, q, worker.Normal, 5)[0]
-	e := event("a", "1", worker.Succeeded)
+	publish(t, first, job.Normal, job.Job{WcID: "a", ID: "1"})
+	d := take(t, q, job.Normal, 5)[0]
+	e := event("a", "1", job.Succeeded)
 	servers.Eventually(t, "the event to be stored", func() bool { return q.Publish(t.Context(), e) == nil })
 	servers.Eventually(t, "the event to be found", func() bool {
 		found, err := q.Published(t.Context(), "a", "1", d.StoredAt)

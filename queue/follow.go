@@ -10,16 +10,16 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // FollowOptions says which events to follow.
 type FollowOptions struct {
-	Namespace string           // relogin unless set
-	Account   string           // its wcId; all accounts unless set
-	Outcomes  []worker.Outcome // all unless set
-	Since     time.Time        // from then on, by the server's clock; from now on unless set
-	Ready     func()           // called once, before the first event: what is published from here on is seen
+	Namespace string        // relogin unless set
+	Account   string        // its wcId; all accounts unless set
+	Outcomes  []job.Outcome // all unless set
+	Since     time.Time     // from then on, by the server's clock; from now on unless set
+	Ready     func()        // called once, before the first event: what is published from here on is seen
 
 	Logger *slog.Logger // told, once a minute at most, of events that can't be read or have an unknown outcome; they are passed over
 }
@@ -27,13 +27,13 @@ type FollowOptions struct {
 // Follow calls handle with each event, in order and once, across lost connections. It
 // blocks until handle returns an error, and returns that, or until ctx ends, and
 // returns its cause. An outcome in the options that there is not is an error.
-func Follow(ctx context.Context, nc *nats.Conn, o FollowOptions, handle func(*worker.Event) error) error {
-	return FollowStored(ctx, nc, o, func(e *worker.Event, _ time.Time) error { return handle(e) })
+func Follow(ctx context.Context, nc *nats.Conn, o FollowOptions, handle func(*job.Event) error) error {
+	return FollowStored(ctx, nc, o, func(e *job.Event, _ time.Time) error { return handle(e) })
 }
 
 // FollowStored is [Follow] for who wants to know when each event was stored, by the
 // server's clock.
-func FollowStored(ctx context.Context, nc *nats.Conn, o FollowOptions, handle func(e *worker.Event, stored time.Time) error) error {
+func FollowStored(ctx context.Context, nc *nats.Conn, o FollowOptions, handle func(e *job.Event, stored time.Time) error) error {
 	f, err := o.follow(ctx, nc, 0)
 	if err != nil {
 		return err
@@ -107,7 +107,7 @@ func (o *FollowOptions) follow(ctx context.Context, nc *nats.Conn, lookBack time
 
 // next blocks until there is another event, and returns it and when it was stored, or ctx's
 // cause once ctx has ended. What can't be read it passes over.
-func (f *follower) next(ctx context.Context) (*worker.Event, time.Time, error) {
+func (f *follower) next(ctx context.Context) (*job.Event, time.Time, error) {
 	for {
 		msg, err := f.msgs.Next()
 		if ctx.Err() != nil {
@@ -132,10 +132,10 @@ func (f *follower) next(ctx context.Context) (*worker.Event, time.Time, error) {
 
 // eventFilters returns the subjects of the account's events, or all accounts' where it is
 // empty, of these outcomes, or all outcomes where there is none.
-func (n names) eventFilters(account string, outcomes []worker.Outcome) (filters []string, err error) {
+func (n names) eventFilters(account string, outcomes []job.Outcome) (filters []string, err error) {
 	token := "*"
 	if account != "" {
-		token = worker.AccountToken(account)
+		token = job.AccountToken(account)
 	}
 	if len(outcomes) == 0 {
 		return []string{string(n) + ".events.*." + token}, nil

@@ -12,13 +12,11 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-
-	"github.com/relogin/relogin/worker"
 )
 
 // IncarnationStore keeps, in the JetStream bucket <NAMESPACE>_REDIS, when the lock-delay of each
 // incarnation of a Redis server ends, and under which leases pods grant: outside of Redis, and
-// the same for all pods. There it also keeps which tenants are paused, as [worker.Pauses]. It
+// the same for all pods. There it also keeps which tenants are paused, as worker.Pauses. It
 // implements package cache's IncarnationStore, and is safe for concurrent use.
 type IncarnationStore struct {
 	bucket jetstream.KeyValue
@@ -127,8 +125,11 @@ func (s *IncarnationStore) load(ctx context.Context, key string, value any) (rev
 	return entry.Revision(), nil
 }
 
+// errConflict is returned to who was overtaken by another pod.
+var errConflict = errors.New("another pod was faster")
+
 // store has the key hold the value as JSON, unless it has another revision than that: the error
-// wraps [worker.ErrConflict] then.
+// wraps errConflict then.
 func (s *IncarnationStore) store(ctx context.Context, key string, value any, revision uint64) error {
 	data, err := json.Marshal(value)
 	if err == nil && revision == 0 {
@@ -137,7 +138,7 @@ func (s *IncarnationStore) store(ctx context.Context, key string, value any, rev
 		_, err = s.bucket.Update(ctx, key, data, revision)
 	}
 	if errors.Is(err, jetstream.ErrKeyExists) || errors.Is(err, jetstream.ErrKeyRevisionMismatch) {
-		err = worker.ErrConflict
+		err = errConflict
 	}
 	if err != nil {
 		return fmt.Errorf("store %s in bucket %s: %w", key, s.bucket.Bucket(), err)

@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nuid"
-
-	"github.com/relogin/relogin/worker"
 )
 
 // leasesKey is the bucket's key that holds [registrations]. It is written by
@@ -140,7 +138,7 @@ func (s *IncarnationStore) look(ctx context.Context) (longest time.Duration, err
 	ctx, cancel := context.WithTimeout(ctx, leasesTimeout)
 	defer cancel()
 	for longer := 20 * time.Millisecond; ; longer = min(2*longer, time.Second) {
-		if longest, err = s.tryLook(ctx); !errors.Is(err, worker.ErrConflict) {
+		if longest, err = s.tryLook(ctx); !errors.Is(err, errConflict) {
 			break
 		}
 		select { // another pod was faster, or a replica lags
@@ -159,7 +157,7 @@ func (s *IncarnationStore) look(ctx context.Context) (longest time.Duration, err
 
 const leasesTimeout = 10 * time.Second
 
-// tryLook makes one attempt of a look. It returns an error wrapping [worker.ErrConflict] when
+// tryLook makes one attempt of a look. It returns an error wrapping [errConflict] when
 // what it read was not the newest.
 func (s *IncarnationStore) tryLook(ctx context.Context) (time.Duration, error) {
 	started, all := time.Now(), registrations{}

@@ -13,7 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/relogin/relogin/test/servers"
-	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // advisories tells which consumers of the events stream were made, and how many were
@@ -89,7 +89,7 @@ func many(n int, call func(i int)) {
 // store publishes the event of a job of account a, and returns when it was stored.
 func store(t *testing.T, q *Queue, id string) time.Time {
 	t.Helper()
-	if err := q.Publish(t.Context(), event("a", id, worker.Failed)); err != nil {
+	if err := q.Publish(t.Context(), event("a", id, job.Failed)); err != nil {
 		t.Fatal(err)
 	}
 	msg, err := q.events.GetLastMsgForSubject(t.Context(), q.names.accountEvents("a"))
@@ -107,7 +107,7 @@ func TestLookUpsOfAnAccountShareOneReading(t *testing.T) {
 	q := open(t, nc, config())
 	start := time.Now()
 	many(n, func(i int) {
-		if err := q.Publish(t.Context(), event("a", fmt.Sprint(i), worker.Failed)); err != nil {
+		if err := q.Publish(t.Context(), event("a", fmt.Sprint(i), job.Failed)); err != nil {
 			t.Error(err)
 		}
 	})
@@ -180,7 +180,7 @@ func TestLookUpsOfManyAccountsAreBounded(t *testing.T) {
 	start := time.Now()
 	for i := range accounts {
 		for j := range 3 {
-			if err := q.Publish(t.Context(), event(fmt.Sprint("a", i), fmt.Sprint(i, ".", j), worker.Failed)); err != nil {
+			if err := q.Publish(t.Context(), event(fmt.Sprint("a", i), fmt.Sprint(i, ".", j), job.Failed)); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -13,7 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/relogin/relogin/test/servers"
-	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // journal keeps log lines.
@@ -116,7 +116,7 @@ func TestFollowTellsSeldomWhatItPassesOver(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	o := FollowOptions{Namespace: "relogin", Since: time.Now().Add(-time.Hour), Logger: j.logger()}
-	if err := Follow(ctx, nc, o, func(*worker.Event) error { return errEnd }); !errors.Is(err, errEnd) {
+	if err := Follow(ctx, nc, o, func(*job.Event) error { return errEnd }); !errors.Is(err, errEnd) {
 		t.Fatal(err)
 	}
 	if lines := j.lines("passing over"); len(lines) != 1 {

@@ -2,9 +2,10 @@ package queue
 
 import (
 	"context"
+	"errors"
 	"maps"
 
-	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // pausesKey is where the bucket <NAMESPACE>_REDIS has the refused credentials of tenants
@@ -12,30 +13,32 @@ import (
 const pausesKey = "paused"
 
 type pausedCredential struct {
-	worker.Credential
+	job.Credential
 	Trials uint64 `json:"trials"`
 }
 
-var _ worker.Pauses = (*IncarnationStore)(nil)
-
-// UpdatePauses implements [worker.Pauses].
-func (s *IncarnationStore) UpdatePauses(ctx context.Context, change func(trials map[worker.Credential]uint64)) error {
+// UpdatePauses implements the worker's Pauses.
+func (s *IncarnationStore) UpdatePauses(ctx context.Context, change func(trials map[job.Credential]uint64)) (stored bool, err error) {
 	var all []pausedCredential
 	revision, err := s.load(ctx, pausesKey, &all)
 	if err != nil {
-		return err
+		return false, err
 	}
-	trials := map[worker.Credential]uint64{}
+	trials := map[job.Credential]uint64{}
 	for _, one := range all {
 		trials[one.Credential] = one.Trials
 	}
 	before := maps.Clone(trials)
 	if change(trials); maps.Equal(trials, before) {
-		return nil
+		return true, nil
 	}
 	all = []pausedCredential{}
 	for credential, n := range trials {
 		all = append(all, pausedCredential{credential, n})
 	}
-	return s.store(ctx, pausesKey, all, revision)
+	err = s.store(ctx, pausesKey, all, revision)
+	if errors.Is(err, errConflict) {
+		return false, nil
+	}
+	return err == nil, err
 }

@@ -1,14 +1,13 @@
 package queue
 
 import (
-	"errors"
 	"maps"
 	"testing"
 
 	"github.com/nats-io/nats.go"
 
 	"github.com/relogin/relogin/test/servers"
-	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 func TestPausesAreStoredAgainstARevision(t *testing.T) {
@@ -25,13 +24,13 @@ func TestPausesAreStoredAgainstARevision(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	type trials = map[worker.Credential]uint64
+	type trials = map[job.Credential]uint64
 	update := func(change func(trials)) bool {
-		err := store.UpdatePauses(ctx, change)
-		if err != nil && !errors.Is(err, worker.ErrConflict) {
+		stored, err := store.UpdatePauses(ctx, change)
+		if err != nil {
 			t.Fatal(err)
 		}
-		return err == nil
+		return stored
 	}
 	become := func(next trials) func(trials) {
 		return func(got trials) { clear(got); maps.Copy(got, next) }

@@ -8,7 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 const permittedAnswer = 5 * time.Second
@@ -21,7 +21,7 @@ func (q *Queue) permitted(ctx context.Context) error {
 	for _, lane := range lanes {
 		asks = append(asks, refusedPull(q.names.jobs(), string(lane)))
 	}
-	asks = append(asks, refusedPublish(q.names.eventSubject(worker.Unknown, "")))
+	asks = append(asks, refusedPublish(q.names.eventSubject(job.Unknown, "")))
 	for _, one := range asks {
 		if err := ask(ctx, q.nc, one); errors.Is(err, nats.ErrPermissionViolation) {
 			return fmt.Errorf("try %s: %w", one.Subject, err)

@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 const defaultJobMemory = time.Hour
@@ -25,7 +25,7 @@ const defaultJobMemory = time.Hour
 // publishing, after which the job may be stored.
 //
 // The user needs the permissions of both a publisher and a follower of events.
-func (p *Publisher) PublishAndWait(ctx context.Context, j *worker.Job, lane worker.Lane) (*worker.Event, error) {
+func (p *Publisher) PublishAndWait(ctx context.Context, j *job.Job, lane job.Lane) (*job.Event, error) {
 	if j != nil && j.ID == "" {
 		named := *j
 		named.ID = uuid.Must(uuid.NewV7()).String()

@@ -11,7 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // publishWindow is how many jobs may wait for their acknowledgement at once.
@@ -52,8 +52,8 @@ func NewPublisher(nc *nats.Conn, namespace string) (*Publisher, error) {
 // Publish stores the job in a lane and returns once the server has acknowledged it. A
 // job with an id may be published again after an error: it is one job still, stored once
 // if it has not changed. A job that ended as invalid may be published again under its id
-// once it is mended. An error wrapping [worker.ErrInvalidJob] is returned for a job that no worker would take.
-func (p *Publisher) Publish(ctx context.Context, j *worker.Job, lane worker.Lane) (Stored, error) {
+// once it is mended. An error wrapping [job.ErrInvalidJob] is returned for a job that no worker would take.
+func (p *Publisher) Publish(ctx context.Context, j *job.Job, lane job.Lane) (Stored, error) {
 	msg, err := p.message(j, lane)
 	if err != nil {
 		return Stored{}, fmt.Errorf("publish job: %w", err)
@@ -63,7 +63,7 @@ func (p *Publisher) Publish(ctx context.Context, j *worker.Job, lane worker.Lane
 }
 
 // stored reads what the server says of the job.
-func (p *Publisher) stored(j *worker.Job, ack *jetstream.PubAck, err error) (Stored, error) {
+func (p *Publisher) stored(j *job.Job, ack *jetstream.PubAck, err error) (Stored, error) {
 	if err != nil {
 		return Stored{}, fmt.Errorf("publish job: %w", p.withPermissionHint(err))
 	}
@@ -77,9 +77,9 @@ func (p *Publisher) stored(j *worker.Job, ack *jetstream.PubAck, err error) (Sto
 // PublishAll stores many jobs in a lane, with many acknowledgements under way at once.
 // It calls stored once for each job, in order and from this goroutine, and blocks until
 // all are answered. Its error is ctx's cause; those of the jobs are stored's.
-func (p *Publisher) PublishAll(ctx context.Context, lane worker.Lane, jobs iter.Seq[*worker.Job], stored func(*worker.Job, Stored, error)) error {
+func (p *Publisher) PublishAll(ctx context.Context, lane job.Lane, jobs iter.Seq[*job.Job], stored func(*job.Job, Stored, error)) error {
 	type pending struct {
-		job    *worker.Job
+		job    *job.Job
 		future jetstream.PubAckFuture
 		err    error
 	}
@@ -126,22 +126,22 @@ func await(ctx context.Context, future jetstream.PubAckFuture) (*jetstream.PubAc
 	}
 }
 
-func (p *Publisher) message(j *worker.Job, lane worker.Lane) (*nats.Msg, error) {
-	if lane != worker.Urgent && lane != worker.Normal {
+func (p *Publisher) message(j *job.Job, lane job.Lane) (*nats.Msg, error) {
+	if lane != job.Urgent && lane != job.Normal {
 		return nil, fmt.Errorf("unknown lane %q", lane)
 	}
 	if j == nil {
-		return nil, fmt.Errorf("%w: it is nil", worker.ErrInvalidJob)
+		return nil, fmt.Errorf("%w: it is nil", job.ErrInvalidJob)
 	}
 	if err := j.Check(); err != nil {
 		return nil, err
 	}
-	data, err := j.Encode(worker.EncodingMsgpack)
+	data, err := j.Encode(job.EncodingMsgpack)
 	if err != nil {
 		return nil, err
 	}
 	msg := &nats.Msg{Subject: p.names.jobSubject(lane), Data: data,
-		Header: nats.Header{contentType: {worker.EncodingMsgpack.ContentType()}}}
+		Header: nats.Header{contentType: {job.EncodingMsgpack.ContentType()}}}
 	if j.ID != "" {
 		msg.Header.Set(nats.MsgIdHdr, messageID(data))
 	}

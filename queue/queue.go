@@ -10,7 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 const (
@@ -23,14 +23,14 @@ const (
 	publishTimeout = 30 * time.Second // of a job
 )
 
-// Queue implements [worker.Queue]. It is safe for concurrent use.
+// Queue implements worker.Queue. It is safe for concurrent use.
 type Queue struct {
 	config    Config
 	names     names
 	nc        *nats.Conn
 	js        jetstream.JetStream
 	events    jetstream.Stream
-	consumers map[worker.Lane]jetstream.Consumer
+	consumers map[job.Lane]jetstream.Consumer
 
 	heartbeat *heartbeat
 	lookups   *lookups
@@ -40,8 +40,6 @@ type Queue struct {
 	stop    context.CancelFunc
 	running sync.WaitGroup
 }
-
-var _ worker.Queue = (*Queue)(nil)
 
 // Open returns the namespace's queue, which [Setup] has set up. It returns an error
 // wrapping [ErrMismatch] when the queue can't serve, as [Check] finds it, and one wrapping
@@ -68,7 +66,7 @@ func Open(ctx context.Context, nc *nats.Conn, c Config) (*Queue, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open queue: %w", err)
 	}
-	q := &Queue{config: c, names: n, nc: nc, js: js, consumers: map[worker.Lane]jetstream.Consumer{}, wakes: make(chan *nats.Msg, maxPendingWakes)}
+	q := &Queue{config: c, names: n, nc: nc, js: js, consumers: map[job.Lane]jetstream.Consumer{}, wakes: make(chan *nats.Msg, maxPendingWakes)}
 	if q.events, err = js.Stream(ctx, n.events()); err != nil {
 		return nil, fmt.Errorf("open stream %s: %w", n.events(), withPermissionHint(nc, err))
 	}
@@ -129,8 +127,8 @@ func (q *Queue) Close() {
 
 // Backlog returns how many jobs each lane holds: waiting, delayed, and in the hands of
 // workers. It asks the server.
-func (q *Queue) Backlog(ctx context.Context) (map[worker.Lane]uint64, error) {
-	backlog := map[worker.Lane]uint64{}
+func (q *Queue) Backlog(ctx context.Context) (map[job.Lane]uint64, error) {
+	backlog := map[job.Lane]uint64{}
 	for lane, consumer := range q.consumers {
 		info, err := consumer.Info(ctx)
 		if err != nil {

@@ -17,7 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/relogin/relogin/test/servers"
-	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -54,7 +54,7 @@ func open(t testing.TB, nc *nats.Conn, c Config) *Queue {
 	return q
 }
 
-func publish(t testing.TB, nc *nats.Conn, lane worker.Lane, jobs ...worker.Job) {
+func publish(t testing.TB, nc *nats.Conn, lane job.Lane, jobs ...job.Job) {
 	t.Helper()
 	p, err := NewPublisher(nc, "relogin")
 	if err != nil {
@@ -67,7 +67,7 @@ func publish(t testing.TB, nc *nats.Conn, lane worker.Lane, jobs ...worker.Job) 
 	}
 }
 
-func take(t testing.TB, q *Queue, lane worker.Lane, n int) []*worker.Delivery {
+func take(t testing.TB, q *Queue, lane job.Lane, n int) []*job.Delivery {
 	t.Helper()
 	taken, _, err := q.Take(t.Context(), lane, n, 10*time.Second)
 	if err != nil || len(taken) == 0 {
@@ -77,7 +77,7 @@ func take(t testing.TB, q *Queue, lane worker.Lane, n int) []*worker.Delivery {
 }
 
 // nothing checks that the lane delivers no job for a while.
-func nothing(t testing.TB, q *Queue, lane worker.Lane, wait time.Duration) {
+func nothing(t testing.TB, q *Queue, lane job.Lane, wait time.Duration) {
 	t.Helper()
 	taken, _, err := q.Take(t.Context(), lane, 1, wait)
 	if err != nil || len(taken) != 0 {
@@ -133,24 +133,24 @@ func TestSetupFindsWhatCannotServe(t *testing.T) {
 func TestTakeAndSettle(t *testing.T) {
 	nc := connect(t, servers.NATS(t))
 	q := open(t, nc, config())
-	nothing(t, q, worker.Normal, 50*time.Millisecond)
+	nothing(t, q, job.Normal, 50*time.Millisecond)
 	for i := range 10 {
-		publish(t, nc, worker.Normal, worker.Job{WcID: "a", ID: fmt.Sprint(i)})
+		publish(t, nc, job.Normal, job.Job{WcID: "a", ID: fmt.Sprint(i)})
 	}
-	publish(t, nc, worker.Urgent, worker.Job{WcID: "b", ID: "u"})
+	publish(t, nc, job.Urgent, job.Job{WcID: "b", ID: "u"})
 
-	d := take(t, q, worker.Urgent, 5)[0]
+	d := take(t, q, job.Urgent, 5)[0]
 	j, err := d.Job()
-	if err != nil || j.WcID != "b" || d.Lane != worker.Urgent || d.Attempts != 1 || d.Sequence != 11 || d.Stream != "RELOGIN_JOBS" || d.StoredAt.IsZero() {
+	if err != nil || j.WcID != "b" || d.Lane != job.Urgent || d.Attempts != 1 || d.Sequence != 11 || d.Stream != "RELOGIN_JOBS" || d.StoredAt.IsZero() {
 		t.Errorf("took %+v, %v", d, err)
 	}
-	taken, backlog, err := q.Take(t.Context(), worker.Normal, 4, time.Second)
+	taken, backlog, err := q.Take(t.Context(), job.Normal, 4, time.Second)
 	if err != nil || len(taken) != 4 || backlog > 6 { // the server may not have counted the last ones yet
 		t.Fatalf("took %d, %d left: %v", len(taken), backlog, err)
 	}
 	servers.Eventually(t, "the backlog to be counted", func() bool {
 		lanes, err := q.Backlog(t.Context())
-		return err == nil && lanes[worker.Normal] == 10 && lanes[worker.Urgent] == 1
+		return err == nil && lanes[job.Normal] == 10 && lanes[job.Urgent] == 1
 	})
 	d.Ack()
 	d.Ack() // settles once
@@ -158,7 +158,7 @@ func TestTakeAndSettle(t *testing.T) {
 	taken[1].Term()
 	taken[2].HandBack(0)
 	servers.Eventually(t, "the settled jobs to leave", func() bool { return stored(t, q) == 8 })
-	again := take(t, q, worker.Normal, 1)[0]
+	again := take(t, q, job.Normal, 1)[0]
 	if again.Sequence != taken[2].Sequence || again.Attempts != 2 {
 		t.Errorf("after the hand-back came %d, delivery %d", again.Sequence, again.Attempts)
 	}
@@ -167,10 +167,10 @@ func TestTakeAndSettle(t *testing.T) {
 func TestHandBackWithDelay(t *testing.T) {
 	nc := connect(t, servers.NATS(t))
 	q := open(t, nc, config())
-	publish(t, nc, worker.Normal, worker.Job{WcID: "a"})
+	publish(t, nc, job.Normal, job.Job{WcID: "a"})
 	start := time.Now()
-	take(t, q, worker.Normal, 1)[0].HandBack(300 * time.Millisecond)
-	if d := take(t, q, worker.Normal, 1)[0]; d.Attempts != 2 || time.Since(start) < 300*time.Millisecond {
+	take(t, q, job.Normal, 1)[0].HandBack(300 * time.Millisecond)
+	if d := take(t, q, job.Normal, 1)[0]; d.Attempts != 2 || time.Since(start) < 300*time.Millisecond {
 		t.Errorf("delivery %d after %v", d.Attempts, time.Since(start))
 	}
 }
@@ -181,15 +181,15 @@ func TestAliveUntilTheProcessDies(t *testing.T) {
 	url := servers.NATS(t)
 	nc := connect(t, url)
 	q := open(t, nc, config())
-	publish(t, nc, worker.Normal, worker.Job{WcID: "a"})
+	publish(t, nc, job.Normal, job.Job{WcID: "a"})
 	holder, err := Open(t.Context(), connect(t, url), config())
 	if err != nil {
 		t.Fatal(err)
 	}
-	take(t, holder, worker.Normal, 1)
-	nothing(t, q, worker.Normal, 3*time.Second) // three times AckWait
-	holder.Close()                              // no more signs of life
-	if d := take(t, q, worker.Normal, 1)[0]; d.Attempts != 2 {
+	take(t, holder, job.Normal, 1)
+	nothing(t, q, job.Normal, 3*time.Second) // three times AckWait
+	holder.Close()                           // no more signs of life
+	if d := take(t, q, job.Normal, 1)[0]; d.Attempts != 2 {
 		t.Errorf("delivery %d", d.Attempts)
 	}
 }
@@ -200,22 +200,22 @@ func TestTakeEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(50*time.Millisecond, cancel)
 	start := time.Now()
-	taken, _, err := q.Take(ctx, worker.Normal, 1, time.Minute)
+	taken, _, err := q.Take(ctx, job.Normal, 1, time.Minute)
 	if len(taken) != 0 || err != nil || time.Since(start) > 10*time.Second {
 		t.Errorf("took %d after %v: %v", len(taken), time.Since(start), err)
 	}
 }
 
-func event(wcID, id string, outcome worker.Outcome) *worker.Event {
-	return &worker.Event{ID: id, JobID: "j" + id, WcID: wcID, Result: worker.Result{
-		Outcome: outcome, FinishedAt: time.Now(), Prompted: true, Login: &worker.Login{WcID: wcID, WID: "w" + id}}}
+func event(wcID, id string, outcome job.Outcome) *job.Event {
+	return &job.Event{ID: id, JobID: "j" + id, WcID: wcID, Result: job.Result{
+		Outcome: outcome, FinishedAt: time.Now(), Prompted: true, Login: &job.Login{WcID: wcID, WID: "w" + id}}}
 }
 
 func TestPublishOnce(t *testing.T) {
 	nc := connect(t, servers.NATS(t))
 	q := open(t, nc, config())
 	for range 3 {
-		if err := q.Publish(t.Context(), event("a", "1", worker.Succeeded)); err != nil {
+		if err := q.Publish(t.Context(), event("a", "1", job.Succeeded)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -228,9 +228,9 @@ func TestPublishOnce(t *testing.T) {
 func TestEventHeaders(t *testing.T) {
 	nc := connect(t, servers.NATS(t))
 	c := config()
-	c.EventEncoding = worker.EncodingJSON
+	c.EventEncoding = job.EncodingJSON
 	q := open(t, nc, c)
-	e := event("a b\x00\"%é>", "1", worker.Failed)
+	e := event("a b\x00\"%é>", "1", job.Failed)
 	e.Traceparent = "00-1-2-01"
 	if err := q.Publish(t.Context(), e); err != nil {
 		t.Fatal(err)
@@ -239,7 +239,7 @@ func TestEventHeaders(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := "relogin.events.failed." + worker.AccountToken(e.WcID); msg.Subject != want {
+	if want := "relogin.events.failed." + job.AccountToken(e.WcID); msg.Subject != want {
 		t.Errorf("subject %s, want %s", msg.Subject, want)
 	}
 	for header, want := range map[string]string{
@@ -257,12 +257,12 @@ func TestEventHeaders(t *testing.T) {
 func TestTooLarge(t *testing.T) {
 	nc := connect(t, servers.NATS(t))
 	q := open(t, nc, config())
-	e := event("a", "1", worker.Succeeded)
+	e := event("a", "1", job.Succeeded)
 	e.Login.Data = strings.Repeat("x", 2<<20)
-	if err := q.Publish(t.Context(), e); !errors.Is(err, worker.ErrUnsendable) {
+	if err := q.Publish(t.Context(), e); !errors.Is(err, job.ErrUnsendable) {
 		t.Errorf("large body: %v", err)
 	}
-	if err := q.Publish(t.Context(), event(strings.Repeat("ä", 2000), "2", worker.Invalid)); !errors.Is(err, worker.ErrUnsendable) {
+	if err := q.Publish(t.Context(), event(strings.Repeat("ä", 2000), "2", job.Invalid)); !errors.Is(err, job.ErrUnsendable) {
 		t.Errorf("long account: %v", err)
 	}
 }
@@ -272,7 +272,7 @@ func TestPublished(t *testing.T) {
 	q := open(t, nc, config())
 	start := time.Now()
 	for i := range 600 {
-		if err := q.Publish(t.Context(), event("a.b", fmt.Sprint(i), worker.Failed)); err != nil {
+		if err := q.Publish(t.Context(), event("a.b", fmt.Sprint(i), job.Failed)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -304,7 +304,7 @@ func TestLastWID(t *testing.T) {
 	if got, err := q.LastWID(t.Context(), "a"); got != "" || err != nil {
 		t.Errorf("before: %q, %v", got, err)
 	}
-	for _, e := range []*worker.Event{event("a", "1", worker.Succeeded), event("a", "2", worker.Succeeded), event("a", "3", worker.Failed), event("b", "4", worker.Succeeded)} {
+	for _, e := range []*job.Event{event("a", "1", job.Succeeded), event("a", "2", job.Succeeded), event("a", "3", job.Failed), event("b", "4", job.Succeeded)} {
 		if err := q.Publish(t.Context(), e); err != nil {
 			t.Fatal(err)
 		}
@@ -323,9 +323,9 @@ func TestWatch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	unprompted := event("a.b", "1", worker.Succeeded)
+	unprompted := event("a.b", "1", job.Succeeded)
 	unprompted.Prompted = false
-	for _, e := range []*worker.Event{unprompted, event("other", "2", worker.Failed), event("a.b", "3", worker.Failed)} {
+	for _, e := range []*job.Event{unprompted, event("other", "2", job.Failed), event("a.b", "3", job.Failed)} {
 		if err := q.Publish(t.Context(), e); err != nil {
 			t.Fatal(err)
 		}
@@ -339,7 +339,7 @@ func TestWatch(t *testing.T) {
 	<-woken // events may have been missed
 	servers.Eventually(t, "the connection", func() bool { return nc.Status() == nats.CONNECTED })
 	stop()
-	if err := q.Publish(t.Context(), event("a.b", "4", worker.Failed)); err != nil {
+	if err := q.Publish(t.Context(), event("a.b", "4", job.Failed)); err != nil {
 		t.Fatal(err)
 	}
 	if len(woken) != 0 || len(freed) != 0 {
@@ -355,7 +355,7 @@ func TestBuryKeepsTheBytes(t *testing.T) {
 		Header: nats.Header{"Nats-Msg-Id": {"id 1"}, "Content-Type": {"text/x"}, "X-Own": {"1"}}}, time.Second); err != nil {
 		t.Fatal(err)
 	}
-	d := take(t, q, worker.Urgent, 1)[0]
+	d := take(t, q, job.Urgent, 1)[0]
 	for range 2 {
 		if err := q.Bury(t.Context(), d, "bad:\nline two\x00"); err != nil {
 			t.Fatal(err)
@@ -389,7 +389,7 @@ func TestBuryKeepsTheBytes(t *testing.T) {
 func TestSetupRefusesABoundOnDeliveries(t *testing.T) {
 	nc := connect(t, servers.NATS(t))
 	q := open(t, nc, config())
-	bounded := q.consumers[worker.Normal].CachedInfo().Config
+	bounded := q.consumers[job.Normal].CachedInfo().Config
 	bounded.MaxDeliver = 2
 	if _, err := q.js.UpdateConsumer(t.Context(), "RELOGIN_JOBS", bounded); err != nil {
 		t.Fatal(err)
@@ -403,18 +403,18 @@ func TestFollow(t *testing.T) {
 	s := servers.StartNATS(t, nil)
 	nc := connect(t, s.URL())
 	q := open(t, nc, config())
-	put := func(e *worker.Event) {
+	put := func(e *job.Event) {
 		t.Helper()
 		servers.Eventually(t, "an event to be stored", func() bool { return q.Publish(t.Context(), e) == nil })
 	}
 	before := time.Now().Add(-time.Minute)
-	put(event("a", "1", worker.Succeeded))
-	put(event("b", "2", worker.Failed))
+	put(event("a", "1", job.Succeeded))
+	put(event("b", "2", job.Failed))
 	follow := func(o FollowOptions, during func()) (ids []string) {
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		defer cancel()
 		o.Namespace, o.Ready = "relogin", during
-		err := Follow(ctx, nc, o, func(e *worker.Event) error {
+		err := Follow(ctx, nc, o, func(e *job.Event) error {
 			ids = append(ids, e.ID)
 			if e.ID == "end" {
 				return errEnd
@@ -426,7 +426,7 @@ func TestFollow(t *testing.T) {
 		}
 		return ids
 	}
-	end := func() { put(event("a", "end", worker.Succeeded)) }
+	end := func() { put(event("a", "end", job.Succeeded)) }
 	if got := follow(FollowOptions{}, end); len(got) != 1 {
 		t.Errorf("from now on: %v", got)
 	}
@@ -436,7 +436,7 @@ func TestFollow(t *testing.T) {
 	if got := follow(FollowOptions{Since: before, Account: "a"}, nil); strings.Join(got, " ") != "1 end" {
 		t.Errorf("account: %v", got)
 	}
-	if got := follow(FollowOptions{Since: before, Outcomes: []worker.Outcome{worker.Succeeded, worker.Expired}}, nil); strings.Join(got, " ") != "1 end" {
+	if got := follow(FollowOptions{Since: before, Outcomes: []job.Outcome{job.Succeeded, job.Expired}}, nil); strings.Join(got, " ") != "1 end" {
 		t.Errorf("outcome: %v", got)
 	}
 }
@@ -479,10 +479,10 @@ func TestNothingIsBufferedWhileDisconnected(t *testing.T) {
 	q := open(t, nc, config())
 	s.Stop()
 	servers.Eventually(t, "the loss to be noticed", func() bool { return nc.Status() == nats.RECONNECTING })
-	if err := q.Publish(t.Context(), event("a", "1", worker.Failed)); err == nil {
+	if err := q.Publish(t.Context(), event("a", "1", job.Failed)); err == nil {
 		t.Error("published without a server")
 	}
-	if _, _, err := q.Take(t.Context(), worker.Normal, 1, time.Second); err == nil {
+	if _, _, err := q.Take(t.Context(), job.Normal, 1, time.Second); err == nil {
 		t.Error("took without a server")
 	}
 	s.Start()
@@ -495,8 +495,8 @@ func TestNothingIsBufferedWhileDisconnected(t *testing.T) {
 func TestPublishRefusesWhatIsNoEvent(t *testing.T) {
 	nc := connect(t, servers.NATS(t))
 	q := open(t, nc, config())
-	for what, e := range map[string]*worker.Event{"nil": nil, "no outcome": event("a", "1", ""), "another outcome": event("a", "1", "improved")} {
-		if err := q.Publish(t.Context(), e); !errors.Is(err, worker.ErrUnsendable) {
+	for what, e := range map[string]*job.Event{"nil": nil, "no outcome": event("a", "1", ""), "another outcome": event("a", "1", "improved")} {
+		if err := q.Publish(t.Context(), e); !errors.Is(err, job.ErrUnsendable) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
@@ -511,11 +511,11 @@ func TestFollowPassesOverUnknownOutcomes(t *testing.T) {
 		if _, err := q.js.Publish(t.Context(), "relogin.events.improved.a", []byte(`{"id":"1","outcome":"improved"}`)); err != nil {
 			t.Error(err)
 		}
-		if err := q.Publish(t.Context(), event("a", "2", worker.Failed)); err != nil {
+		if err := q.Publish(t.Context(), event("a", "2", job.Failed)); err != nil {
 			t.Error(err)
 		}
 	}}
-	err := Follow(t.Context(), nc, o, func(e *worker.Event) error {
+	err := Follow(t.Context(), nc, o, func(e *job.Event) error {
 		if e.ID != "2" {
 			t.Errorf("event %s", e.ID)
 		}
@@ -524,7 +524,7 @@ func TestFollowPassesOverUnknownOutcomes(t *testing.T) {
 	if !errors.Is(err, errEnd) || !strings.Contains(log.String(), `unknown outcome`) {
 		t.Errorf("follow: %v, log: %s", err, &log)
 	}
-	err = Follow(t.Context(), nc, FollowOptions{Outcomes: []worker.Outcome{"improved"}}, func(*worker.Event) error { return nil })
+	err = Follow(t.Context(), nc, FollowOptions{Outcomes: []job.Outcome{"improved"}}, func(*job.Event) error { return nil })
 	if err == nil || !strings.Contains(err.Error(), `unknown outcome "improved"`) {
 		t.Errorf("error %v", err)
 	}
@@ -545,9 +545,9 @@ func TestEmptyNamespace(t *testing.T) {
 	if _, err := OpenIncarnationStore(t.Context(), nc, ""); err != nil {
 		t.Error(err)
 	}
-	publish(t, nc, worker.Normal, worker.Job{WcID: "a"})
-	take(t, q, worker.Normal, 1)[0].Ack()
-	if err := q.Publish(t.Context(), event("a", "1", worker.Failed)); err != nil {
+	publish(t, nc, job.Normal, job.Job{WcID: "a"})
+	take(t, q, job.Normal, 1)[0].Ack()
+	if err := q.Publish(t.Context(), event("a", "1", job.Failed)); err != nil {
 		t.Fatal(err)
 	}
 	if found, err := q.Published(t.Context(), "a", "1", time.Now().Add(-time.Minute)); !found || err != nil {

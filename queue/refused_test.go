@@ -11,7 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/relogin/relogin/test/servers"
-	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // limit bounds the messages of the stream.
@@ -31,18 +31,18 @@ func limit(t *testing.T, q *Queue, stream string, maxMsgSize int32) {
 // An event that the server refuses for good must not be tried for ever.
 func TestRefusedEventIsUnsendable(t *testing.T) {
 	q := open(t, connect(t, servers.NATS(t)), config())
-	e := event("a", "1", worker.Failed)
+	e := event("a", "1", job.Failed)
 	e.Traceparent = strings.Repeat("x", 70_000)
-	if err := q.Publish(t.Context(), e); !errors.Is(err, worker.ErrUnsendable) {
+	if err := q.Publish(t.Context(), e); !errors.Is(err, job.ErrUnsendable) {
 		t.Errorf("large headers: %v", err)
 	}
 	limit(t, q, "RELOGIN_EVENTS", 2000)
-	e = event("a", "2", worker.Succeeded)
+	e = event("a", "2", job.Succeeded)
 	e.Login.Data = strings.Repeat("x", 4000)
-	if err := q.Publish(t.Context(), e); !errors.Is(err, worker.ErrUnsendable) {
+	if err := q.Publish(t.Context(), e); !errors.Is(err, job.ErrUnsendable) {
 		t.Errorf("larger than the stream allows: %v", err)
 	}
-	if err := q.Publish(t.Context(), event("a", "3", worker.Failed)); err != nil {
+	if err := q.Publish(t.Context(), event("a", "3", job.Failed)); err != nil {
 		t.Errorf("a usual event: %v", err)
 	}
 }
@@ -68,7 +68,7 @@ func TestRefusedForItsSize(t *testing.T) {
 }
 
 // raw publishes a job with headers that the library would not write.
-func raw(t *testing.T, q *Queue, headers string, body []byte) *worker.Delivery {
+func raw(t *testing.T, q *Queue, headers string, body []byte) *job.Delivery {
 	t.Helper()
 	header := nats.Header{}
 	for line := range strings.Lines(headers) {
@@ -76,7 +76,7 @@ func raw(t *testing.T, q *Queue, headers string, body []byte) *worker.Delivery {
 		header[key] = append(header[key], value)
 	}
 	publishRaw(t, q.nc.ConnectedUrl(), "relogin.jobs.normal", header, body)
-	return take(t, q, worker.Normal, 1)[0]
+	return take(t, q, job.Normal, 1)[0]
 }
 
 // No header of a job may keep its dead letter from being stored, or give it a meaning.
@@ -175,7 +175,7 @@ func TestBuryWhatNoStreamTakes(t *testing.T) {
 	q := open(t, connect(t, servers.NATS(t)), config())
 	limit(t, q, "RELOGIN_DEAD", 100)
 	d := raw(t, q, "X: 1", make([]byte, 101))
-	if err := q.Bury(t.Context(), d, "odd"); !errors.Is(err, worker.ErrUnburiable) {
+	if err := q.Bury(t.Context(), d, "odd"); !errors.Is(err, job.ErrUnburiable) {
 		t.Errorf("error %v", err)
 	}
 }
@@ -183,7 +183,7 @@ func TestBuryWhatNoStreamTakes(t *testing.T) {
 // An event that somebody else has stored must not keep a job from its end.
 func TestLastWIDOfAnEventThatCannotBeRead(t *testing.T) {
 	q := open(t, connect(t, servers.NATS(t)), config())
-	if _, err := q.js.Publish(t.Context(), q.names.eventSubject(worker.Succeeded, "a"), []byte{0xc1}); err != nil {
+	if _, err := q.js.Publish(t.Context(), q.names.eventSubject(job.Succeeded, "a"), []byte{0xc1}); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := q.LastWID(t.Context(), "a"); got != "" || err != nil {

@@ -6,13 +6,13 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 const (
-	largestJob   = worker.MaxJobBytes + 64<<10 // with as many headers as JetStream takes
-	largestEvent = 256 << 10                   // with the token and the data of a login
-	largestEntry = 64 << 10                    // of the bucket: the tenants that are paused
+	largestJob   = job.MaxJobBytes + 64<<10 // with as many headers as JetStream takes
+	largestEvent = 256 << 10                // with the token and the data of a login
+	largestEntry = 64 << 10                 // of the bucket: the tenants that are paused
 )
 
 // rename is the remedy for a stream that is somebody else's.

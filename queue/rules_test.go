@@ -16,7 +16,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/relogin/relogin/test/servers"
-	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // wrongStreams are streams with one wrong property, by the rule that finds it.
@@ -156,7 +156,7 @@ func TestConsumerRules(t *testing.T) {
 	for i, one := range wrongConsumers {
 		t.Run(one.property, func(t *testing.T) {
 			c, n := ruleConfig(i)
-			stream, want := c.streams(n)[0], c.consumer(n, worker.Normal)
+			stream, want := c.streams(n)[0], c.consumer(n, job.Normal)
 			if one.property == "deliver_policy" || one.property == "ack_policy" {
 				stream.Retention = jetstream.LimitsPolicy // a work queue has no such consumers
 			}

@@ -13,24 +13,24 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // Config is what streams and consumers are made of, and how events are written.
 type Config struct {
-	Namespace       string          // relogin unless set
-	Replicas        int             // of what is created; 1 unless set
-	AckWait         time.Duration   // after this a dead pod's jobs come back
-	EventMaxAge     time.Duration   // how long events are kept
-	DeadMaxAge      time.Duration   // how long dead letters are kept
-	DuplicateWindow time.Duration   // within it an event's or a job's id is stored once; two minutes unless set
-	JobMemory       time.Duration   // how long job ids are remembered; 0: unknown
-	EventEncoding   worker.Encoding // msgpack unless set
-	Flags           string          // of the command line, for the commands that a Finding names
+	Namespace       string        // relogin unless set
+	Replicas        int           // of what is created; 1 unless set
+	AckWait         time.Duration // after this a dead pod's jobs come back
+	EventMaxAge     time.Duration // how long events are kept
+	DeadMaxAge      time.Duration // how long dead letters are kept
+	DuplicateWindow time.Duration // within it an event's or a job's id is stored once; two minutes unless set
+	JobMemory       time.Duration // how long job ids are remembered; 0: unknown
+	EventEncoding   job.Encoding  // msgpack unless set
+	Flags           string        // of the command line, for the commands that a Finding names
 	Logger          *slog.Logger
 }
 
-var lanes = []worker.Lane{worker.Urgent, worker.Normal}
+var lanes = []job.Lane{job.Urgent, job.Normal}
 
 // DefaultNamespace is the namespace that an empty one stands for.
 const DefaultNamespace = "relogin"
@@ -52,15 +52,15 @@ func (n names) all() []string {
 	return []string{n.jobs(), n.events(), n.dead(), "KV_" + n.bucket()}
 }
 
-func (n names) jobSubject(lane worker.Lane) string  { return string(n) + ".jobs." + string(lane) }
-func (n names) deadSubject(lane worker.Lane) string { return string(n) + ".dead." + string(lane) }
-func (n names) deadEvents() string                  { return string(n) + ".dead.events" }
-func (n names) eventSubject(outcome worker.Outcome, wcID string) string {
-	return string(n) + ".events." + string(outcome) + "." + worker.AccountToken(wcID)
+func (n names) jobSubject(lane job.Lane) string  { return string(n) + ".jobs." + string(lane) }
+func (n names) deadSubject(lane job.Lane) string { return string(n) + ".dead." + string(lane) }
+func (n names) deadEvents() string               { return string(n) + ".dead.events" }
+func (n names) eventSubject(outcome job.Outcome, wcID string) string {
+	return string(n) + ".events." + string(outcome) + "." + job.AccountToken(wcID)
 }
 
 // account matches all that is said of the account: its events, and that it was freed.
-func (n names) account(wcID string) string { return string(n) + ".*.*." + worker.AccountToken(wcID) }
+func (n names) account(wcID string) string { return string(n) + ".*.*." + job.AccountToken(wcID) }
 
 // freed is where pods tell each other that an account's lock was let go of; no stream has it.
 func (n names) freed(token string) string { return string(n) + ".account.freed." + token }
@@ -111,7 +111,7 @@ func (c *Config) streams(n names) []jetstream.StreamConfig {
 	}
 	all := []jetstream.StreamConfig{{
 		Description: "relogin jobs that have not ended",
-		Subjects:    []string{n.jobSubject(worker.Urgent), n.jobSubject(worker.Normal)},
+		Subjects:    []string{n.jobSubject(job.Urgent), n.jobSubject(job.Normal)},
 		Retention:   jetstream.WorkQueuePolicy, Duplicates: c.DuplicateWindow, Discard: jetstream.DiscardNew,
 	}, {
 		Description: "how relogin jobs ended", Subjects: []string{string(n) + ".events.*.*"},
@@ -133,7 +133,7 @@ func (c *Config) streams(n names) []jetstream.StreamConfig {
 // without a word (nats-server 2.15; it is in no list that a client can read), and being
 // handed back uses deliveries up too. So the worker counts.
 // Nor has it one on pending messages: a pod takes what it has slots for.
-func (c *Config) consumer(n names, lane worker.Lane) jetstream.ConsumerConfig {
+func (c *Config) consumer(n names, lane job.Lane) jetstream.ConsumerConfig {
 	return jetstream.ConsumerConfig{
 		Durable: string(lane), FilterSubject: n.jobSubject(lane),
 		AckPolicy: jetstream.AckExplicitPolicy, AckWait: c.AckWait,

@@ -11,7 +11,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 
-	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // matches tells whether the subject is one of the pattern's, as NATS does.
@@ -29,10 +29,10 @@ func FuzzSubjects(f *testing.F) {
 	f.Add("", "~")
 	f.Fuzz(func(t *testing.T, wcID, other string) {
 		n := names("relogin")
-		if wcID == other || len(wcID) > worker.MaxJobBytes {
+		if wcID == other || len(wcID) > job.MaxJobBytes {
 			return
 		}
-		for _, outcome := range worker.Outcomes() {
+		for _, outcome := range job.Outcomes() {
 			subject := n.eventSubject(outcome, wcID)
 			if !server.IsValidLiteralSubject(subject) || strings.Count(subject, ".") != 3 {
 				t.Fatalf("%q is no subject of four tokens", subject)
@@ -42,13 +42,13 @@ func FuzzSubjects(f *testing.F) {
 					t.Errorf("%q does not match %q", pattern, subject)
 				}
 			}
-			for _, pattern := range []string{n.account(other), n.accountEvents(other), n.jobSubject(worker.Urgent), n.deadSubject(worker.Normal)} {
+			for _, pattern := range []string{n.account(other), n.accountEvents(other), n.jobSubject(job.Urgent), n.deadSubject(job.Normal)} {
 				if matches(subject, pattern) {
 					t.Errorf("%q of %q matches %q", pattern, other, subject)
 				}
 			}
 		}
-		freed := n.freed(worker.AccountToken(wcID))
+		freed := n.freed(job.AccountToken(wcID))
 		if !server.IsValidLiteralSubject(freed) || !matches(freed, n.account(wcID)) || matches(freed, n.account(other)) || matches(freed, "relogin.events.*.*") {
 			t.Errorf("the subject %q", freed)
 		}
@@ -73,9 +73,9 @@ func FuzzWakes(f *testing.F) {
 			})
 		}
 		for _, msg := range []*nats.Msg{
-			{Subject: q.names.eventSubject(worker.Failed, wcID), Header: nats.Header{cePrompted: {"true"}}},
-			{Subject: q.names.eventSubject(worker.Expired, wcID), Header: nats.Header{cePrompted: {"false"}}},
-			{Subject: q.names.freed(worker.AccountToken(wcID))},
+			{Subject: q.names.eventSubject(job.Failed, wcID), Header: nats.Header{cePrompted: {"true"}}},
+			{Subject: q.names.eventSubject(job.Expired, wcID), Header: nats.Header{cePrompted: {"false"}}},
+			{Subject: q.names.freed(job.AccountToken(wcID))},
 		} {
 			for account, sub := range accounts {
 				if matches(msg.Subject, q.names.account(account)) {

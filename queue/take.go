@@ -10,11 +10,11 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
-// Take implements [worker.Queue]. What was on its way when ctx ended is returned too.
-func (q *Queue) Take(ctx context.Context, lane worker.Lane, n int, wait time.Duration) (taken []*worker.Delivery, backlog int, err error) {
+// Take implements worker.Queue. What was on its way when ctx ended is returned too.
+func (q *Queue) Take(ctx context.Context, lane job.Lane, n int, wait time.Duration) (taken []*job.Delivery, backlog int, err error) {
 	err = pull(ctx, q.nc, q.names.jobs(), string(lane), n, wait, func(msg *nats.Msg, meta *nats.MsgMetadata) {
 		d := newDelivery(q.nc, q.heartbeat, msg, meta)
 		d.Lane = lane
@@ -30,10 +30,10 @@ func (q *Queue) Take(ctx context.Context, lane worker.Lane, n int, wait time.Dur
 }
 
 // newDelivery returns a message that came from a consumer, and keeps it alive from now on.
-func newDelivery(nc *nats.Conn, h *heartbeat, msg *nats.Msg, meta *nats.MsgMetadata) *worker.Delivery {
+func newDelivery(nc *nats.Conn, h *heartbeat, msg *nats.Msg, meta *nats.MsgMetadata) *job.Delivery {
 	held := &inFlight{nc: nc, reply: msg.Reply, heartbeat: h}
 	h.add(held)
-	return &worker.Delivery{
+	return &job.Delivery{
 		Data: msg.Data, Header: msg.Header,
 		ContentType: msg.Header.Get(contentType), MsgID: msg.Header.Get(nats.MsgIdHdr), Traceparent: traceContext(msg.Header),
 		Stream: meta.Stream, Sequence: meta.Sequence.Stream, StoredAt: meta.Timestamp,
@@ -52,13 +52,13 @@ type inFlight struct {
 	settled   atomic.Bool
 }
 
-// Ack implements [worker.Settler].
+// Ack implements [job.Settler].
 func (h *inFlight) Ack() { h.settle("+ACK") }
 
-// Term implements [worker.Settler].
+// Term implements [job.Settler].
 func (h *inFlight) Term() { h.settle("+TERM") }
 
-// HandBack implements [worker.Settler].
+// HandBack implements [job.Settler].
 func (h *inFlight) HandBack(after time.Duration) {
 	if after <= 0 {
 		h.settle("-NAK")

@@ -8,7 +8,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/relogin/relogin/test/servers"
-	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 const goodTrace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -51,7 +51,7 @@ func TestTraceparentOfADelivery(t *testing.T) {
 			t.Errorf("%.80q: the delivery has %.80q", value, d.Traceparent)
 		}
 		d.Ack()
-		e := event("a", d.StoredAt.String(), worker.Failed)
+		e := event("a", d.StoredAt.String(), job.Failed)
 		e.Traceparent = d.Traceparent
 		if err := q.Publish(t.Context(), e); err != nil {
 			t.Errorf("%.80q: %v", value, err)

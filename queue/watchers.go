@@ -7,13 +7,13 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // watch is what is called for those who watch an account.
 type watch struct{ ended, freed func() }
 
-// Watch implements [worker.Queue]. After a reconnection ended is called once: events may
+// Watch implements worker.Queue. After a reconnection ended is called once: events may
 // have been missed.
 func (q *Queue) Watch(ctx context.Context, wcID string, ended, freed func()) (stop func(), err error) {
 	sub, err := q.nc.ChanSubscribe(q.names.account(wcID), q.wakes)
@@ -34,9 +34,9 @@ func (q *Queue) Watch(ctx context.Context, wcID string, ended, freed func()) (st
 	return stop, nil
 }
 
-// Freed implements [worker.Queue].
+// Freed implements worker.Queue.
 func (q *Queue) Freed(wcID string) {
-	_ = q.nc.Publish(q.names.freed(worker.AccountToken(wcID)), nil) // lost without a connection: a lease ends too
+	_ = q.nc.Publish(q.names.freed(job.AccountToken(wcID)), nil) // lost without a connection: a lease ends too
 }
 
 // wakeAll serves all subscriptions until ctx ends.

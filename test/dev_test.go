@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/relogin/relogin/test/servers"
-	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // What a stranger runs first needs nothing but the binary.
@@ -19,7 +19,7 @@ func TestDevOnce(t *testing.T) {
 	if status != 0 {
 		t.Fatalf("exit status %d\n%s%s", status, stdout, stderr)
 	}
-	for _, outcome := range worker.Outcomes() {
+	for _, outcome := range job.Outcomes() {
 		if !regexp.MustCompile(`(?m)^  ` + string(outcome) + ` +[1-9]`).MatchString(stdout) {
 			t.Errorf("no job is shown that ends as %s:\n%s", outcome, stdout)
 		}

@@ -8,8 +8,8 @@ import (
 	"github.com/nats-io/nkeys"
 
 	"github.com/relogin/relogin/test/servers"
-	"github.com/relogin/relogin/worker"
 	"github.com/relogin/relogin/worker/gateway/gatewaytest"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // curveKeys returns a receiver of sealed secrets, and its public key.
@@ -61,7 +61,7 @@ func TestEventSecrets(t *testing.T) {
 			w := g.worker()
 			g.share(w)
 			g.remembered(name, "hot")
-			var events []*worker.Event
+			var events []*job.Event
 			for _, id := range []string{"hot", "second", "third"} {
 				events = append(events, g.event(id))
 			}
@@ -80,7 +80,7 @@ func TestEventSecrets(t *testing.T) {
 
 // checkLogin sees that the event's login can be opened, and has nothing where nothing
 // may be.
-func checkLogin(t *testing.T, e *worker.Event, open func(*testing.T, string) string) {
+func checkLogin(t *testing.T, e *job.Event, open func(*testing.T, string) string) {
 	t.Helper()
 	switch {
 	case e.Login == nil || !strings.HasPrefix(e.Login.WID, "fake0000"):
@@ -128,7 +128,7 @@ func (g *guarded) remembered(mode, account string) {
 
 // redeliver kills the worker between the result and the event, and returns the event
 // that another one publishes.
-func (g *guarded) redeliver(mode string, w *servers.Process) *worker.Event {
+func (g *guarded) redeliver(mode string, w *servers.Process) *job.Event {
 	g.t.Helper()
 	name := strings.ToUpper(g.name) + "_EVENTS"
 	stream, err := g.js.Stream(g.t.Context(), name)

@@ -12,8 +12,8 @@ import (
 	"github.com/vmihailenco/msgpack/v5"
 
 	"github.com/relogin/relogin/test/servers"
-	"github.com/relogin/relogin/worker"
 	"github.com/relogin/relogin/worker/gateway/gatewaytest"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // Whatever is published: the queue goes on, what can't be processed is kept with its
@@ -48,7 +48,7 @@ func TestBadInput(t *testing.T) {
 		{pack(map[string]any{"wcId": "e", "id": "two\nlines"}), "e"},
 		{pack(map[string]any{"wcId": "f", "tenant": "nobody"}), "f"},
 		{pack(map[string]any{"wcId": "g", "labels": map[string]string{strings.Repeat("k", 65): ""}}), "g"},
-		{bytes.Repeat([]byte("z"), worker.MaxJobBytes+1), ""},
+		{bytes.Repeat([]byte("z"), job.MaxJobBytes+1), ""},
 	}
 	told := 0
 	for _, job := range dead {
@@ -63,12 +63,12 @@ func TestBadInput(t *testing.T) {
 	}
 	s.check(told + len(odd))
 	for i, wcID := range odd {
-		if e := s.event(fmt.Sprintf("odd-%d", i)); e.WcID != wcID || e.Outcome != worker.Succeeded {
+		if e := s.event(fmt.Sprintf("odd-%d", i)); e.WcID != wcID || e.Outcome != job.Succeeded {
 			t.Errorf("%q: %+v", wcID, e)
 		}
 	}
 	for _, e := range s.events[:told] {
-		if e.Outcome == worker.Invalid && e.Message == "" {
+		if e.Outcome == job.Invalid && e.Message == "" {
 			t.Errorf("no reason: %+v", e)
 		}
 	}
@@ -160,13 +160,13 @@ func TestMendedJob(t *testing.T) {
 	s.drained()
 	s.publish([]byte(`{"wcId":"a","id":"mended"}`), nil)
 	s.drained()
-	outcomes := map[worker.Outcome]int{}
+	outcomes := map[job.Outcome]int{}
 	servers.Eventually(t, "both events", func() bool {
 		clear(outcomes)
 		for _, e := range s.stored() {
 			outcomes[e.Outcome]++
 		}
-		return outcomes[worker.Succeeded] == 1 && outcomes[worker.Invalid] == 1
+		return outcomes[job.Succeeded] == 1 && outcomes[job.Invalid] == 1
 	})
 	if a := s.gateway.Account("a"); a.Prompts != 1 {
 		t.Errorf("%d prompts", a.Prompts)

@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"github.com/relogin/relogin/test/servers"
-	"github.com/relogin/relogin/worker"
 	"github.com/relogin/relogin/worker/gateway/gatewaytest"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // TestLeasesThatDiffer has Redis lose the lock of a pod with a long --confirm-timeout while
@@ -38,8 +38,8 @@ func TestLeasesThatDiffer(t *testing.T) {
 	redis.Kill()
 	redis.Start()
 	s.gateway.Set("a", gatewaytest.Behaviour{})
-	job := worker.Job{ID: "second", WcID: "a"}
-	data, err := job.Encode(worker.EncodingJSON)
+	j := job.Job{ID: "second", WcID: "a"}
+	data, err := j.Encode(job.EncodingJSON)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +47,7 @@ func TestLeasesThatDiffer(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The job of the pod that was killed comes back, and may ask first: then they share.
-	if e := s.event("second"); e.Outcome != worker.Succeeded || e.Prompted == (e.SharedWith != "") {
+	if e := s.event("second"); e.Outcome != job.Succeeded || e.Prompted == (e.SharedWith != "") {
 		t.Errorf("event %+v", e)
 	}
 	s.check(2)

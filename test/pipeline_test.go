@@ -14,8 +14,8 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/relogin/relogin/test/servers"
-	"github.com/relogin/relogin/worker"
 	"github.com/relogin/relogin/worker/gateway/gatewaytest"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // Three workers, more jobs than accounts, and a command that waits for them all.
@@ -43,8 +43,8 @@ func TestSubmitTellsFailure(t *testing.T) {
 	s := newSetting(t, gatewaytest.Options{})
 	s.worker()
 	status, stdout, _ := s.run("", "submit", "--wait", "-o", "json", "decline-1")
-	var e worker.Event
-	if err := json.Unmarshal([]byte(stdout), &e); err != nil || status != 1 || e.Outcome != worker.Failed || e.Code != "1001" {
+	var e job.Event
+	if err := json.Unmarshal([]byte(stdout), &e); err != nil || status != 1 || e.Outcome != job.Failed || e.Code != "1001" {
 		t.Errorf("exit status %d, event %+v, %v", status, e, err)
 	}
 }
@@ -62,19 +62,19 @@ func TestJSONByHand(t *testing.T) {
 	if status := watch.Wait(); status != 0 {
 		t.Fatalf("watch: exit status %d\n%s", status, watch.Log())
 	}
-	var e worker.Event
+	var e job.Event
 	if err := json.Unmarshal([]byte(watch.Log()), &e); err != nil {
 		t.Fatalf("%v:\n%s", err, watch.Log())
 	}
 	wantID := strings.ToUpper(s.name) + "_JOBS-1"
-	if e.WcID != "wxid.hand made" || e.JobID != wantID || e.Outcome != worker.Succeeded || e.Labels["by"] != "hand" || !e.Prompted {
+	if e.WcID != "wxid.hand made" || e.JobID != wantID || e.Outcome != job.Succeeded || e.Labels["by"] != "hand" || !e.Prompted {
 		t.Errorf("event %+v", e)
 	}
 	stream, err := s.js.Stream(t.Context(), strings.ToUpper(s.name)+"_EVENTS")
 	if err != nil {
 		t.Fatal(err)
 	}
-	stored, err := stream.GetLastMsgForSubject(t.Context(), s.name+".events.succeeded."+worker.AccountToken(e.WcID))
+	stored, err := stream.GetLastMsgForSubject(t.Context(), s.name+".events.succeeded."+job.AccountToken(e.WcID))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -200,11 +200,11 @@ func TestKilledWorker(t *testing.T) {
 	for i := range jobs {
 		account := fmt.Sprintf("wxid_%d", i)
 		e := s.event(account)
-		want := worker.Unknown
+		want := job.Unknown
 		if i < jobs/2 {
-			want = worker.Succeeded
+			want = job.Succeeded
 		}
-		if e.Outcome != want || e.Reconciled != (want == worker.Succeeded) || e.Attempts < 2 || !e.Prompted {
+		if e.Outcome != want || e.Reconciled != (want == job.Succeeded) || e.Attempts < 2 || !e.Prompted {
 			t.Errorf("%s: %s, reconciled %v, attempts %d: %s", account, e.Outcome, e.Reconciled, e.Attempts, e.Message)
 		}
 		if a := s.gateway.Account(account); a.Prompts != 1 {
@@ -232,7 +232,7 @@ func TestGracefulStop(t *testing.T) {
 		t.Errorf("exit status %d", status)
 	}
 	s.check(2)
-	if e := s.event("open"); e.Outcome != worker.Succeeded || e.Reconciled || e.Attempts != 1 {
+	if e := s.event("open"); e.Outcome != job.Succeeded || e.Reconciled || e.Attempts != 1 {
 		t.Errorf("open: %+v", e)
 	}
 	if e := s.event("waiting"); e.SharedWith != "open" || e.Attempts != 2 {

@@ -23,8 +23,8 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/relogin/relogin/test/servers"
-	"github.com/relogin/relogin/worker"
 	"github.com/relogin/relogin/worker/gateway/gatewaytest"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // canary is in every secret that these tests plant; a login's are the gateway's.
@@ -106,7 +106,7 @@ func newGuarded(t *testing.T) *guarded {
 	g.redis = redis.NewClient(&redis.Options{Addr: redisServer.Addr, Password: canary + "redis"})
 	t.Cleanup(func() { _ = g.redis.Close() })
 
-	g.setting = &setting{t: t, gateway: gw, name: "guarded", byJob: map[string][]*worker.Event{}, more: make(chan struct{})}
+	g.setting = &setting{t: t, gateway: gw, name: "guarded", byJob: map[string][]*job.Event{}, more: make(chan struct{})}
 	g.env = append(os.Environ(), "RELOGIN_NAMESPACE="+g.name, "RELOGIN_NATS_URL="+natsURL, "RELOGIN_REDIS_URL="+redisURL,
 		"RELOGIN_GATEWAY_URL="+front.URL, "RELOGIN_GATEWAY_AUTHORIZATION=Bearer "+canary+"default",
 		"RELOGIN_TENANTS_FILE="+g.tenants(), "HTTP_PROXY=http://proxy:"+canary+"proxy@"+strings.TrimPrefix(front.URL, "http://"),

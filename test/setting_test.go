@@ -17,8 +17,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/relogin/relogin/test/servers"
-	"github.com/relogin/relogin/worker"
 	"github.com/relogin/relogin/worker/gateway/gatewaytest"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // setting is a deployment of its own: servers, a gateway, a namespace, and the events
@@ -32,8 +32,8 @@ type setting struct {
 	name    string // the namespace
 
 	mu     sync.Mutex
-	events []*worker.Event
-	byJob  map[string][]*worker.Event
+	events []*job.Event
+	byJob  map[string][]*job.Event
 	more   chan struct{} // closed and replaced with each event
 }
 
@@ -42,7 +42,7 @@ func newSetting(t *testing.T, options gatewaytest.Options) *setting {
 	redisURL := servers.RealRedis(t) // workers refuse one that does not tell its replication id
 	gw := gatewaytest.NewServer(options)
 	t.Cleanup(gw.Close)
-	s := &setting{t: t, gateway: gw, byJob: map[string][]*worker.Event{}, more: make(chan struct{})}
+	s := &setting{t: t, gateway: gw, byJob: map[string][]*job.Event{}, more: make(chan struct{})}
 	s.name = "t" + strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
 			return r
@@ -75,7 +75,7 @@ func (s *setting) follow() {
 		s.t.Fatal(err)
 	}
 	reading, err := consumer.Consume(func(m jetstream.Msg) {
-		e, err := worker.DecodeEvent(m.Data(), m.Headers().Get("Content-Type"))
+		e, err := job.DecodeEvent(m.Data(), m.Headers().Get("Content-Type"))
 		if err != nil {
 			s.t.Errorf("event on %s: %v", m.Subject(), err)
 			return
@@ -115,7 +115,7 @@ func (s *setting) await(what string, condition func() bool) {
 }
 
 // event waits for the job's event.
-func (s *setting) event(jobID string) *worker.Event {
+func (s *setting) event(jobID string) *job.Event {
 	s.t.Helper()
 	s.await("the event of "+jobID, func() bool { return len(s.byJob[jobID]) > 0 })
 	s.mu.Lock()
@@ -124,7 +124,7 @@ func (s *setting) event(jobID string) *worker.Event {
 }
 
 // stored returns the events so far, in their order.
-func (s *setting) stored() []*worker.Event {
+func (s *setting) stored() []*job.Event {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.events)

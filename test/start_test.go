@@ -11,8 +11,8 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 
 	"github.com/relogin/relogin/test/servers"
-	"github.com/relogin/relogin/worker"
 	"github.com/relogin/relogin/worker/gateway/gatewaytest"
+	"github.com/relogin/relogin/worker/job"
 )
 
 func TestStartWaitsForItsServers(t *testing.T) {
@@ -124,7 +124,7 @@ func TestGatewayComesLate(t *testing.T) {
 	go func() { _ = late.Serve(l) }()
 	s.check(40)
 	for _, e := range s.events {
-		if e.Outcome != worker.Succeeded || e.Reconciled {
+		if e.Outcome != job.Succeeded || e.Reconciled {
 			t.Errorf("%+v", e)
 		}
 	}
@@ -155,11 +155,11 @@ func TestRefusedCredential(t *testing.T) {
 	s.publish([]byte(`{"wcId":"b","tenant":"other","id":"passes"}`), nil)
 	s.event("passes")
 	s.mustRun("submit", "--tenant", "acme", "--deadline", "2s", "--id", "too-late", "c")
-	if e := s.event("too-late"); e.Outcome != worker.Unauthorized || e.Prompted {
+	if e := s.event("too-late"); e.Outcome != job.Unauthorized || e.Prompted {
 		t.Errorf("%+v", e)
 	}
 	write("right\n")
-	if e := s.event("paused"); e.Outcome != worker.Succeeded {
+	if e := s.event("paused"); e.Outcome != job.Succeeded {
 		t.Errorf("%+v", e)
 	}
 	s.check(3)

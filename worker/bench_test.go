@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/relogin/relogin/worker/job"
 )
 
 // instant grants, confirms and stores at once: what is left is the pipeline's own cost.
@@ -16,7 +18,7 @@ type instant struct {
 	Queue
 	Locker
 	Gateway
-	login Login
+	login job.Login
 }
 
 func (*instant) Begin(_ context.Context, a Ask) (Answer, error) {
@@ -30,11 +32,11 @@ func (*instant) Shrink(string, string) {}
 func (*instant) Reserve(context.Context, string, time.Duration) (time.Duration, bool, error) {
 	return 0, true, nil
 }
-func (*instant) Access(string) (Access, error)         { return Access{Address: "http://gateway"}, nil }
-func (*instant) Publish(context.Context, *Event) error { return nil }
-func (i *instant) SecondLogin(_ context.Context, _ *Job, beforeSend func() error) (Reply, error) {
+func (*instant) Access(string) (Access, error)             { return Access{Address: "http://gateway"}, nil }
+func (*instant) Publish(context.Context, *job.Event) error { return nil }
+func (i *instant) SecondLogin(_ context.Context, _ *job.Job, beforeSend func() error) (Reply, error) {
 	login := i.login
-	return Reply{Outcome: Succeeded, Code: "1000", Login: &login}, beforeSend()
+	return Reply{Outcome: job.Succeeded, Code: "1000", Login: &login}, beforeSend()
 }
 
 type settled struct{ acks int }
@@ -44,8 +46,8 @@ func (*settled) Term()                  {}
 func (*settled) HandBack(time.Duration) {}
 
 // pipeline returns a worker that waits for nobody, and a job.
-func pipeline(tb testing.TB) (*Worker, func() *Delivery) {
-	i := &instant{login: Login{WcID: "wxid_a", WID: "w"}}
+func pipeline(tb testing.TB) (*Worker, func() *job.Delivery) {
+	i := &instant{login: job.Login{WcID: "wxid_a", WID: "w"}}
 	w, err := New(i, i, i, Options{
 		Pod: "pod", Concurrency: 1, MaxDeliveries: 100, SendWindow: time.Second, ConfirmTimeout: time.Minute, DedupWindow: time.Minute,
 		Logger: slog.New(slog.NewJSONHandler(io.Discard, nil)), Metrics: NewMetrics(prometheus.NewRegistry()),
@@ -53,13 +55,13 @@ func pipeline(tb testing.TB) (*Worker, func() *Delivery) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	body, err := (&Job{ID: "j", WcID: "wxid_a"}).Encode(EncodingMsgpack)
+	body, err := (&job.Job{ID: "j", WcID: "wxid_a"}).Encode(job.EncodingMsgpack)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return w, func() *Delivery {
-		w.slots.tryAcquire(Normal, nobody, 1)
-		return &Delivery{Lane: Normal, Data: body, StoredAt: time.Now(), Attempts: 1, Settler: &settled{}}
+	return w, func() *job.Delivery {
+		w.slots.tryAcquire(job.Normal, nobody, 1)
+		return &job.Delivery{Lane: job.Normal, Data: body, StoredAt: time.Now(), Attempts: 1, Settler: &settled{}}
 	}
 }
 

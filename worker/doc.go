@@ -1,9 +1,9 @@
-// Package worker is the domain of relogin, and its pipeline: what a relogin job is,
-// how it can end, and what happens to it from first to last.
+// Package worker is the pipeline of relogin: what happens to a job from first to last. What a
+// job and its event are is in package job below it.
 //
-// A [Job] asks for one confirmation of one account. A [Worker] takes jobs from a
+// A [job.Job] asks for one confirmation of one account. A [Worker] takes jobs from a
 // [Queue], asks a [Locker] for the account, lets a [Gateway] make the account's phone
-// ask, and publishes one [Event] for each job. The package knows no NATS, no Redis and
+// ask, and publishes one [job.Event] for each job. The package knows no NATS, no Redis and
 // no HTTP; packages queue, cache and worker/gateway implement the three interfaces.
 //
 // # The life of a job

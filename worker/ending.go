@@ -5,12 +5,14 @@ import (
 	"errors"
 	"log/slog"
 	"time"
+
+	"github.com/relogin/relogin/worker/job"
 )
 
 var errExhausted = errors.New("delivered too often without coming to an end")
 
 // conclude returns how the job ends.
-func (t *task) conclude(r Result) *Conclusion {
+func (t *task) conclude(r job.Result) *Conclusion {
 	if r.StartedAt.IsZero() {
 		r.StartedAt = t.startedAt
 	}
@@ -21,35 +23,35 @@ func (t *task) conclude(r Result) *Conclusion {
 		WcID: t.job.WcID, JobID: t.record, Tenant: t.job.Tenant,
 		StoredAt: t.d.StoredAt, Result: r, SoleUntil: t.evidence.soleUntil,
 	}
-	if r.Outcome == Invalid {
-		end.Digest = Digest(t.d.Data)
+	if r.Outcome == job.Invalid {
+		end.Digest = job.Digest(t.d.Data)
 	}
 	return end
 }
 
 // ends ends the job without a prompt of its own.
-func (t *task) ends(r Result) *next { return &next{end: t.conclude(r)} }
+func (t *task) ends(r job.Result) *next { return &next{end: t.conclude(r)} }
 
 // endsDead ends a job that goes to the dead stream, too.
-func (t *task) endsDead(o Outcome, dead error) *next {
-	return &next{end: t.conclude(Result{Outcome: o, Message: dead.Error()}), dead: dead}
+func (t *task) endsDead(o job.Outcome, dead error) *next {
+	return &next{end: t.conclude(job.Result{Outcome: o, Message: dead.Error()}), dead: dead}
 }
 
 // reject ends a job that is wrong in itself.
 func (t *task) reject(reason error) *next {
-	n := t.endsDead(Invalid, reason)
-	n.dead = errors.Join(ErrInvalidJob, reason)
+	n := t.endsDead(job.Invalid, reason)
+	n.dead = errors.Join(job.ErrInvalidJob, reason)
 	return n
 }
 
 // answered ends the job with what the gateway replied to its prompt.
 func (t *task) answered(reply Reply) *next {
 	t.w.protect(reply.Login)
-	end := t.conclude(Result{
+	end := t.conclude(job.Result{
 		Outcome: reply.Outcome, Code: reply.Code, Message: reply.Message, Login: reply.Login, Prompted: true,
 	})
 	end.Token = t.claim.sentToken
-	if reply.Outcome == Failed && t.w.Cooldown > 0 {
+	if reply.Outcome == job.Failed && t.w.Cooldown > 0 {
 		end.Cooldown = t.w.Cooldown
 		end.Result.RetryAfter = end.Result.FinishedAt.Add(t.w.Cooldown)
 	}
@@ -73,9 +75,9 @@ func (t *task) refuse(ctx context.Context, err error) *next {
 // tooLate ends a job whose deadline has passed, or is too near.
 func (t *task) tooLate() *next {
 	if t.refused || t.w.refusals.isPaused(t.job.Tenant) {
-		return t.ends(Result{Outcome: Unauthorized, Message: ErrRefused.Error()})
+		return t.ends(job.Result{Outcome: job.Unauthorized, Message: ErrRefused.Error()})
 	}
-	return t.ends(Result{Outcome: Expired, Message: "too little time was left before the deadline"})
+	return t.ends(job.Result{Outcome: job.Expired, Message: "too little time was left before the deadline"})
 }
 
 // await waits for the confirmation that another job, or an earlier delivery of this one,
@@ -124,7 +126,7 @@ func (t *task) reconcile(ctx context.Context) *next {
 	login, err := t.newLogin(ctx)
 	switch {
 	case err == nil:
-		end := t.conclude(Result{Outcome: Succeeded, Login: login, Prompted: true, Reconciled: true})
+		end := t.conclude(job.Result{Outcome: job.Succeeded, Login: login, Prompted: true, Reconciled: true})
 		end.Token, end.Keep = t.answer.Token, true
 		return &next{end: end}
 	case errors.Is(err, ErrNoList) && t.ambiguity != nil:
@@ -138,7 +140,7 @@ func (t *task) reconcile(ctx context.Context) *next {
 // newLogin returns the account's login when the online list has a new one, else
 // [ErrNotOnline]. One that is known from the account's last event was there before this
 // prompt, and shows nothing.
-func (t *task) newLogin(ctx context.Context) (*Login, error) {
+func (t *task) newLogin(ctx context.Context) (*job.Login, error) {
 	ctx, cancel := context.WithTimeout(ctx, reconcileTimeout)
 	defer cancel()
 	login, err := t.w.gateway.Online(ctx, t.job.Tenant, t.job.WcID, t.ambiguousAt)
@@ -173,7 +175,7 @@ func (t *task) unknown(token string, open time.Duration) *next {
 	if t.ambiguity != nil {
 		message = t.ambiguity.Error()
 	}
-	end := t.conclude(Result{Outcome: Unknown, Message: message, Prompted: true})
+	end := t.conclude(job.Result{Outcome: job.Unknown, Message: message, Prompted: true})
 	end.Token, end.Keep = token, true
 	if open > 0 {
 		end.Result.RetryAfter = t.storeTime.Add(open)
@@ -194,7 +196,7 @@ func (t *task) giveUp(ctx context.Context) *next {
 		return nil
 	}
 	t.evidence.maybePublished = true
-	n := t.endsDead(Unknown, errExhausted)
+	n := t.endsDead(job.Unknown, errExhausted)
 	if t.answer.Own || t.answer.State == InDoubt {
 		n.end.Token, n.end.Keep, n.end.Result.Prompted = t.answer.Token, true, true
 	}

@@ -6,18 +6,19 @@ import (
 	"time"
 
 	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // Jobs come in msgpack or, as here, in JSON. What the message leaves out has its default.
 func ExampleDecodeJob() {
-	job, err := worker.DecodeJob([]byte(`{"wcId":"wxid_a","id":"42","deadline":"2026-11-26T22:00:00+08:00"}`), "application/json")
+	j, err := job.DecodeJob([]byte(`{"wcId":"wxid_a","id":"42","deadline":"2026-11-26T22:00:00+08:00"}`), "application/json")
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	fmt.Println(job.WcID, job.ID, job.Tenant, job.Deadline)
+	fmt.Println(j.WcID, j.ID, j.Tenant, j.Deadline)
 
-	_, err = worker.DecodeJob([]byte(`{"id":"43"}`), "application/json")
+	_, err = job.DecodeJob([]byte(`{"id":"43"}`), "application/json")
 	fmt.Println(err)
 	// Output:
 	// wxid_a 42 default 2026-11-26 14:00:00 +0000 UTC
@@ -26,12 +27,12 @@ func ExampleDecodeJob() {
 
 // A consumer that has a message's bytes and content type decodes its event.
 func ExampleDecodeEvent() {
-	event, err := worker.DecodeEvent([]byte(`{"id":"e1","jobId":"42","wcId":"wxid_a","outcome":"succeeded","login":{"wId":"w-7"},"prompted":true}`), "application/json")
+	event, err := job.DecodeEvent([]byte(`{"id":"e1","jobId":"42","wcId":"wxid_a","outcome":"succeeded","login":{"wId":"w-7"},"prompted":true}`), "application/json")
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	if event.Outcome == worker.Succeeded {
+	if event.Outcome == job.Succeeded {
 		fmt.Printf("job %s: %s has the new wId %s\n", event.JobID, event.WcID, event.Login.WID)
 	}
 	// Output: job 42: wxid_a has the new wId w-7
@@ -40,21 +41,21 @@ func ExampleDecodeEvent() {
 // oneJob is a queue with a single job.
 type oneJob struct {
 	worker.Queue
-	jobs chan *worker.Delivery
+	jobs chan *job.Delivery
 	done context.CancelFunc
 }
 
-func (q *oneJob) Take(ctx context.Context, lane worker.Lane, _ int, wait time.Duration) ([]*worker.Delivery, int, error) {
+func (q *oneJob) Take(ctx context.Context, lane job.Lane, _ int, wait time.Duration) ([]*job.Delivery, int, error) {
 	select {
 	case d := <-q.jobs:
-		return []*worker.Delivery{d}, 0, nil
+		return []*job.Delivery{d}, 0, nil
 	case <-ctx.Done():
 	case <-time.After(wait):
 	}
 	return nil, 0, nil
 }
 
-func (q *oneJob) Publish(_ context.Context, e *worker.Event) error {
+func (q *oneJob) Publish(_ context.Context, e *job.Event) error {
 	fmt.Println(e.WcID, e.Outcome, e.Login.WID)
 	return nil
 }
@@ -82,8 +83,8 @@ func (alwaysGranted) Shrink(string, string) {}
 // alwaysConfirmed is a gateway whose people confirm at once.
 type alwaysConfirmed struct{ worker.Gateway }
 
-func (alwaysConfirmed) SecondLogin(_ context.Context, j *worker.Job, beforeSend func() error) (worker.Reply, error) {
-	return worker.Reply{Outcome: worker.Succeeded, Code: "1000", Login: &worker.Login{WID: "w-7"}}, beforeSend()
+func (alwaysConfirmed) SecondLogin(_ context.Context, j *job.Job, beforeSend func() error) (worker.Reply, error) {
+	return worker.Reply{Outcome: job.Succeeded, Code: "1000", Login: &job.Login{WID: "w-7"}}, beforeSend()
 }
 func (alwaysConfirmed) Access(string) (worker.Access, error) {
 	return worker.Access{Address: "http://gateway"}, nil
@@ -94,8 +95,8 @@ func (alwaysConfirmed) Tenants() int        { return 1 }
 // A worker needs a queue, a locker and a gateway. Here each is a fake of a few lines.
 func ExampleNew() {
 	ctx, cancel := context.WithCancel(context.Background())
-	q := &oneJob{jobs: make(chan *worker.Delivery, 1), done: cancel}
-	q.jobs <- &worker.Delivery{Lane: worker.Normal, Data: []byte(`{"wcId":"wxid_a","id":"42"}`), StoredAt: time.Now(), Attempts: 1, Settler: q}
+	q := &oneJob{jobs: make(chan *job.Delivery, 1), done: cancel}
+	q.jobs <- &job.Delivery{Lane: job.Normal, Data: []byte(`{"wcId":"wxid_a","id":"42"}`), StoredAt: time.Now(), Attempts: 1, Settler: q}
 
 	w, err := worker.New(q, alwaysGranted{}, alwaysConfirmed{}, worker.Options{
 		Pod: "example", Concurrency: 1, MaxParked: 1, MaxDeliveries: 5,

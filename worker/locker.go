@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/relogin/relogin/worker/job"
 )
 
 // State is what a job finds when it asks for its account.
@@ -42,7 +44,7 @@ type Answer struct {
 	By              string        // Held: the holder's job; Shared: the job whose confirmation it was
 	Pod             string        // Held: the holder's pod
 	Wait            time.Duration // Held: how long the lease still runs; Suspended: how long until trusted
-	Result          *Result       // Done, Shared; nil for Shared when Token is the one of [Ask].Have
+	Result          *job.Result   // Done, Shared; nil for Shared when Token is the one of [Ask].Have
 	ConcludedBefore bool          // another delivery has concluded the job before: its event may be stored already
 	Since           time.Time     // Done: when the job was first stored
 	RetryAt         time.Time     // Cooling
@@ -59,16 +61,16 @@ type Conclusion struct {
 	Keep      bool   // the prompt may still be open: the lock stays until its lease ends
 	Cooldown  time.Duration
 	StoredAt  time.Time
-	Result    Result    // with SharedWith set it is another job's, which the store has already
-	SoleUntil time.Time // by the store's clock: no other delivery can have ended the job before; zero: not known
+	Result    job.Result // with SharedWith set it is another job's, which the store has already
+	SoleUntil time.Time  // by the store's clock: no other delivery can have ended the job before; zero: not known
 }
 
 // Finished is what a [Locker] answers to a conclusion.
 type Finished struct {
-	Result          Result    // the one that counts: an earlier delivery's where there is one
-	ConcludedBefore bool      // the job was concluded before, by this delivery or another: its event may be stored
-	Since           time.Time // with ConcludedBefore for an invalid job: when the message was stored that it is a copy of
-	First           bool      // the job's record proves that no other delivery has ended the job before, unless an [Answer] said ConcludedBefore
+	Result          job.Result // the one that counts: an earlier delivery's where there is one
+	ConcludedBefore bool       // the job was concluded before, by this delivery or another: its event may be stored
+	Since           time.Time  // with ConcludedBefore for an invalid job: when the message was stored that it is a copy of
+	First           bool       // the job's record proves that no other delivery has ended the job before, unless an [Answer] said ConcludedBefore
 }
 
 // Locker is the lock of each account and the record of each job. Package cache

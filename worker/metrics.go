@@ -1,6 +1,10 @@
 package worker
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/relogin/relogin/worker/job"
+)
 
 // Metrics counts what a [Worker] does.
 type Metrics struct {
@@ -50,7 +54,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		tenantRefused: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "relogin_tenant_refused", Help: "1 for a tenant that is paused because the gateway refuses its credential."}, []string{"tenant"}),
 	}
-	for _, o := range Outcomes() {
+	for _, o := range job.Outcomes() {
 		m.jobs.WithLabelValues(string(o))
 	}
 	r.MustRegister(m.jobs, m.dead, m.open, m.parked, m.lockWait, m.overhead, m.breakerOpen, m.refused, m.leaseLost,

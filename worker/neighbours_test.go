@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/relogin/relogin/worker/job"
 )
 
 // mustServeBeside has three times as many jobs as there are slots wait for what does not
@@ -42,7 +44,7 @@ func (s *stage) mustServe(t *testing.T) {
 func TestEventThatIsRefusedHoldsNoSlot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage()
-		s.publish = func(e *Event) error {
+		s.publish = func(e *job.Event) error {
 			if strings.HasPrefix(e.WcID, "poison") {
 				return errors.New("the server says something that this version does not know")
 			}
@@ -93,7 +95,7 @@ func TestTenantThatNeverAnswersHoldsItsShareOfSlots(t *testing.T) {
 		s.tenants = 2
 		s.Concurrency, s.slots, s.room.size = 16, newSlots(16, others), 1000
 		answer := s.login
-		s.login = func(ctx context.Context, j *Job, beforeSend func() error) (Reply, error) {
+		s.login = func(ctx context.Context, j *job.Job, beforeSend func() error) (Reply, error) {
 			if j.Tenant == "silent" {
 				if err := beforeSend(); err != nil {
 					return Reply{}, err
@@ -118,7 +120,7 @@ func TestTakesFewJobsWhileTheStoreIsDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage()
 		s.Concurrency, s.slots, s.room.size = 64, newSlots(64, alone), 1000
-		s.deliver = make(chan *Delivery, 1000)
+		s.deliver = make(chan *job.Delivery, 1000)
 		var down atomic.Bool
 		down.Store(true)
 		s.begin = func(Ask) (Answer, error) {
@@ -148,14 +150,14 @@ func TestTakesFewJobsWhileTheStoreIsDown(t *testing.T) {
 
 func TestUnsendableEventIsShortenedStepByStep(t *testing.T) {
 	var sent []string
-	s := run(t, func(s *stage, _ *Delivery) {
-		s.login = func(_ context.Context, j *Job, beforeSend func() error) (Reply, error) {
-			return Reply{Outcome: Succeeded, Login: &Login{WID: "w1", NickName: "n", Token: "t", Data: "d"}}, beforeSend()
+	s := run(t, func(s *stage, _ *job.Delivery) {
+		s.login = func(_ context.Context, j *job.Job, beforeSend func() error) (Reply, error) {
+			return Reply{Outcome: job.Succeeded, Login: &job.Login{WID: "w1", NickName: "n", Token: "t", Data: "d"}}, beforeSend()
 		}
-		s.publish = func(e *Event) error {
+		s.publish = func(e *job.Event) error {
 			sent = append(sent, fmt.Sprintf("%s%s%s%d", e.Login.Token, e.Login.Data, e.Login.NickName, len(e.Labels)))
 			if len(e.Labels) > 0 {
-				return fmt.Errorf("publish event: %w", ErrUnsendable)
+				return fmt.Errorf("publish event: %w", job.ErrUnsendable)
 			}
 			return nil
 		}
@@ -170,9 +172,9 @@ func TestUnsendableEventIsShortenedStepByStep(t *testing.T) {
 }
 
 func TestUnburiableStaysInTheQueue(t *testing.T) {
-	run(t, func(s *stage, _ *Delivery) {
-		s.publish = func(*Event) error { return ErrUnsendable }
-		s.bury = ErrUnburiable
+	run(t, func(s *stage, _ *job.Delivery) {
+		s.publish = func(*job.Event) error { return job.ErrUnsendable }
+		s.bury = job.ErrUnburiable
 	}, plain, "begin:granted login finish:succeeded publish:succeeded bury snooze back")
 }
 
@@ -181,15 +183,15 @@ func TestUnburiableStaysInTheQueue(t *testing.T) {
 func TestMendedJobHasAnEventOfItsOwn(t *testing.T) {
 	const wrong = `{"wcId":"a","id":"j","type":"x"}`
 	first := run(t, nil, wrong, "finish:invalid publish:invalid bury term")
-	again := run(t, func(_ *stage, d *Delivery) { d.Sequence = 2 }, wrong, "finish:invalid publish:invalid bury term")
-	mended := run(t, func(_ *stage, d *Delivery) { d.Sequence = 3 }, plain, "begin:granted login finish:succeeded publish:succeeded ack shrink")
+	again := run(t, func(_ *stage, d *job.Delivery) { d.Sequence = 2 }, wrong, "finish:invalid publish:invalid bury term")
+	mended := run(t, func(_ *stage, d *job.Delivery) { d.Sequence = 3 }, plain, "begin:granted login finish:succeeded publish:succeeded ack shrink")
 	if first.events[0].ID != again.events[0].ID {
 		t.Error("a copy of the message has an event of its own")
 	}
 	if first.events[0].ID == mended.events[0].ID {
 		t.Error("the mended job has the event of the wrong one")
 	}
-	if mended.events[0].ID != (&Job{WcID: "a", ID: "j"}).EventID() {
+	if mended.events[0].ID != (&job.Job{WcID: "a", ID: "j"}).EventID() {
 		t.Errorf("the mended job's event has the id %s", mended.events[0].ID)
 	}
 }
@@ -198,7 +200,7 @@ func TestMendedJobHasAnEventOfItsOwn(t *testing.T) {
 func TestJobsOfAStreamThatWasMadeAnew(t *testing.T) {
 	var asked []Ask
 	ask := func(stored time.Time) *stage {
-		return run(t, func(s *stage, d *Delivery) {
+		return run(t, func(s *stage, d *job.Delivery) {
 			d.StoredAt = stored
 			s.begin = func(a Ask) (Answer, error) {
 				asked = append(asked, a)
@@ -220,8 +222,8 @@ func TestJobsOfAStreamThatWasMadeAnew(t *testing.T) {
 // A redelivery of such a job, and those that share its confirmation, know it by its id.
 func TestSharedWithAJobWithoutAnIDOfItsOwn(t *testing.T) {
 	by := "JOBS-1\x00abc"
-	shared := Answer{State: Shared, By: by, Token: "T", Result: &Result{Outcome: Succeeded, FinishedAt: noon}}
-	s := run(t, func(s *stage, _ *Delivery) { s.begin = answers(shared) }, plain, "begin:shared finish:succeeded publish:succeeded ack shrink")
+	shared := Answer{State: Shared, By: by, Token: "T", Result: &job.Result{Outcome: job.Succeeded, FinishedAt: noon}}
+	s := run(t, func(s *stage, _ *job.Delivery) { s.begin = answers(shared) }, plain, "begin:shared finish:succeeded publish:succeeded ack shrink")
 	if got := s.events[0].SharedWith; got != "JOBS-1" {
 		t.Errorf("shared with %q", got)
 	}
@@ -229,20 +231,20 @@ func TestSharedWithAJobWithoutAnIDOfItsOwn(t *testing.T) {
 
 // What the store proves need not be looked for, however long the job has waited.
 func TestNoLookWhereTheStoreProvesThatItIsTheFirst(t *testing.T) {
-	slow := func(s *stage, _ *Delivery) {
+	slow := func(s *stage, _ *job.Delivery) {
 		s.first = true
-		s.login = func(_ context.Context, _ *Job, beforeSend func() error) (Reply, error) {
+		s.login = func(_ context.Context, _ *job.Job, beforeSend func() error) (Reply, error) {
 			err := beforeSend()
 			time.Sleep(4 * time.Minute)
-			return Reply{Outcome: Succeeded, Login: &Login{WID: "w1"}}, err
+			return Reply{Outcome: job.Succeeded, Login: &job.Login{WID: "w1"}}, err
 		}
 	}
 	run(t, slow, plain, "begin:granted login finish:succeeded publish:succeeded ack shrink")
-	run(t, func(s *stage, d *Delivery) { slow(s, d); d.Attempts = 2 }, plain,
+	run(t, func(s *stage, d *job.Delivery) { slow(s, d); d.Attempts = 2 }, plain,
 		"begin:granted published? login finish:succeeded publish:succeeded ack shrink")
-	shared := Answer{State: Shared, By: "other", Token: "T", Result: &Result{Outcome: Succeeded, FinishedAt: noon}}
+	shared := Answer{State: Shared, By: "other", Token: "T", Result: &job.Result{Outcome: job.Succeeded, FinishedAt: noon}}
 	held := Answer{State: Held, Wait: 3 * time.Minute}
-	s := run(t, func(s *stage, _ *Delivery) {
+	s := run(t, func(s *stage, _ *job.Delivery) {
 		s.first = true
 		s.begin = answers(held, held, shared)
 	}, plain, "begin:held begin:held begin:shared finish:succeeded publish:succeeded ack shrink unwatch")
@@ -250,7 +252,7 @@ func TestNoLookWhereTheStoreProvesThatItIsTheFirst(t *testing.T) {
 		t.Error("the store was not told until when this delivery was the only one")
 	}
 	shared.ConcludedBefore = true
-	run(t, func(s *stage, _ *Delivery) {
+	run(t, func(s *stage, _ *job.Delivery) {
 		s.first = true
 		s.begin = answers(shared)
 	}, plain, "begin:shared finish:succeeded published? publish:succeeded ack shrink")
@@ -265,14 +267,14 @@ func TestDeadlinePassesInDoubt(t *testing.T) {
 		s.begin = func(Ask) (Answer, error) {
 			asks++
 			if asks == 100 {
-				return Answer{State: Done, Now: time.Now(), Result: &Result{Outcome: Unknown, FinishedAt: noon}}, nil
+				return Answer{State: Done, Now: time.Now(), Result: &job.Result{Outcome: job.Unknown, FinishedAt: noon}}, nil
 			}
 			return Answer{State: Held, Own: true, Token: "T", Wait: time.Minute, Now: time.Now()}, nil
 		}
-		s.online = func() (*Login, error) { return nil, errors.New("time-out") }
+		s.online = func() (*job.Login, error) { return nil, errors.New("time-out") }
 		d := s.job(`{"wcId":"a","id":"j","deadline":"2000-01-01T00:00:01Z"}`)
 		d.Attempts = 2
-		s.slots.tryAcquire(Normal, nobody, 1)
+		s.slots.tryAcquire(job.Normal, nobody, 1)
 		began := time.Now()
 		s.process(during(t.Context()), d)
 		if took := time.Since(began); took < time.Minute {
@@ -283,8 +285,8 @@ func TestDeadlinePassesInDoubt(t *testing.T) {
 
 // Another delivery has shared a result, and its event is not stored yet: it gets a while.
 func TestDeliveryThatConcludedGetsTimeToPublish(t *testing.T) {
-	concluded := func(s *stage, _ *Delivery) { s.begin = answers(Answer{State: Granted, ConcludedBefore: true}) }
-	s := play(t, func(s *stage, d *Delivery) {
+	concluded := func(s *stage, _ *job.Delivery) { s.begin = answers(Answer{State: Granted, ConcludedBefore: true}) }
+	s := play(t, func(s *stage, d *job.Delivery) {
 		concluded(s, d)
 		time.AfterFunc(10*time.Second, func() {
 			s.mu.Lock()

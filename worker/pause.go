@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/relogin/relogin/worker/job"
 )
 
 // pause is how a job waits before it asks for its account again.
@@ -130,7 +132,7 @@ func (t *task) awaitTurn(ctx context.Context) *next {
 		return nil
 	}
 	ahead := normalAhead
-	if t.d.Lane == Urgent {
+	if t.d.Lane == job.Urgent {
 		ahead = urgentAhead
 	}
 	d, taken, err := t.w.locker.Reserve(ctx, t.job.Tenant, ahead)

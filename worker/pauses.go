@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"maps"
 	"time"
+
+	"github.com/relogin/relogin/worker/job"
 )
 
 // share lets those go on whose credential has changed. It learns from other pods which tenants
@@ -14,21 +16,20 @@ import (
 // it knows.
 func (r *refusals) share(ctx context.Context, access func(tenant string) (Access, error)) error {
 	r.review(access)
-	var next map[Credential]uint64
+	var next map[job.Credential]uint64
 	var trials map[*refusal]int
-	err := r.pauses.UpdatePauses(ctx, func(stored map[Credential]uint64) {
+	ok, err := r.pauses.UpdatePauses(ctx, func(stored map[job.Credential]uint64) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.adopt(stored, access)
 		next, trials = stored, r.tell(stored)
 	})
-	switch {
-	case errors.Is(err, ErrConflict):
-		return nil // the next time
-	case err != nil:
+	if err != nil {
 		return fmt.Errorf("share paused tenants: %w", err)
 	}
-	r.told(next, trials)
+	if ok { // else the next time
+		r.told(next, trials)
+	}
 	return nil
 }
 
@@ -36,7 +37,7 @@ func (r *refusals) share(ctx context.Context, access func(tenant string) (Access
 var errElsewhere = errors.New("the gateway refused it in another pod")
 
 // adopt does here what other pods have done: pause, lift, or try. r.mu is held.
-func (r *refusals) adopt(stored map[Credential]uint64, access func(tenant string) (Access, error)) {
+func (r *refusals) adopt(stored map[job.Credential]uint64, access func(tenant string) (Access, error)) {
 	for _, e := range r.tenants {
 		if _, there := stored[e.Credential]; e.paused && !there && !r.untold[e.Credential] {
 			r.lift(e)
@@ -69,8 +70,8 @@ func (e *refusal) sawTrials(n uint64) {
 
 // tell makes of what is stored what other pods have to know, and counts the trials that are due.
 // It returns with which credentials so many jobs may try once that is stored. r.mu is held.
-func (r *refusals) tell(stored map[Credential]uint64) map[*refusal]int {
-	maps.DeleteFunc(stored, func(c Credential, _ uint64) bool {
+func (r *refusals) tell(stored map[job.Credential]uint64) map[*refusal]int {
+	maps.DeleteFunc(stored, func(c job.Credential, _ uint64) bool {
 		refused, untold := r.untold[c]
 		return untold && !refused
 	})
@@ -85,10 +86,10 @@ func (r *refusals) tell(stored map[Credential]uint64) map[*refusal]int {
 }
 
 // told notes that other pods know now, and has the jobs try.
-func (r *refusals) told(stored map[Credential]uint64, trials map[*refusal]int) {
+func (r *refusals) told(stored map[job.Credential]uint64, trials map[*refusal]int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	maps.DeleteFunc(r.untold, func(c Credential, refused bool) bool {
+	maps.DeleteFunc(r.untold, func(c job.Credential, refused bool) bool {
 		_, there := stored[c]
 		return there == refused // else it has changed since
 	})

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/relogin/relogin/worker/job"
 )
 
 // Queue is where jobs come from and events go. Package queue implements it on NATS
@@ -12,13 +14,13 @@ type Queue interface {
 	// Take returns between one and n deliveries of a lane, and about how many more
 	// the lane holds. It blocks until there is one, at most for wait (the server
 	// forgets the request then); then it returns none, and no error.
-	Take(ctx context.Context, lane Lane, n int, wait time.Duration) (taken []*Delivery, backlog int, err error)
+	Take(ctx context.Context, lane job.Lane, n int, wait time.Duration) (taken []*job.Delivery, backlog int, err error)
 
 	// Publish stores the event, and returns once the server has acknowledged it, or
 	// with an error within seconds. An event that is published again within
-	// [Options].DedupWindow is stored once. The error wraps [ErrUnsendable] for an event
+	// [Options].DedupWindow is stored once. The error wraps [job.ErrUnsendable] for an event
 	// that no try will store.
-	Publish(ctx context.Context, e *Event) error
+	Publish(ctx context.Context, e *job.Event) error
 	// Published tells whether the event of that id is in the stream, looking at
 	// the account's events stored since that time.
 	Published(ctx context.Context, wcID, eventID string, since time.Time) (bool, error)
@@ -35,8 +37,8 @@ type Queue interface {
 	Freed(wcID string)
 
 	// Bury stores the delivery's bytes, untouched, with the reason. The error wraps
-	// [ErrUnburiable] for a delivery that no try will store.
-	Bury(ctx context.Context, d *Delivery, reason string) error
+	// [job.ErrUnburiable] for a delivery that no try will store.
+	Bury(ctx context.Context, d *job.Delivery, reason string) error
 }
 
 // Gateway makes confirmations. Package worker/gateway implements it on HTTP.
@@ -47,12 +49,12 @@ type Gateway interface {
 	// then. A nil error comes with one of the outcomes succeeded, failed and
 	// needs_scan. [ErrNotStarted], [ErrRefused] and [ErrUnknownTenant] say that no
 	// prompt was made; after any other error one may be open.
-	SecondLogin(ctx context.Context, j *Job, beforeSend func() error) (Reply, error)
+	SecondLogin(ctx context.Context, j *job.Job, beforeSend func() error) (Reply, error)
 	// Online returns the account's login from the list of who is online,
 	// [ErrNotOnline] when it is not listed, or [ErrNoList] when there is no list to
 	// ask. It shows no prompt. The list may be a few seconds old, but was asked for
 	// after that time.
-	Online(ctx context.Context, tenant, wcID string, after time.Time) (*Login, error)
+	Online(ctx context.Context, tenant, wcID string, after time.Time) (*job.Login, error)
 	// Access returns where and as whom the tenant's calls are made. It returns
 	// [ErrUnknownTenant] for a tenant that is not configured, and does not block.
 	Access(tenant string) (Access, error)
@@ -70,10 +72,10 @@ type Access struct {
 
 // Reply is what the gateway answered to SecondLogin.
 type Reply struct {
-	Outcome Outcome
+	Outcome job.Outcome
 	Code    string
 	Message string
-	Login   *Login // with [Succeeded]
+	Login   *job.Login // with [Succeeded]
 }
 
 // Errors of a [Gateway].

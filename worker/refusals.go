@@ -2,12 +2,13 @@ package worker
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"maps"
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/relogin/relogin/worker/job"
 )
 
 const (
@@ -17,30 +18,22 @@ const (
 	longRefusal   = 5 * time.Minute
 )
 
-// Credential names a tenant's credential, and tells nothing of it.
-type Credential struct {
-	Tenant      string `json:"tenant"`
-	Fingerprint string `json:"fingerprint"` // see [Access]
-}
-
 // Pauses is where pods tell each other which tenants are paused because the gateway
 // refuses their credential. Package queue implements it on a JetStream bucket.
 type Pauses interface {
 	// UpdatePauses calls change with the refused credentials of paused tenants and how many
 	// trials each has had, and stores what that makes of them. It blocks until the store has
-	// answered. The error wraps [ErrConflict] when another pod has stored others meanwhile.
-	UpdatePauses(ctx context.Context, change func(trials map[Credential]uint64)) error
+	// answered, and tells whether it has stored that: it has not when another pod has stored
+	// others meanwhile.
+	UpdatePauses(ctx context.Context, change func(trials map[job.Credential]uint64)) (stored bool, err error)
 }
 
-// ErrConflict is returned by [Pauses] to who was overtaken by another pod.
-var ErrConflict = errors.New("another pod was faster")
-
 // ownPauses keeps the pauses of a pod that has no others.
-type ownPauses map[Credential]uint64
+type ownPauses map[job.Credential]uint64
 
-func (p ownPauses) UpdatePauses(_ context.Context, change func(trials map[Credential]uint64)) error {
+func (p ownPauses) UpdatePauses(_ context.Context, change func(trials map[job.Credential]uint64)) (bool, error) {
 	change(p)
-	return nil
+	return true, nil
 }
 
 // refusals remembers whose credential the gateway refused. One refusal says something of
@@ -56,13 +49,13 @@ type refusals struct {
 
 	mu       sync.Mutex
 	tenants  map[string]*refusal
-	untold   map[Credential]bool // what this pod has found out and other pods have to be told: whether it is refused
-	accepted time.Time           // the last time that the gateway accepted a credential
+	untold   map[job.Credential]bool // what this pod has found out and other pods have to be told: whether it is refused
+	accepted time.Time               // the last time that the gateway accepted a credential
 }
 
 // refusal is what is known of a credential that was refused.
 type refusal struct {
-	Credential
+	job.Credential
 	err      error               // what the gateway said last
 	accounts map[string]struct{} // were refused last
 	inARow   int                 // how many of them are new since the last success
@@ -86,7 +79,7 @@ type PausedTenant struct {
 }
 
 func newRefusals(o *Options) *refusals {
-	r := &refusals{log: o.Logger, metrics: o.Metrics, pauses: o.Pauses, tenants: map[string]*refusal{}, untold: map[Credential]bool{}}
+	r := &refusals{log: o.Logger, metrics: o.Metrics, pauses: o.Pauses, tenants: map[string]*refusal{}, untold: map[job.Credential]bool{}}
 	if r.pauses == nil {
 		r.pauses = ownPauses{}
 	}
@@ -95,7 +88,7 @@ func newRefusals(o *Options) *refusals {
 
 // add notes that the gateway refused a call for the account, after that time. It returns a
 // channel that is closed when the credential changes, or is accepted after a pause.
-func (r *refusals) add(c Credential, wcID string, took time.Duration, err error) (changed <-chan struct{}) {
+func (r *refusals) add(c job.Credential, wcID string, took time.Duration, err error) (changed <-chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	e := r.entry(c)
@@ -131,7 +124,7 @@ func (e *refusal) wasRefused(wcID string) bool {
 }
 
 // find returns what is known of the credential, nil when it was not refused. r.mu is held.
-func (r *refusals) find(c Credential) *refusal {
+func (r *refusals) find(c job.Credential) *refusal {
 	if e := r.tenants[c.Tenant]; e != nil && e.Credential == c {
 		return e
 	}
@@ -139,7 +132,7 @@ func (r *refusals) find(c Credential) *refusal {
 }
 
 // entry returns what is known of the credential, from now on. r.mu is held.
-func (r *refusals) entry(c Credential) *refusal {
+func (r *refusals) entry(c job.Credential) *refusal {
 	e := r.find(c)
 	if e == nil {
 		r.forget(c.Tenant)
@@ -179,7 +172,7 @@ func (r *refusals) forget(tenant string) {
 }
 
 // accept notes that the gateway took the credential in a call for the account.
-func (r *refusals) accept(c Credential, wcID string) {
+func (r *refusals) accept(c job.Credential, wcID string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.accepted = time.Now()

@@ -14,14 +14,16 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/relogin/relogin/worker/job"
 )
 
 var errForbidden = fmt.Errorf("%w: HTTP 403", ErrRefused)
 
 func TestRefusedGoesOnWhenTheCredentialChanges(t *testing.T) {
-	run(t, func(s *stage, _ *Delivery) {
+	run(t, func(s *stage, _ *job.Delivery) {
 		ok := s.login
-		s.login = func(ctx context.Context, j *Job, beforeSend func() error) (Reply, error) {
+		s.login = func(ctx context.Context, j *job.Job, beforeSend func() error) (Reply, error) {
 			if !s.changed.Load() {
 				return Reply{}, errForbidden
 			}
@@ -44,10 +46,10 @@ func TestRefusedUntilTheDeadlineIsUnauthorized(t *testing.T) {
 			}
 			return Answer{State: Granted, Now: time.Now()}, nil
 		}
-		s.login = func(context.Context, *Job, func() error) (Reply, error) { return Reply{}, errForbidden }
-		s.slots.tryAcquire(Normal, nobody, 1)
+		s.login = func(context.Context, *job.Job, func() error) (Reply, error) { return Reply{}, errForbidden }
+		s.slots.tryAcquire(job.Normal, nobody, 1)
 		s.process(during(t.Context()), s.job(`{"wcId":"a","id":"j","deadline":"2000-01-01T00:10:00Z"}`))
-		if len(s.events) != 1 || s.events[0].Outcome != Unauthorized {
+		if len(s.events) != 1 || s.events[0].Outcome != job.Unauthorized {
 			t.Fatalf("events %+v", s.events)
 		}
 		if calls := strings.Count(s.happened(), "login"); calls < 3 || calls > 20 {
@@ -61,7 +63,7 @@ func refusing(refused func(wcID string) bool) (*stage, *sync.Map) {
 	s, asked := newStage(), &sync.Map{}
 	s.Concurrency, s.slots, s.room.size = 64, newSlots(64, alone), 1000
 	ok := s.login
-	s.login = func(ctx context.Context, j *Job, beforeSend func() error) (Reply, error) {
+	s.login = func(ctx context.Context, j *job.Job, beforeSend func() error) (Reply, error) {
 		n, _ := asked.LoadOrStore(j.WcID, new(atomic.Int64))
 		n.(*atomic.Int64).Add(1)
 		if refused(j.WcID) {
@@ -98,7 +100,7 @@ func (s *stage) succeeded() (accounts []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, e := range s.events {
-		if e.Outcome == Succeeded {
+		if e.Outcome == job.Succeeded {
 			accounts = append(accounts, e.WcID)
 		}
 	}
@@ -162,7 +164,7 @@ func TestOpenCallShowsThatTheCredentialIsAccepted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, asked := refusing(func(wcID string) bool { return strings.HasPrefix(wcID, "bad") })
 		ok := s.login
-		s.login = func(ctx context.Context, j *Job, beforeSend func() error) (Reply, error) {
+		s.login = func(ctx context.Context, j *job.Job, beforeSend func() error) (Reply, error) {
 			reply, err := ok(ctx, j, beforeSend)
 			if err == nil {
 				time.Sleep(time.Minute)
@@ -193,7 +195,7 @@ func TestSlowRefusalsPauseTheTenant(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, asked := refusing(func(string) bool { return true })
 		refuse := s.login
-		s.login = func(ctx context.Context, j *Job, beforeSend func() error) (Reply, error) {
+		s.login = func(ctx context.Context, j *job.Job, beforeSend func() error) (Reply, error) {
 			if err := beforeSend(); err != nil {
 				return Reply{}, err
 			}
@@ -252,7 +254,7 @@ func TestPausedTenantGoesOnWhenTheCredentialChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, _ := refusing(func(string) bool { return false })
 		ok := s.login
-		s.login = func(ctx context.Context, j *Job, beforeSend func() error) (Reply, error) {
+		s.login = func(ctx context.Context, j *job.Job, beforeSend func() error) (Reply, error) {
 			if !s.changed.Load() {
 				return Reply{}, errForbidden
 			}
@@ -273,11 +275,11 @@ func TestPausedTenantGoesOnWhenTheCredentialChanges(t *testing.T) {
 // board is where the pods of a test share their pauses.
 type board struct {
 	mu       sync.Mutex
-	trials   map[Credential]uint64
+	trials   map[job.Credential]uint64
 	revision uint64
 }
 
-func (b *board) UpdatePauses(_ context.Context, change func(map[Credential]uint64)) error {
+func (b *board) UpdatePauses(_ context.Context, change func(map[job.Credential]uint64)) (bool, error) {
 	b.mu.Lock()
 	trials, revision := maps.Clone(b.trials), b.revision
 	b.mu.Unlock()
@@ -285,15 +287,15 @@ func (b *board) UpdatePauses(_ context.Context, change func(map[Credential]uint6
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if revision != b.revision {
-		return ErrConflict
+		return false, nil
 	}
 	b.trials, b.revision = trials, revision+1
-	return nil
+	return true, nil
 }
 
 func TestPodsSharePauses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		shared := &board{trials: map[Credential]uint64{}}
+		shared := &board{trials: map[job.Credential]uint64{}}
 		var revoked atomic.Bool
 		revoked.Store(true)
 		var pods []*stage
@@ -386,16 +388,16 @@ func TestTrialIsReturnedByAJobThatWaits(t *testing.T) {
 func TestPodDoesNotLiftWhatItHasNotSeen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		access := func(string) (Access, error) { return Access{"http://gw", "f"}, nil }
-		shared := &board{trials: map[Credential]uint64{}}
+		shared := &board{trials: map[job.Credential]uint64{}}
 		a, b := newStage().refusals, newStage().refusals
 		a.pauses, b.pauses = shared, shared
 		refuse := func(r *refusals) {
 			for i := range 3 {
-				r.add(Credential{"t", "f"}, fmt.Sprint(i), 1, errForbidden)
+				r.add(job.Credential{Tenant: "t", Fingerprint: "f"}, fmt.Sprint(i), 1, errForbidden)
 			}
 		}
 		refuse(a)
-		a.accept(Credential{"t", "f"}, "x")
+		a.accept(job.Credential{Tenant: "t", Fingerprint: "f"}, "x")
 		share := func(r *refusals) {
 			if err := r.share(t.Context(), access); err != nil {
 				t.Error(err)
@@ -418,7 +420,7 @@ func TestLateRefusalOfAnEarlierCredential(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, _ := refusing(func(wcID string) bool { return true })
 		refuse := s.login
-		s.login = func(ctx context.Context, j *Job, beforeSend func() error) (Reply, error) {
+		s.login = func(ctx context.Context, j *job.Job, beforeSend func() error) (Reply, error) {
 			if err := beforeSend(); err != nil {
 				return Reply{}, err
 			}
@@ -446,7 +448,7 @@ func TestGatewayThatGetsSlowerIsNotHammered(t *testing.T) {
 		s, asked := refusing(func(wcID string) bool { return true })
 		refuse := s.login
 		var slow atomic.Bool
-		s.login = func(ctx context.Context, j *Job, beforeSend func() error) (Reply, error) {
+		s.login = func(ctx context.Context, j *job.Job, beforeSend func() error) (Reply, error) {
 			if err := beforeSend(); err != nil {
 				return Reply{}, err
 			}

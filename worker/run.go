@@ -11,6 +11,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/relogin/relogin/worker/job"
 )
 
 // How long the pipeline waits for what, and how much it does at once.
@@ -61,10 +63,10 @@ type Options struct {
 	ShutdownGrace  time.Duration // how long open confirmations may go on when Run's context has ended
 	DedupWindow    time.Duration // for how long a job that has ended is known in the store, and a repeated event to the queue: what is older is looked for in the stream
 
-	Pauses  Pauses       // where pods tell each other of refused credentials; nil: this pod is alone
-	Protect func(*Login) // hides a login's secrets before anybody stores them; nil: they are stored as they are
-	Logger  *slog.Logger // nil: nothing is logged
-	Metrics *Metrics     // nil: nothing is measured
+	Pauses  Pauses           // where pods tell each other of refused credentials; nil: this pod is alone
+	Protect func(*job.Login) // hides a login's secrets before anybody stores them; nil: they are stored as they are
+	Logger  *slog.Logger     // nil: nothing is logged
+	Metrics *Metrics         // nil: nothing is measured
 }
 
 // Worker is a pod: it takes jobs, holds confirmations open, and publishes events.
@@ -81,10 +83,10 @@ type Worker struct {
 	refusals *refusals
 	outages  *outages
 	metrics  *Metrics
-	next     chan *Delivery // hands deliveries to goroutines that have ended one
-	idle     atomic.Int64   // how many goroutines wait there
-	run      string         // begins the names of this worker's attempts, and of no other's
-	attempts atomic.Uint64  // how many attempts it has made
+	next     chan *job.Delivery // hands deliveries to goroutines that have ended one
+	idle     atomic.Int64       // how many goroutines wait there
+	run      string             // begins the names of this worker's attempts, and of no other's
+	attempts atomic.Uint64      // how many attempts it has made
 	jobs     sync.WaitGroup
 }
 
@@ -102,7 +104,7 @@ func New(q Queue, l Locker, g Gateway, o Options) (*Worker, error) {
 	}
 	id := uuid.New()
 	return &Worker{
-		Options: o, queue: q, locker: l, gateway: g, run: string(id[:]), next: make(chan *Delivery),
+		Options: o, queue: q, locker: l, gateway: g, run: string(id[:]), next: make(chan *job.Delivery),
 		slots:   newSlots(o.Concurrency, func() bool { return g.Tenants() > 1 }),
 		waiters: newWaiters(q), room: newRoom(o.MaxParked, o.Metrics.parked),
 		breakers: newBreakers(o.Logger, o.Metrics), refusals: newRefusals(&o), outages: newOutages(o.Logger),
@@ -142,7 +144,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	defer handBack()
 	run := lifetime{waiting: waiting, calls: calls, telling: after}
 	var pulls, loops sync.WaitGroup
-	for _, lane := range []Lane{Urgent, Normal} {
+	for _, lane := range []job.Lane{job.Urgent, job.Normal} {
 		pulls.Go(func() { w.pull(ctx, run, lane) })
 	}
 	loops.Go(func() { w.share(ctx) })
@@ -160,7 +162,7 @@ func (w *Worker) Run(ctx context.Context) error {
 
 // pull takes a slot first, then asks for a job: what the pod can't work on stays in
 // the queue, where other pods get it.
-func (w *Worker) pull(ctx context.Context, run lifetime, lane Lane) {
+func (w *Worker) pull(ctx context.Context, run lifetime, lane job.Lane) {
 	want := 1
 	trouble := newBackOff(firstRetry, longRetry)
 	for {
@@ -202,7 +204,7 @@ func (w *Worker) pull(ctx context.Context, run lifetime, lane Lane) {
 
 // start has a goroutine handle the delivery: one that has just ended another's, whose
 // stack has grown already, or a new one.
-func (w *Worker) start(run lifetime, d *Delivery) {
+func (w *Worker) start(run lifetime, d *job.Delivery) {
 	select {
 	case w.next <- d:
 		return
@@ -216,7 +218,7 @@ func (w *Worker) start(run lifetime, d *Delivery) {
 }
 
 // another waits for one more delivery, in a goroutine that has ended one, unless many wait.
-func (w *Worker) another(run lifetime) (d *Delivery, ok bool) {
+func (w *Worker) another(run lifetime) (d *job.Delivery, ok bool) {
 	defer w.idle.Add(-1)
 	if w.idle.Add(1) > maxIdle {
 		return nil, false
@@ -256,7 +258,7 @@ func (w *Worker) share(ctx context.Context) {
 	}
 }
 
-func (w *Worker) protect(l *Login) {
+func (w *Worker) protect(l *job.Login) {
 	if l != nil && w.Protect != nil {
 		w.Protect(l)
 	}

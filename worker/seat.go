@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/relogin/relogin/worker/job"
 )
 
 // seat is what a task holds of the pod.
@@ -75,19 +77,19 @@ type room struct {
 	mu       sync.Mutex
 	size     int
 	parked   prometheus.Gauge
-	jobs     map[*Job]bool  // those that wait, and whether for something that fails
-	failing  map[string]int // how many do, by tenant
+	jobs     map[*job.Job]bool // those that wait, and whether for something that fails
+	failing  map[string]int    // how many do, by tenant
 	tenants  map[string]int
 	accounts map[string]int
 }
 
 func newRoom(size int, parked prometheus.Gauge) *room {
-	return &room{size: size, parked: parked, jobs: map[*Job]bool{}, failing: map[string]int{}, tenants: map[string]int{}, accounts: map[string]int{}}
+	return &room{size: size, parked: parked, jobs: map[*job.Job]bool{}, failing: map[string]int{}, tenants: map[string]int{}, accounts: map[string]int{}}
 }
 
 // enter has a job wait, for something that fails or not. It returns false when there is no
 // room for it. One that waits already may wait for something else.
-func (r *room) enter(j *Job, failing bool) bool {
+func (r *room) enter(j *job.Job, failing bool) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	before, waits := r.jobs[j]
@@ -104,7 +106,7 @@ func (r *room) enter(j *Job, failing bool) bool {
 }
 
 // leave has the job wait no longer, if it does.
-func (r *room) leave(j *Job) {
+func (r *room) leave(j *job.Job) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if failing, waits := r.jobs[j]; waits {
@@ -114,7 +116,7 @@ func (r *room) leave(j *Job) {
 }
 
 // count is called with the lock of room held.
-func (r *room) count(j *Job, failing bool, n int) {
+func (r *room) count(j *job.Job, failing bool, n int) {
 	add(r.tenants, j.Tenant, n)
 	add(r.accounts, j.WcID, n)
 	if failing {

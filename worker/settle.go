@@ -7,6 +7,8 @@ import (
 	"runtime/debug"
 	"slices"
 	"time"
+
+	"github.com/relogin/relogin/worker/job"
 )
 
 // leaseLost reports a call that was answered after its lease had ended. What is
@@ -37,14 +39,14 @@ func (t *task) announce(ctx context.Context, n *next) *next {
 		check, tried = true, true
 		failpoint("publishing")
 		err := t.w.queue.Publish(ctx, event)
-		for errors.Is(err, ErrUnsendable) && event.Shorten() {
+		for errors.Is(err, job.ErrUnsendable) && event.Shorten() {
 			err = t.w.queue.Publish(ctx, event)
 		}
 		return err
 	})
 	failpoint("published")
 	switch {
-	case errors.Is(err, ErrUnsendable):
+	case errors.Is(err, job.ErrUnsendable):
 		t.log(ctx, slog.LevelError, "the event can't be sent: the job goes to the dead stream", "error", err)
 		n.dead = err
 	case err != nil:
@@ -63,7 +65,7 @@ func (t *task) bury(ctx context.Context, n *next) *next {
 		return t.w.queue.Bury(ctx, t.d, n.dead.Error())
 	})
 	switch {
-	case errors.Is(err, ErrUnburiable):
+	case errors.Is(err, job.ErrUnburiable):
 		t.log(ctx, slog.LevelError, "the server refuses the dead letter: the job stays in the queue, and is tried again in ten minutes; see the limits of the dead stream", "reason", n.dead, "error", err)
 		return back(unburiedPause)
 	case err != nil:
@@ -112,11 +114,11 @@ func (t *task) untold(err error) *next {
 
 // isFinal tells errors that no other try would change.
 func isFinal(err error) bool {
-	return slices.ContainsFunc([]error{ErrSuperseded, ErrEnded, ErrUnsendable, ErrUnburiable}, func(final error) bool { return errors.Is(err, final) })
+	return slices.ContainsFunc([]error{ErrSuperseded, ErrEnded, job.ErrUnsendable, job.ErrUnburiable}, func(final error) bool { return errors.Is(err, final) })
 }
 
-func (t *task) event(r Result) *Event {
-	e := &Event{
+func (t *task) event(r job.Result) *job.Event {
+	e := &job.Event{
 		ID: t.eventID(r.Outcome), JobID: t.job.ID, WcID: t.job.WcID, Tenant: t.job.Tenant, Labels: t.job.Labels,
 		Result: r, Attempts: t.d.Attempts, Worker: t.w.Pod,
 		RequestedAt: t.job.RequestedAt, Traceparent: t.d.Traceparent,
@@ -129,11 +131,11 @@ func (t *task) event(r Result) *Event {
 
 // eventID returns the id of the job's event. One that says that the job is invalid is about
 // the message and its copies: the job has another one once it is mended and sent again.
-func (t *task) eventID(o Outcome) string {
-	if o == Invalid {
-		return InvalidEventID(t.job.WcID, t.record, t.d.Data)
+func (t *task) eventID(o job.Outcome) string {
+	if o == job.Invalid {
+		return job.InvalidEventID(t.job.WcID, t.record, t.d.Data)
 	}
-	return EventID(t.job.WcID, t.record)
+	return job.EventID(t.job.WcID, t.record)
 }
 
 // measure notes how long the gateway held the call open, by what came of it.
@@ -145,17 +147,17 @@ func (t *task) measure(reply Reply, err error) {
 	case errors.Is(err, ErrNotStarted):
 		outcome = "not_started"
 	case err != nil:
-		outcome = string(Unknown)
+		outcome = string(job.Unknown)
 	}
 	t.w.metrics.confirmation.WithLabelValues(outcome).Observe(time.Since(t.calledAt).Seconds())
 }
 
 // report counts and logs the job's end.
-func (t *task) report(ctx context.Context, e *Event) {
+func (t *task) report(ctx context.Context, e *job.Event) {
 	t.w.metrics.jobs.WithLabelValues(string(e.Outcome)).Inc()
 	t.w.metrics.overhead.Observe((time.Since(t.takenAt) - t.elsewhere).Seconds())
 	attrs := []any{"outcome", string(e.Outcome), "prompted", e.Prompted, "attempts", e.Attempts}
-	if e.Outcome != Succeeded {
+	if e.Outcome != job.Succeeded {
 		attrs = append(attrs, "code", e.Code, "message", e.Message)
 	}
 	if e.SharedWith != "" {

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/relogin/relogin/worker/job"
 )
 
 const (
@@ -31,7 +33,7 @@ type slots struct {
 	total    int
 	reserved int         // for each lane
 	shared   func() bool // whether there is more than one tenant
-	lanes    map[Lane]*slotLane
+	lanes    map[job.Lane]*slotLane
 	grants   uint64
 }
 
@@ -71,7 +73,7 @@ func newSlots(total int, shared func() bool) *slots {
 	urgent, normal := &slotLane{tenants: map[string]*slotTenant{}}, &slotLane{tenants: map[string]*slotTenant{}}
 	urgent.other, normal.other = normal, urgent
 	urgent.most, normal.most = &urgent.taking, &normal.taking
-	s := &slots{total: total, shared: shared, lanes: map[Lane]*slotLane{Urgent: urgent, Normal: normal}}
+	s := &slots{total: total, shared: shared, lanes: map[job.Lane]*slotLane{job.Urgent: urgent, job.Normal: normal}}
 	if total > 1 {
 		s.reserved = max(1, total/8)
 	}
@@ -81,7 +83,7 @@ func newSlots(total int, shared func() bool) *slots {
 // acquire takes a slot for a confirmation of the tenant or, for nobody, between one and want
 // slots, and returns how many. It blocks until there is one; the error is ctx's cause. ctx is to
 // end when the pod stops, not before.
-func (s *slots) acquire(ctx context.Context, lane Lane, tenant string, want int) (int, error) {
+func (s *slots) acquire(ctx context.Context, lane job.Lane, tenant string, want int) (int, error) {
 	w := &slotWait{want: want, granted: make(chan int, 1)}
 	s.enqueue(lane, tenant, w)
 	select {
@@ -95,7 +97,7 @@ func (s *slots) acquire(ctx context.Context, lane Lane, tenant string, want int)
 
 // tryAcquire takes the slots of these that are free, and within the tenant's share, and returns
 // how many.
-func (s *slots) tryAcquire(lane Lane, tenant string, want int) int {
+func (s *slots) tryAcquire(lane job.Lane, tenant string, want int) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	l := s.lanes[lane]
@@ -109,21 +111,21 @@ func (s *slots) tryAcquire(lane Lane, tenant string, want int) int {
 
 // assign makes a slot that was taken for a job one for a confirmation of the tenant. It
 // returns false when the tenant has its share already.
-func (s *slots) assign(lane Lane, tenant string) bool {
+func (s *slots) assign(lane job.Lane, tenant string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.count(s.lanes[lane], tenant)
 }
 
 // release gives back slots of the tenant's, or of nobody's.
-func (s *slots) release(lane Lane, tenant string, n int) {
+func (s *slots) release(lane job.Lane, tenant string, n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.lanes[lane].release(tenant, n)
 	s.serve()
 }
 
-func (s *slots) enqueue(lane Lane, tenant string, w *slotWait) {
+func (s *slots) enqueue(lane job.Lane, tenant string, w *slotWait) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	l := s.lanes[lane]
@@ -133,7 +135,7 @@ func (s *slots) enqueue(lane Lane, tenant string, w *slotWait) {
 }
 
 // abandon has one wait no longer, or gives back what it was granted meanwhile.
-func (s *slots) abandon(lane Lane, tenant string, w *slotWait) {
+func (s *slots) abandon(lane job.Lane, tenant string, w *slotWait) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	select {
@@ -191,7 +193,7 @@ func (s *slots) serve() {
 // lately, and of tenants the first; nil when there is none.
 func (s *slots) next() (lane *slotLane, tenant *slotTenant) {
 	least := s.grants + 1
-	for _, l := range []*slotLane{s.lanes[Urgent], s.lanes[Normal]} {
+	for _, l := range []*slotLane{s.lanes[job.Urgent], s.lanes[job.Normal]} {
 		if s.free(l.used, l.other.used) < 1 {
 			continue
 		}

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+
+	"github.com/relogin/relogin/worker/job"
 )
 
 func alone() bool  { return false }
@@ -14,24 +16,24 @@ func others() bool { return true }
 
 func TestSlotsKeepAnEighthForEachLane(t *testing.T) {
 	s := newSlots(16, alone)
-	if n, _ := s.acquire(t.Context(), Normal, nobody, 100); n != 14 {
+	if n, _ := s.acquire(t.Context(), job.Normal, nobody, 100); n != 14 {
 		t.Errorf("normal got %d of 16", n)
 	}
-	if s.tryAcquire(Normal, nobody, 1) > 0 {
+	if s.tryAcquire(job.Normal, nobody, 1) > 0 {
 		t.Error("normal got a slot that is kept for urgent")
 	}
-	if n, _ := s.acquire(t.Context(), Urgent, nobody, 100); n != 2 {
+	if n, _ := s.acquire(t.Context(), job.Urgent, nobody, 100); n != 2 {
 		t.Errorf("urgent got %d of the 2 that are left", n)
 	}
-	s.release(Normal, nobody, 14)
-	if n, _ := s.acquire(t.Context(), Urgent, nobody, 100); n != 12 {
+	s.release(job.Normal, nobody, 14)
+	if n, _ := s.acquire(t.Context(), job.Urgent, nobody, 100); n != 12 {
 		t.Errorf("urgent got %d, want all but the 2 kept for normal", n)
 	}
 }
 
 func TestOneSlotServesBothLanes(t *testing.T) {
 	s := newSlots(1, alone)
-	for _, lane := range []Lane{Normal, Urgent, Normal} {
+	for _, lane := range []job.Lane{job.Normal, job.Urgent, job.Normal} {
 		if n, _ := s.acquire(t.Context(), lane, nobody, 5); n != 1 {
 			t.Fatalf("%s got %d", lane, n)
 		}
@@ -42,9 +44,9 @@ func TestOneSlotServesBothLanes(t *testing.T) {
 func TestSlotsGoToWhoWaitsFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSlots(2, alone)
-		first, _ := s.acquire(t.Context(), Normal, nobody, 2) // one is kept for urgent
-		got := make(chan Lane, 3)
-		for _, lane := range []Lane{Normal, Normal} {
+		first, _ := s.acquire(t.Context(), job.Normal, nobody, 2) // one is kept for urgent
+		got := make(chan job.Lane, 3)
+		for _, lane := range []job.Lane{job.Normal, job.Normal} {
 			go func() {
 				if _, err := s.acquire(t.Context(), lane, nobody, 1); err == nil {
 					got <- lane
@@ -53,15 +55,15 @@ func TestSlotsGoToWhoWaitsFirst(t *testing.T) {
 			synctest.Wait()
 		}
 		// A lane at its bound holds up no other.
-		if n, _ := s.acquire(t.Context(), Urgent, nobody, 1); n != 1 {
+		if n, _ := s.acquire(t.Context(), job.Urgent, nobody, 1); n != 1 {
 			t.Fatal("urgent waits behind normal")
 		}
-		s.release(Normal, nobody, first)
+		s.release(job.Normal, nobody, first)
 		synctest.Wait()
 		if len(got) != 1 {
 			t.Fatalf("%d were served by one slot", len(got))
 		}
-		s.release(Normal, nobody, 1)
+		s.release(job.Normal, nobody, 1)
 		synctest.Wait()
 		if len(got) != 2 {
 			t.Fatalf("%d were served by two slots", len(got))
@@ -73,14 +75,14 @@ func TestSlotsGoToWhoWaitsFirst(t *testing.T) {
 func TestSlotsOfWhoGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSlots(1, alone)
-		if s.tryAcquire(Normal, nobody, 1) == 0 {
+		if s.tryAcquire(job.Normal, nobody, 1) == 0 {
 			t.Fatal("no slot")
 		}
 		ctx, cancel := context.WithCancelCause(t.Context())
 		stop := errors.New("stop")
 		failed := make(chan error, 1)
 		go func() {
-			_, err := s.acquire(ctx, Urgent, nobody, 1)
+			_, err := s.acquire(ctx, job.Urgent, nobody, 1)
 			failed <- err
 		}()
 		synctest.Wait()
@@ -90,10 +92,10 @@ func TestSlotsOfWhoGivesUp(t *testing.T) {
 		}
 		// Granted and given up at once.
 		w := &slotWait{want: 1, granted: make(chan int, 1)}
-		s.enqueue(Urgent, nobody, w)
-		s.release(Normal, nobody, 1)
-		s.abandon(Urgent, nobody, w)
-		if urgent, normal := s.lanes[Urgent], s.lanes[Normal]; urgent.used != 0 || normal.used != 0 || len(urgent.taking.waiting) != 0 {
+		s.enqueue(job.Urgent, nobody, w)
+		s.release(job.Normal, nobody, 1)
+		s.abandon(job.Urgent, nobody, w)
+		if urgent, normal := s.lanes[job.Urgent], s.lanes[job.Normal]; urgent.used != 0 || normal.used != 0 || len(urgent.taking.waiting) != 0 {
 			t.Errorf("left: %d urgent, %d normal, %d waiting", urgent.used, normal.used, len(urgent.taking.waiting))
 		}
 	})
@@ -104,14 +106,14 @@ func TestSlotsOfWhoGivesUp(t *testing.T) {
 func TestServingSlotsIsLinear(t *testing.T) {
 	const waiters = 1 << 18
 	s := newSlots(2, alone)
-	s.tryAcquire(Normal, nobody, 1)
+	s.tryAcquire(job.Normal, nobody, 1)
 	for range waiters {
-		s.enqueue(Normal, "t", &slotWait{want: 1, granted: make(chan int, 1)})
+		s.enqueue(job.Normal, "t", &slotWait{want: 1, granted: make(chan int, 1)})
 	}
 	for range waiters {
-		s.release(Normal, nobody, 1)
+		s.release(job.Normal, nobody, 1)
 	}
-	if left := len(s.lanes[Normal].waiting); left != 0 {
+	if left := len(s.lanes[job.Normal].waiting); left != 0 {
 		t.Errorf("%d of %d were not served", left, waiters)
 	}
 }
@@ -121,20 +123,20 @@ func TestServingSlotsIsLinear(t *testing.T) {
 func TestServingTenantsIsLinear(t *testing.T) {
 	const tenants, each = 1 << 14, 8
 	s := newSlots(64, others)
-	s.tryAcquire(Normal, nobody, 56)
+	s.tryAcquire(job.Normal, nobody, 56)
 	var jobs sync.WaitGroup
 	for i := range tenants * each {
 		jobs.Go(func() {
 			tenant := strconv.Itoa(i % tenants)
-			if _, err := s.acquire(t.Context(), Normal, tenant, 1); err != nil {
+			if _, err := s.acquire(t.Context(), job.Normal, tenant, 1); err != nil {
 				t.Error(err)
 			}
-			s.release(Normal, tenant, 1)
+			s.release(job.Normal, tenant, 1)
 		})
 	}
-	s.release(Normal, nobody, 56)
+	s.release(job.Normal, nobody, 56)
 	jobs.Wait()
-	if l := s.lanes[Normal]; len(l.waiting) != 0 || len(l.tenants) != 0 || l.used != 0 || l.open != 0 {
+	if l := s.lanes[job.Normal]; len(l.waiting) != 0 || len(l.tenants) != 0 || l.used != 0 || l.open != 0 {
 		t.Errorf("%d tenants wait, %d are known, %d slots are used, %d open", len(l.waiting), len(l.tenants), l.used, l.open)
 	}
 }
@@ -143,45 +145,45 @@ func TestServingTenantsIsLinear(t *testing.T) {
 // had; another one leaves as many as it has. What waits beyond that holds up no other tenant.
 func TestTenantLeavesSlots(t *testing.T) {
 	s := newSlots(512, others) // 448 for each lane alone
-	taken := s.tryAcquire(Normal, nobody, 1000)
-	open := func(lane Lane, tenant string) (n int) {
+	taken := s.tryAcquire(job.Normal, nobody, 1000)
+	open := func(lane job.Lane, tenant string) (n int) {
 		for s.tryAcquire(lane, tenant, 1) == 1 {
 			n++
 		}
 		return n
 	}
 	assigned := 0
-	for s.assign(Normal, "greedy") {
+	for s.assign(job.Normal, "greedy") {
 		assigned++
 	}
-	s.release(Normal, nobody, taken-assigned)
+	s.release(job.Normal, nobody, taken-assigned)
 	if taken != 448 || assigned != 392 {
 		t.Errorf("of %d slots the tenant got %d, want 392 of 448", taken, assigned)
 	}
 	waits := &slotWait{want: 1, granted: make(chan int, 1)}
-	s.enqueue(Normal, "greedy", waits)
-	if second, third, urgent := open(Normal, "second"), open(Normal, "third"), open(Urgent, "greedy"); second != 28 || third != 14 || urgent != 54 {
+	s.enqueue(job.Normal, "greedy", waits)
+	if second, third, urgent := open(job.Normal, "second"), open(job.Normal, "third"), open(job.Urgent, "greedy"); second != 28 || third != 14 || urgent != 54 {
 		t.Errorf("the next tenants got %d and %d, urgent jobs %d, want 28, 14 and 54", second, third, urgent)
 	}
 	if len(waits.granted) > 0 {
 		t.Error("the first tenant got more than it leaves free")
 	}
 	for range 28 {
-		s.release(Normal, "second", 1)
+		s.release(job.Normal, "second", 1)
 	}
 	for range 14 {
-		s.release(Normal, "third", 1)
+		s.release(job.Normal, "third", 1)
 	}
 	for range 54 {
-		s.release(Urgent, "greedy", 1)
+		s.release(job.Urgent, "greedy", 1)
 	}
 	for range 28 { // 84 are free: twice the 42 that others had open
-		s.release(Normal, "greedy", 1)
+		s.release(job.Normal, "greedy", 1)
 	}
 	if len(waits.granted) != 0 {
 		t.Error("the first tenant left fewer free than the others had open, twice")
 	}
-	s.release(Normal, "greedy", 1)
+	s.release(job.Normal, "greedy", 1)
 	if len(waits.granted) != 1 {
 		t.Error("of a free slot within the tenant's share its waiting job got nothing")
 	}
@@ -191,7 +193,7 @@ func TestTenantLeavesSlots(t *testing.T) {
 func TestOnlyTenantHasAllSlots(t *testing.T) {
 	s := newSlots(16, alone)
 	n := 0
-	for s.tryAcquire(Normal, "t", 1) == 1 {
+	for s.tryAcquire(job.Normal, "t", 1) == 1 {
 		n++
 	}
 	if n != 14 {
@@ -202,14 +204,14 @@ func TestOnlyTenantHasAllSlots(t *testing.T) {
 // Thousands of jobs that may go on at once do not keep new ones waiting.
 func TestNewJobsGetEverySecondSlot(t *testing.T) {
 	s := newSlots(8, alone)
-	s.tryAcquire(Normal, nobody, 7)
+	s.tryAcquire(job.Normal, nobody, 7)
 	for range 1000 {
-		s.enqueue(Normal, "t", &slotWait{want: 1, granted: make(chan int, 1)})
+		s.enqueue(job.Normal, "t", &slotWait{want: 1, granted: make(chan int, 1)})
 	}
 	taking := &slotWait{want: 256, granted: make(chan int, 1)}
-	s.enqueue(Normal, nobody, taking)
-	s.release(Normal, nobody, 1)
-	s.release(Normal, nobody, 1)
+	s.enqueue(job.Normal, nobody, taking)
+	s.release(job.Normal, nobody, 1)
+	s.release(job.Normal, nobody, 1)
 	if len(taking.granted) != 1 {
 		t.Error("of two slots none was for new jobs")
 	}

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
+
+	"github.com/relogin/relogin/worker/job"
 )
 
 // lifetime says for how long the parts of a job's work may go on.
@@ -20,8 +22,8 @@ type lifetime struct {
 // task is one delivery of a job on its way through the pipeline.
 type task struct {
 	w      *Worker
-	d      *Delivery
-	job    *Job
+	d      *job.Delivery
+	job    *job.Job
 	record string // names the job in the store
 
 	answer    Answer    // the store's last
@@ -87,10 +89,10 @@ func (e *evidence) mayStillPublish() bool {
 	return time.Since(e.concludedSeen) < publishGrace
 }
 
-func (w *Worker) newTask(d *Delivery) *task {
+func (w *Worker) newTask(d *job.Delivery) *task {
 	now := time.Now()
 	return &task{
-		w: w, d: d, job: &Job{},
+		w: w, d: d, job: &job.Job{},
 		exhausted: d.Attempts > w.MaxDeliveries,
 		takenAt:   now, startedAt: now, ambiguousAt: now,
 		evidence: evidence{notBefore: d.StoredAt},
@@ -150,7 +152,7 @@ func (t *task) noteAnswer() {
 		evidence.soleUntil = t.storeTime.Add(t.w.DedupWindow - sinceBothClocks(t.takenAt))
 	}
 	evidence.maybePublished = evidence.maybePublished || answer.ConcludedBefore
-	answer.By = IDOf(answer.By)
+	answer.By = job.IDOf(answer.By)
 	if answer.State == Granted {
 		evidence.soleWhenGranted = t.storeTime.Before(evidence.soleUntil)
 	} else if answer.State != Suspended {
@@ -226,4 +228,6 @@ func (t *task) log(ctx context.Context, level slog.Level, message string, args .
 }
 
 // clip returns what fits into a log line of a name that may break the rules.
-func clip(name string) string { return strings.ToValidUTF8(name[:min(len(name), MaxNameBytes)], "") }
+func clip(name string) string {
+	return strings.ToValidUTF8(name[:min(len(name), job.MaxNameBytes)], "")
+}

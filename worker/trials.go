@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/relogin/relogin/worker/job"
 )
 
 // While a tenant is paused its jobs wait for a turn to try its credential. Turns come by and by,
@@ -123,7 +125,7 @@ func (e *refusal) due() int {
 // people take their time, and a refusal comes soon. That is no proof that the credential is
 // accepted, but reason enough for a few more to try, unless refusals have come to take longer
 // meanwhile.
-func (r *refusals) whenHeldOpen(ctx context.Context, c Credential) {
+func (r *refusals) whenHeldOpen(ctx context.Context, c job.Credential) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	e := r.find(c)
@@ -146,7 +148,9 @@ func (e *refusal) heldOpenAfter() time.Duration {
 	return max(heldOpen, min(heldTimes*e.longest, heldAtMost))
 }
 
-func (t *task) credential() Credential { return Credential{t.job.Tenant, t.access.Fingerprint} }
+func (t *task) credential() job.Credential {
+	return job.Credential{Tenant: t.job.Tenant, Fingerprint: t.access.Fingerprint}
+}
 
 // returnTrial lets another job try that has not.
 func (t *task) returnTrial() {

@@ -5,6 +5,8 @@ import (
 	"context"
 	"math"
 	"sync"
+
+	"github.com/relogin/relogin/worker/job"
 )
 
 // waiters is where jobs wait for the account that another job holds: in memory, on the
@@ -45,7 +47,7 @@ type tenantWaiters struct {
 // sharedResult is the result of a confirmation, which the account's waiting jobs of a tenant share.
 type sharedResult struct {
 	token  string // of the confirmation; empty: there is none
-	result *Result
+	result *job.Result
 }
 
 // waiter is a job's place among those that wait.

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/relogin/relogin/worker/job"
 )
 
 // watching returns waiters whose subscriptions stand at once.
@@ -16,7 +18,7 @@ func watching() *waiters {
 	}
 }
 
-func (ws *waiters) ended(wcID string) { ws.accounts[wcID].wake(everyTenant) }
+func (ws *waiters) ended()            { ws.accounts["a"].wake(everyTenant) }
 func (ws *waiters) freed(wcID string) { ws.accounts[wcID].wake(1) }
 
 func (ws *waiters) mustEnter(tb testing.TB, tenant string) *waiter {
@@ -49,9 +51,9 @@ func TestLeavingTheLotIsLinear(t *testing.T) {
 	for i := range all {
 		all[i] = ws.mustEnter(t, "t")
 	}
-	ws.ended("a")
+	ws.ended()
 	all[0].ask()
-	all[0].noteAnswer(Shared, sharedResult{"T", &Result{}})
+	all[0].noteAnswer(Shared, sharedResult{"T", &job.Result{}})
 	for _, w := range all {
 		w.leave()
 	}
@@ -63,15 +65,15 @@ func TestLeavingTheLotIsLinear(t *testing.T) {
 func TestOneAsksBeforeTheOthers(t *testing.T) {
 	ws := watching()
 	first, second, third, other := ws.mustEnter(t, "t"), ws.mustEnter(t, "t"), ws.mustEnter(t, "t"), ws.mustEnter(t, "other")
-	ws.ended("a")
-	ws.ended("a") // again, or forged
+	ws.ended()
+	ws.ended() // again, or forged
 	if got := awake(first, second, third, other); got != "03" {
 		t.Fatalf("woken: %s, want one of each tenant", got)
 	}
 	if s := first.ask(); s.token != "" {
 		t.Errorf("it knows %+v", s)
 	}
-	result := &Result{Outcome: Succeeded}
+	result := &job.Result{Outcome: job.Succeeded}
 	first.noteAnswer(Shared, sharedResult{"T", result})
 	if got := awake(first, second, third, other); got != "12" {
 		t.Errorf("woken: %s, want the others of the tenant", got)
@@ -92,7 +94,7 @@ func TestWhatHappensWhileTheLeaderAsksIsNotMissed(t *testing.T) {
 		t.Fatalf("woken: %s", got)
 	}
 	first.ask()
-	ws.ended("a") // after Redis has answered, before the answer is here
+	ws.ended() // after Redis has answered, before the answer is here
 	first.noteAnswer(Held, sharedResult{})
 	if got := awake(first, second); got == "" {
 		t.Error("nobody was woken by the end of the confirmation")
@@ -123,7 +125,7 @@ func TestFloodWakesOneAtATime(t *testing.T) {
 		all = append(all, ws.mustEnter(t, "t"))
 	}
 	for range 10_000 {
-		ws.ended("a")
+		ws.ended()
 		ws.freed("a")
 	}
 	if got := len(awake(all...)); got != 1 {
@@ -138,7 +140,7 @@ func emptyRoom(size int) *room {
 func TestNoTenantOrAccountFillsTheRoom(t *testing.T) {
 	r := emptyRoom(1000)
 	fill := func(tenant, account string) (n int) {
-		for ; r.enter(&Job{Tenant: tenant, WcID: account}, false); n++ {
+		for ; r.enter(&job.Job{Tenant: tenant, WcID: account}, false); n++ {
 			if account == "" {
 				account = "any"
 			}
@@ -149,7 +151,7 @@ func TestNoTenantOrAccountFillsTheRoom(t *testing.T) {
 		t.Errorf("an account took %d of 1,000", n)
 	}
 	for i := range 2000 {
-		r.enter(&Job{Tenant: "hog", WcID: fmt.Sprint(i)}, false)
+		r.enter(&job.Job{Tenant: "hog", WcID: fmt.Sprint(i)}, false)
 	}
 	if r.tenants["hog"] != 500 {
 		t.Errorf("a tenant took %d of 1,000", r.tenants["hog"])
@@ -164,7 +166,7 @@ func TestNoTenantOrAccountFillsTheRoom(t *testing.T) {
 func TestFailingJobsLeaveRoom(t *testing.T) {
 	r := emptyRoom(1000)
 	enter := func(failing bool) (n int) {
-		for i := 0; r.enter(&Job{Tenant: "t", WcID: fmt.Sprint(failing, i)}, failing); i++ {
+		for i := 0; r.enter(&job.Job{Tenant: "t", WcID: fmt.Sprint(failing, i)}, failing); i++ {
 			n++
 		}
 		return n
@@ -177,9 +179,9 @@ func TestFailingJobsLeaveRoom(t *testing.T) {
 // A tenant's jobs that wait for something that fails leave room for another tenant's.
 func TestFailingRoomIsShared(t *testing.T) {
 	r := emptyRoom(8192)
-	for n := 0; r.enter(&Job{Tenant: "revoked", WcID: fmt.Sprint(n)}, true); n++ {
+	for n := 0; r.enter(&job.Job{Tenant: "revoked", WcID: fmt.Sprint(n)}, true); n++ {
 	}
-	if !r.enter(&Job{Tenant: "other", WcID: "b"}, true) {
+	if !r.enter(&job.Job{Tenant: "other", WcID: "b"}, true) {
 		t.Error("no room for another tenant")
 	}
 }

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	"github.com/relogin/relogin/worker/job"
 )
 
 // process takes one delivery through its life, and settles it. It blocks until then.
-func (w *Worker) process(run lifetime, d *Delivery) {
+func (w *Worker) process(run lifetime, d *job.Delivery) {
 	t := w.newTask(d)
 	defer t.close(run) // gives back what it still holds: its slot, its place, a grant that was not used
 	defer t.recoverPanic(run)
@@ -53,7 +55,7 @@ func (t *task) decode(run lifetime) *next {
 	}
 	t.log(run.calls, slog.LevelDebug, "job taken", "lane", t.d.Lane, "deliveries", t.d.Attempts, "sequence", t.d.Sequence)
 	if wrong != nil {
-		return t.endsDead(Invalid, wrong)
+		return t.endsDead(job.Invalid, wrong)
 	}
 	return again(noPause)
 }
@@ -117,7 +119,7 @@ func (t *task) decide(ctx context.Context) *next {
 	case InDoubt:
 		return t.resolveDoubt(ctx)
 	case Cooling:
-		return t.ends(Result{Outcome: Throttled, Message: answer.Reason, RetryAfter: answer.RetryAt})
+		return t.ends(job.Result{Outcome: job.Throttled, Message: answer.Reason, RetryAfter: answer.RetryAt})
 	case TooLate:
 		return t.tooLate()
 	case Suspended:
@@ -308,7 +310,7 @@ func (t *task) settle(run lifetime, n *next) {
 		t.log(ctx, slog.LevelDebug, "job handed back", "after", n.back.after)
 	case n.dead != nil:
 		t.d.Term()
-		if n.end != nil && n.end.Result.Outcome != Invalid {
+		if n.end != nil && n.end.Result.Outcome != job.Invalid {
 			t.w.locker.Shrink(t.job.WcID, t.record)
 		}
 		t.log(ctx, slog.LevelWarn, "job moved to the dead stream: see its reason, and publish it again when it is mended", "reason", n.dead)

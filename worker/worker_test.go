@@ -15,22 +15,26 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/relogin/relogin/worker/job"
 )
+
+var noon = time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
 
 // stage is a pipeline among fakes; history is what they were asked, in order.
 type stage struct {
 	*Worker
 	mu      sync.Mutex
 	history []string
-	events  []*Event
+	events  []*job.Event
 	wakes   map[string]func()
-	deliver chan *Delivery
+	deliver chan *job.Delivery
 
 	begin      func(Ask) (Answer, error)
-	finish     func(Conclusion) (Result, error)
-	login      func(context.Context, *Job, func() error) (Reply, error)
-	online     func() (*Login, error)
-	publish    func(*Event) error
+	finish     func(Conclusion) (job.Result, error)
+	login      func(context.Context, *job.Job, func() error) (Reply, error)
+	online     func() (*job.Login, error)
+	publish    func(*job.Event) error
 	reserve    func() time.Duration
 	published  bool
 	waited     bool
@@ -45,17 +49,17 @@ type stage struct {
 }
 
 func newStage() *stage {
-	s := &stage{wakes: map[string]func(){}, deliver: make(chan *Delivery, 100), tenants: 1}
+	s := &stage{wakes: map[string]func(){}, deliver: make(chan *job.Delivery, 100), tenants: 1}
 	s.begin = func(a Ask) (Answer, error) { return Answer{State: Granted, Now: time.Now(), Token: a.Token}, nil }
-	s.finish = func(c Conclusion) (Result, error) { return c.Result, nil }
-	s.login = func(_ context.Context, j *Job, beforeSend func() error) (Reply, error) {
+	s.finish = func(c Conclusion) (job.Result, error) { return c.Result, nil }
+	s.login = func(_ context.Context, j *job.Job, beforeSend func() error) (Reply, error) {
 		if err := beforeSend(); err != nil {
 			return Reply{}, err
 		}
-		return Reply{Outcome: Succeeded, Code: "1000", Login: &Login{WcID: j.WcID, WID: "w1"}}, nil
+		return Reply{Outcome: job.Succeeded, Code: "1000", Login: &job.Login{WcID: j.WcID, WID: "w1"}}, nil
 	}
-	s.online = func() (*Login, error) { return nil, ErrNoList }
-	s.publish = func(*Event) error { return nil }
+	s.online = func() (*job.Login, error) { return nil, ErrNoList }
+	s.publish = func(*job.Event) error { return nil }
 	var err error
 	s.Worker, err = New(s, s, s, Options{
 		Pod: "pod", Concurrency: 8, MaxParked: 9, MaxDeliveries: 5,
@@ -108,14 +112,14 @@ func (s *stage) Reserve(_ context.Context, _ string, ahead time.Duration) (time.
 	return wait, wait <= ahead, nil
 }
 
-func (s *stage) Take(ctx context.Context, lane Lane, n int, wait time.Duration) ([]*Delivery, int, error) {
-	var jobs chan *Delivery
-	if lane == Normal {
+func (s *stage) Take(ctx context.Context, lane job.Lane, n int, wait time.Duration) ([]*job.Delivery, int, error) {
+	var jobs chan *job.Delivery
+	if lane == job.Normal {
 		jobs = s.deliver
 	}
 	select {
 	case d := <-jobs:
-		return []*Delivery{d}, len(jobs), nil
+		return []*job.Delivery{d}, len(jobs), nil
 	case <-time.After(wait):
 	case <-ctx.Done():
 		if s.takeEnds > 0 {
@@ -126,7 +130,7 @@ func (s *stage) Take(ctx context.Context, lane Lane, n int, wait time.Duration) 
 	return nil, 0, nil
 }
 
-func (s *stage) Publish(_ context.Context, e *Event) error {
+func (s *stage) Publish(_ context.Context, e *job.Event) error {
 	s.note("publish:%s", e.Outcome)
 	if err := s.publish(e); err != nil {
 		return err
@@ -143,14 +147,16 @@ func (s *stage) Published(context.Context, string, string, time.Time) (bool, err
 	defer s.mu.Unlock()
 	return s.published, nil
 }
-func (s *stage) LastWID(context.Context, string) (string, error) { return "w0", nil }
-func (s *stage) Bury(context.Context, *Delivery, string) error   { s.note("bury"); return s.bury }
+func (s *stage) LastWID(context.Context, string) (string, error)   { return "w0", nil }
+func (s *stage) Bury(context.Context, *job.Delivery, string) error { s.note("bury"); return s.bury }
 func (s *stage) Access(string) (Access, error) {
 	return Access{"http://gw", fmt.Sprint(s.changed.Load())}, s.access
 }
-func (s *stage) Tenants() int                                                      { return s.tenants }
-func (s *stage) Addresses() []string                                               { return []string{"http://gw"} }
-func (s *stage) Online(context.Context, string, string, time.Time) (*Login, error) { return s.online() }
+func (s *stage) Tenants() int        { return s.tenants }
+func (s *stage) Addresses() []string { return []string{"http://gw"} }
+func (s *stage) Online(context.Context, string, string, time.Time) (*job.Login, error) {
+	return s.online()
+}
 
 func (s *stage) Watch(_ context.Context, wcID string, wake, freed func()) (func(), error) {
 	s.mu.Lock()
@@ -166,7 +172,7 @@ func (s *stage) wakeUp(wcID string) {
 	wake()
 }
 
-func (s *stage) SecondLogin(ctx context.Context, j *Job, beforeSend func() error) (Reply, error) {
+func (s *stage) SecondLogin(ctx context.Context, j *job.Job, beforeSend func() error) (Reply, error) {
 	s.note("login")
 	return s.login(ctx, j, beforeSend)
 }
@@ -174,12 +180,12 @@ func (s *stage) Ack()                         { s.note("ack") }
 func (s *stage) Term()                        { s.note("term") }
 func (s *stage) HandBack(after time.Duration) { s.note("back") }
 
-func (s *stage) job(body string) *Delivery {
-	return &Delivery{Lane: Normal, Data: []byte(body), Stream: "JOBS", Sequence: 1, StoredAt: time.Now(), Attempts: 1, Settler: s}
+func (s *stage) job(body string) *job.Delivery {
+	return &job.Delivery{Lane: job.Normal, Data: []byte(body), Stream: "JOBS", Sequence: 1, StoredAt: time.Now(), Attempts: 1, Settler: s}
 }
 
 // run takes one delivery through its life, and holds what happens.
-func run(t *testing.T, set func(*stage, *Delivery), body, want string) *stage {
+func run(t *testing.T, set func(*stage, *job.Delivery), body, want string) *stage {
 	t.Helper()
 	s := play(t, set, body)
 	if got := s.happened(); got != want {
@@ -189,7 +195,7 @@ func run(t *testing.T, set func(*stage, *Delivery), body, want string) *stage {
 }
 
 // play takes one delivery through its life in a bubble of fake time.
-func play(t *testing.T, set func(*stage, *Delivery), body string) *stage {
+func play(t *testing.T, set func(*stage, *job.Delivery), body string) *stage {
 	t.Helper()
 	s := newStage()
 	synctest.Test(t, func(t *testing.T) {
@@ -198,10 +204,10 @@ func play(t *testing.T, set func(*stage, *Delivery), body string) *stage {
 		if set != nil {
 			set(s, d)
 		}
-		s.slots.tryAcquire(Normal, nobody, 1)
+		s.slots.tryAcquire(job.Normal, nobody, 1)
 		s.process(during(t.Context()), d)
-		if s.slots.lanes[Normal].used != 0 || len(s.room.jobs) != 0 || len(s.room.tenants) != 0 || len(s.room.accounts) != 0 || len(s.waiters.accounts) != 0 {
-			t.Errorf("left behind: %d slots, %d parked, %d accounts", s.slots.lanes[Normal].used, len(s.room.jobs), len(s.waiters.accounts))
+		if s.slots.lanes[job.Normal].used != 0 || len(s.room.jobs) != 0 || len(s.room.tenants) != 0 || len(s.room.accounts) != 0 || len(s.waiters.accounts) != 0 {
+			t.Errorf("left behind: %d slots, %d parked, %d accounts", s.slots.lanes[job.Normal].used, len(s.room.jobs), len(s.waiters.accounts))
 		}
 	})
 	return s
@@ -236,9 +242,9 @@ func TestStraightPath(t *testing.T) {
 }
 
 func TestDeclinedStartsTheCooldown(t *testing.T) {
-	s := run(t, func(s *stage, _ *Delivery) {
-		s.login = func(_ context.Context, _ *Job, beforeSend func() error) (Reply, error) {
-			return Reply{Outcome: Failed, Code: "1001"}, beforeSend()
+	s := run(t, func(s *stage, _ *job.Delivery) {
+		s.login = func(_ context.Context, _ *job.Job, beforeSend func() error) (Reply, error) {
+			return Reply{Outcome: job.Failed, Code: "1001"}, beforeSend()
 		}
 	}, plain, "begin:granted login finish:failed publish:failed ack shrink")
 	if s.conclusion.Cooldown != time.Minute || !s.events[0].RetryAfter.Equal(s.events[0].FinishedAt.Add(time.Minute)) {
@@ -247,8 +253,8 @@ func TestDeclinedStartsTheCooldown(t *testing.T) {
 }
 
 func TestHeldParksAndShares(t *testing.T) {
-	shared := Answer{State: Shared, By: "other", Result: &Result{Outcome: Succeeded, Prompted: true, FinishedAt: noon}}
-	s := run(t, func(s *stage, _ *Delivery) {
+	shared := Answer{State: Shared, By: "other", Result: &job.Result{Outcome: job.Succeeded, Prompted: true, FinishedAt: noon}}
+	s := run(t, func(s *stage, _ *job.Delivery) {
 		s.begin = answers(Answer{State: Held, Wait: time.Minute}, Answer{State: Held, Wait: time.Minute}, shared)
 		time.AfterFunc(time.Second, func() { s.wakeUp("a") })
 	}, plain, "begin:held begin:held begin:shared finish:succeeded publish:succeeded ack shrink unwatch")
@@ -259,20 +265,20 @@ func TestHeldParksAndShares(t *testing.T) {
 
 // Another pod let go of the account without an event.
 func TestHeldWakesWhenFreed(t *testing.T) {
-	run(t, func(s *stage, _ *Delivery) {
+	run(t, func(s *stage, _ *job.Delivery) {
 		s.begin = answers(Answer{State: Held, Wait: time.Hour}, Answer{State: Held, Wait: time.Hour}, Answer{State: Granted})
 		time.AfterFunc(time.Second, func() { s.wakeUp("freed a") })
 	}, plain, "begin:held begin:held begin:granted login finish:succeeded publish:succeeded ack shrink unwatch")
 }
 
 func TestHeldWakesAtTheLeasesEnd(t *testing.T) {
-	run(t, func(s *stage, _ *Delivery) {
+	run(t, func(s *stage, _ *job.Delivery) {
 		s.begin = answers(Answer{State: Held, Wait: time.Minute}, Answer{State: Held, Wait: time.Minute}, Answer{State: Granted})
 	}, plain, "begin:held begin:held begin:granted published? login finish:succeeded published? publish:succeeded ack shrink unwatch")
 }
 
 func TestAmbiguousWithoutAListIsUnknownAtOnce(t *testing.T) {
-	s := run(t, func(s *stage, _ *Delivery) {
+	s := run(t, func(s *stage, _ *job.Delivery) {
 		s.begin = answers(Answer{State: Granted}, Answer{State: Held, Own: true, Token: "T", Wait: time.Minute})
 		s.login = reset
 	}, plain, "begin:granted login begin:held finish:unknown publish:unknown ack shrink")
@@ -281,24 +287,24 @@ func TestAmbiguousWithoutAListIsUnknownAtOnce(t *testing.T) {
 	}
 }
 
-func reset(_ context.Context, _ *Job, beforeSend func() error) (Reply, error) {
+func reset(_ context.Context, _ *job.Job, beforeSend func() error) (Reply, error) {
 	return Reply{}, errors.Join(beforeSend(), errors.New("connection reset"))
 }
 
 func TestAmbiguousIsReconciled(t *testing.T) {
 	looks := 0
-	s := run(t, func(s *stage, _ *Delivery) {
+	s := run(t, func(s *stage, _ *job.Delivery) {
 		s.begin = answers(Answer{State: Granted}, Answer{State: Held, Own: true, Token: "T", Wait: time.Minute})
 		s.login = reset
-		s.online = func() (*Login, error) {
+		s.online = func() (*job.Login, error) {
 			looks++
 			switch looks {
 			case 1:
 				return nil, ErrNotOnline
 			case 2: // that was there before
-				return &Login{WcID: "a", WID: "w0"}, nil
+				return &job.Login{WcID: "a", WID: "w0"}, nil
 			}
-			return &Login{WcID: "a", WID: "w1"}, nil
+			return &job.Login{WcID: "a", WID: "w1"}, nil
 		}
 	}, plain, "begin:granted login begin:held begin:held begin:held finish:succeeded publish:succeeded ack shrink unwatch")
 	if e := s.events[0]; !e.Reconciled || e.Login.WID != "w1" || !s.conclusion.Keep {
@@ -310,15 +316,15 @@ func TestAmbiguousIsReconciled(t *testing.T) {
 // shows may be a login from before it.
 func TestDuplicateLeavesALivePromptAlone(t *testing.T) {
 	own := Answer{State: Held, Own: true, Token: "T", Wait: time.Minute}
-	run(t, func(s *stage, _ *Delivery) {
-		s.begin = answers(own, own, Answer{State: Done, Result: &Result{Outcome: Succeeded, FinishedAt: noon}})
-		s.online = func() (*Login, error) { return &Login{WcID: "a", WID: "old"}, nil }
+	run(t, func(s *stage, _ *job.Delivery) {
+		s.begin = answers(own, own, Answer{State: Done, Result: &job.Result{Outcome: job.Succeeded, FinishedAt: noon}})
+		s.online = func() (*job.Login, error) { return &job.Login{WcID: "a", WID: "old"}, nil }
 		time.AfterFunc(time.Second, func() { s.wakeUp("a") })
 	}, plain, "begin:held begin:held begin:done finish:succeeded published? publish:succeeded ack shrink unwatch")
 }
 
 func TestInDoubtNeverPromptsAgain(t *testing.T) {
-	run(t, func(s *stage, d *Delivery) {
+	run(t, func(s *stage, d *job.Delivery) {
 		d.Attempts = 2
 		s.begin = answers(Answer{State: InDoubt, Token: "T"})
 	}, plain, "begin:in_doubt finish:unknown published? publish:unknown ack shrink")
@@ -326,10 +332,10 @@ func TestInDoubtNeverPromptsAgain(t *testing.T) {
 
 func TestNotStartedLetsGoAndTriesAgain(t *testing.T) {
 	tries := 0
-	run(t, func(s *stage, _ *Delivery) {
+	run(t, func(s *stage, _ *job.Delivery) {
 		s.waited = true
 		ok := s.login
-		s.login = func(ctx context.Context, j *Job, beforeSend func() error) (Reply, error) {
+		s.login = func(ctx context.Context, j *job.Job, beforeSend func() error) (Reply, error) {
 			if tries++; tries < 3 {
 				return Reply{}, fmt.Errorf("dial: %w", ErrNotStarted)
 			}
@@ -341,9 +347,9 @@ func TestNotStartedLetsGoAndTriesAgain(t *testing.T) {
 // beforeSend said yes, and the connection broke before a byte was written.
 func TestNotStartedAfterBeforeSend(t *testing.T) {
 	tries := 0
-	run(t, func(s *stage, _ *Delivery) {
+	run(t, func(s *stage, _ *job.Delivery) {
 		ok := s.login
-		s.login = func(ctx context.Context, j *Job, beforeSend func() error) (Reply, error) {
+		s.login = func(ctx context.Context, j *job.Job, beforeSend func() error) (Reply, error) {
 			if tries++; tries == 1 {
 				return Reply{}, errors.Join(beforeSend(), ErrNotStarted)
 			}
@@ -354,9 +360,9 @@ func TestNotStartedAfterBeforeSend(t *testing.T) {
 
 func TestLateRequestIsNotSent(t *testing.T) {
 	late := true
-	run(t, func(s *stage, _ *Delivery) {
+	run(t, func(s *stage, _ *job.Delivery) {
 		ok := s.login
-		s.login = func(ctx context.Context, j *Job, beforeSend func() error) (Reply, error) {
+		s.login = func(ctx context.Context, j *job.Job, beforeSend func() error) (Reply, error) {
 			if late {
 				late = false
 				time.Sleep(3 * time.Second)
@@ -374,32 +380,32 @@ func TestEndsWithoutAPrompt(t *testing.T) {
 		"too late": {Answer{State: TooLate}, "begin:too_late finish:expired publish:expired ack shrink"},
 		"cooling":  {Answer{State: Cooling, RetryAt: noon}, "begin:cooling finish:throttled publish:throttled ack shrink"},
 		"ended":    {Answer{State: Ended}, "begin:ended ack"},
-		"done":     {Answer{State: Done, Result: &Result{Outcome: Failed, FinishedAt: noon}}, "begin:done finish:failed published? publish:failed ack shrink"},
+		"done":     {Answer{State: Done, Result: &job.Result{Outcome: job.Failed, FinishedAt: noon}}, "begin:done finish:failed published? publish:failed ack shrink"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			run(t, func(s *stage, _ *Delivery) { s.begin = answers(test.answer) }, plain, test.want)
+			run(t, func(s *stage, _ *job.Delivery) { s.begin = answers(test.answer) }, plain, test.want)
 		})
 	}
 }
 
 func TestRedeliveryWhoseEventIsStored(t *testing.T) {
-	run(t, func(s *stage, d *Delivery) { d.Attempts, s.published = 2, true }, plain, "begin:granted published? release ack")
+	run(t, func(s *stage, d *job.Delivery) { d.Attempts, s.published = 2, true }, plain, "begin:granted published? release ack")
 }
 
 func TestEventOfAnotherDeliveryIsNotCounted(t *testing.T) {
-	s := run(t, func(s *stage, _ *Delivery) {
+	s := run(t, func(s *stage, _ *job.Delivery) {
 		s.published = true
-		s.begin = answers(Answer{State: Done, Result: &Result{Outcome: Failed, FinishedAt: noon}})
+		s.begin = answers(Answer{State: Done, Result: &job.Result{Outcome: job.Failed, FinishedAt: noon}})
 	}, plain, "begin:done finish:failed published? ack shrink")
-	if n := testutil.ToFloat64(s.metrics.jobs.WithLabelValues(string(Failed))); n != 0 {
+	if n := testutil.ToFloat64(s.metrics.jobs.WithLabelValues(string(job.Failed))); n != 0 {
 		t.Errorf("counted %v times", n)
 	}
 }
 
 // Paused for so long that another delivery has ended the job, and its mark is gone.
 func TestFirstDeliveryThatWasPaused(t *testing.T) {
-	run(t, func(s *stage, _ *Delivery) {
+	run(t, func(s *stage, _ *job.Delivery) {
 		s.published = true
 		begin := s.begin
 		s.begin = func(a Ask) (Answer, error) {
@@ -407,13 +413,13 @@ func TestFirstDeliveryThatWasPaused(t *testing.T) {
 			return begin(a)
 		}
 	}, plain, "begin:granted published? release ack")
-	run(t, func(s *stage, _ *Delivery) {
+	run(t, func(s *stage, _ *job.Delivery) {
 		s.published = true
-		s.finish = func(c Conclusion) (Result, error) { return c.Result, ErrLeaseLost }
+		s.finish = func(c Conclusion) (job.Result, error) { return c.Result, ErrLeaseLost }
 	}, plain, "begin:granted login finish:succeeded published? ack shrink")
-	run(t, func(s *stage, _ *Delivery) {
+	run(t, func(s *stage, _ *job.Delivery) {
 		s.published = true
-		s.login = func(_ context.Context, _ *Job, beforeSend func() error) (Reply, error) {
+		s.login = func(_ context.Context, _ *job.Job, beforeSend func() error) (Reply, error) {
 			err := beforeSend()
 			time.Sleep(time.Hour) // meanwhile the lease ended, and the mark
 			return Reply{}, errors.Join(err, errors.New("connection reset"))
@@ -424,15 +430,15 @@ func TestFirstDeliveryThatWasPaused(t *testing.T) {
 func TestInvalidGoesToTheDeadStreamAndIsTold(t *testing.T) {
 	run(t, nil, `{"wcId":"a","type":"x"}`, "finish:invalid publish:invalid bury term")
 	run(t, nil, `nonsense`, "bury term")
-	run(t, func(s *stage, _ *Delivery) {
-		s.finish = func(c Conclusion) (Result, error) { return c.Result, ErrSuperseded }
+	run(t, func(s *stage, _ *job.Delivery) {
+		s.finish = func(c Conclusion) (job.Result, error) { return c.Result, ErrSuperseded }
 	}, `{"wcId":"a","id":"open","type":"x"}`, "finish:invalid bury term")
 }
 
 // A place that is far ahead is not taken, and a near one is waited for with the slot.
 func TestRate(t *testing.T) {
 	places := []time.Duration{time.Hour, 500 * time.Millisecond}
-	run(t, func(s *stage, _ *Delivery) {
+	run(t, func(s *stage, _ *job.Delivery) {
 		s.reserve = func() time.Duration {
 			place := places[0]
 			places = places[1:]
@@ -442,34 +448,34 @@ func TestRate(t *testing.T) {
 }
 
 func TestUnknownTenant(t *testing.T) {
-	s := run(t, func(s *stage, _ *Delivery) { s.access = fmt.Errorf("%w: %q", ErrUnknownTenant, "nobody") }, plain,
+	s := run(t, func(s *stage, _ *job.Delivery) { s.access = fmt.Errorf("%w: %q", ErrUnknownTenant, "nobody") }, plain,
 		"begin:granted release finish:invalid publish:invalid bury term")
 	if !strings.Contains(s.events[0].Message, "nobody") {
 		t.Errorf("message %q", s.events[0].Message)
 	}
-	j := &Job{WcID: s.events[0].WcID, ID: s.events[0].JobID}
+	j := &job.Job{WcID: s.events[0].WcID, ID: s.events[0].JobID}
 	if got, want := s.events[0].ID, j.InvalidEventID([]byte(plain)); got != want {
 		t.Errorf("event id %s, want %s", got, want)
 	}
 }
 
 func TestDefectHandsTheJobBack(t *testing.T) {
-	run(t, func(s *stage, _ *Delivery) {
-		s.login = func(context.Context, *Job, func() error) (Reply, error) { panic("a defect") }
+	run(t, func(s *stage, _ *job.Delivery) {
+		s.login = func(context.Context, *job.Job, func() error) (Reply, error) { panic("a defect") }
 	}, plain, "begin:granted login back")
 }
 
 func TestDeliveredTooOften(t *testing.T) {
-	often := func(_ *stage, d *Delivery) { d.Attempts = 6 }
+	often := func(_ *stage, d *job.Delivery) { d.Attempts = 6 }
 	run(t, often, plain, "begin:granted release finish:unknown published? publish:unknown bury term shrink")
-	run(t, func(s *stage, d *Delivery) { often(s, d); s.snoozed = 1 }, plain,
+	run(t, func(s *stage, d *job.Delivery) { often(s, d); s.snoozed = 1 }, plain,
 		"begin:granted published? login finish:succeeded published? publish:succeeded ack shrink")
 }
 
 func TestPublishIsRepeatedOnlyAfterALook(t *testing.T) {
 	tries := 0
-	run(t, func(s *stage, _ *Delivery) {
-		s.publish = func(*Event) error {
+	run(t, func(s *stage, _ *job.Delivery) {
+		s.publish = func(*job.Event) error {
 			if tries++; tries == 1 {
 				return errors.New("time-out")
 			}
@@ -479,10 +485,10 @@ func TestPublishIsRepeatedOnlyAfterALook(t *testing.T) {
 }
 
 func TestAnotherDeliverysResultCounts(t *testing.T) {
-	s := run(t, func(s *stage, _ *Delivery) {
-		s.finish = func(Conclusion) (Result, error) { return Result{Outcome: Unknown, FinishedAt: noon}, nil }
+	s := run(t, func(s *stage, _ *job.Delivery) {
+		s.finish = func(Conclusion) (job.Result, error) { return job.Result{Outcome: job.Unknown, FinishedAt: noon}, nil }
 	}, plain, "begin:granted login finish:succeeded published? publish:unknown ack shrink")
-	if s.events[0].Outcome != Unknown {
+	if s.events[0].Outcome != job.Unknown {
 		t.Errorf("published %s", s.events[0].Outcome)
 	}
 }
@@ -490,7 +496,7 @@ func TestAnotherDeliverysResultCounts(t *testing.T) {
 func TestBeginInsists(t *testing.T) {
 	tries := 0
 	var tokens []string
-	run(t, func(s *stage, _ *Delivery) {
+	run(t, func(s *stage, _ *job.Delivery) {
 		s.begin = func(a Ask) (Answer, error) {
 			tokens = append(tokens, a.Token)
 			if tries++; tries < 3 {
@@ -515,7 +521,7 @@ func TestStop(t *testing.T) {
 			return Answer{State: Held, Wait: time.Hour, Now: time.Now()}, nil
 		}
 		ok := s.login
-		s.login = func(ctx context.Context, j *Job, beforeSend func() error) (Reply, error) {
+		s.login = func(ctx context.Context, j *job.Job, beforeSend func() error) (Reply, error) {
 			time.Sleep(30 * time.Second)
 			return ok(ctx, j, beforeSend)
 		}
@@ -543,7 +549,7 @@ func TestStop(t *testing.T) {
 func TestEndOfTheGraceCutsOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage()
-		s.login = func(ctx context.Context, _ *Job, beforeSend func() error) (Reply, error) {
+		s.login = func(ctx context.Context, _ *job.Job, beforeSend func() error) (Reply, error) {
 			err := beforeSend()
 			<-ctx.Done()
 			return Reply{}, errors.Join(err, ctx.Err())
@@ -586,7 +592,7 @@ func TestBreakerStopsTaking(t *testing.T) {
 		var down atomic.Bool
 		down.Store(true)
 		ok := s.login
-		s.login = func(ctx context.Context, j *Job, beforeSend func() error) (Reply, error) {
+		s.login = func(ctx context.Context, j *job.Job, beforeSend func() error) (Reply, error) {
 			if down.Load() {
 				return Reply{}, ErrNotStarted
 			}

@@ -17,8 +17,8 @@ import (
 
 	"github.com/relogin/relogin/queue"
 	"github.com/relogin/relogin/test/servers"
-	"github.com/relogin/relogin/worker"
 	"github.com/relogin/relogin/worker/gateway/gatewaytest"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // deployment is all of deploy/, started, and a gateway that is reached by https.
@@ -169,7 +169,7 @@ func (d *deployment) testConsumers(t *testing.T) {
 	if err := msg.DoubleAck(t.Context()); err != nil {
 		t.Error(err)
 	}
-	for name, outcomes := range map[string][]worker.Outcome{"all": nil, "some": {worker.Succeeded, worker.Failed}} {
+	for name, outcomes := range map[string][]job.Outcome{"all": nil, "some": {job.Succeeded, job.Failed}} {
 		d.consumeOne(t, queue.ConsumeOptions{Name: name, Outcomes: outcomes, MaxDeliveries: 1})
 	}
 }
@@ -182,7 +182,7 @@ func (d *deployment) consumeOne(t *testing.T, o queue.ConsumeOptions) {
 	defer enough()
 	failed := false
 	o.MaxInFlight = 1
-	err := queue.Consume(ctx, d.nats.connect(t, "CONSUMER"), o, func(context.Context, *worker.Event) error {
+	err := queue.Consume(ctx, d.nats.connect(t, "CONSUMER"), o, func(context.Context, *job.Event) error {
 		if !failed {
 			failed = true
 			return errors.New("the handler failed")

@@ -20,8 +20,8 @@ import (
 	"github.com/redis/go-redis/v9/logging"
 
 	"github.com/relogin/relogin/test/servers"
-	"github.com/relogin/relogin/worker"
 	"github.com/relogin/relogin/worker/gateway/gatewaytest"
+	"github.com/relogin/relogin/worker/job"
 )
 
 var (
@@ -48,7 +48,7 @@ func TestFaults(t *testing.T) {
 	}
 	t.Logf("go test ./test/faults -v -args -for %v -seed %d", *length, *seed)
 	random := rand.New(rand.NewPCG(*seed, 0))
-	injected, total := map[string]int{}, &verdict{outcomes: map[worker.Outcome]int{}}
+	injected, total := map[string]int{}, &verdict{outcomes: map[job.Outcome]int{}}
 	decks := map[bool]*deck{}
 	start := time.Now()
 	for n := 0; time.Since(start) < *length && !t.Failed(); n++ {
@@ -112,8 +112,8 @@ func (w *world) noHeadOfLine() {
 	w.workers[workers-1].Terminate() // the one whose prompts live for less than this takes
 	w.gateway.Set("stuck", gatewaytest.Behaviour{Manual: true})
 	submit := func(id, account string) {
-		job := worker.Job{ID: id, WcID: account, AID: id}
-		data, err := job.Encode(worker.EncodingMsgpack)
+		j := job.Job{ID: id, WcID: account, AID: id}
+		data, err := j.Encode(job.EncodingMsgpack)
 		if err != nil {
 			w.t.Fatal(err)
 		}
@@ -143,7 +143,7 @@ func (w *world) noHeadOfLine() {
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		e, err := worker.DecodeEvent(msg.Data, msg.Header.Get("Content-Type"))
+		e, err := job.DecodeEvent(msg.Data, msg.Header.Get("Content-Type"))
 		if err != nil {
 			w.t.Fatal(err)
 		}
@@ -230,7 +230,7 @@ func table(injected map[string]int, v *verdict, took time.Duration) string {
 	row("events that contradict (must be 0)", v.wrong)
 	row("shared", v.shared)
 	row("reconciled", v.reconciled)
-	for _, o := range worker.Outcomes() {
+	for _, o := range job.Outcomes() {
 		row(string(o), v.outcomes[o])
 	}
 	slices.Sort(v.takeovers)

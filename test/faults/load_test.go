@@ -13,8 +13,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/relogin/relogin/worker"
 	"github.com/relogin/relogin/worker/gateway/gatewaytest"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // load is the upstream: it publishes jobs, and knows which are stored.
@@ -24,10 +24,10 @@ type load struct {
 
 	mu      sync.Mutex
 	next    int
-	jobs    map[string]*worker.Job // stored, by id
-	invalid map[string]bool        // of those: they break the contract's rules
-	dead    int                    // stored, and not even a job
-	again   []*worker.Job          // to be published a second time
+	jobs    map[string]*job.Job // stored, by id
+	invalid map[string]bool     // of those: they break the contract's rules
+	dead    int                 // stored, and not even a job
+	again   []*job.Job          // to be published a second time
 	held    bool
 }
 
@@ -39,7 +39,7 @@ const (
 func newLoad(w *world) *load {
 	return &load{
 		w: w, random: rand.New(rand.NewPCG(w.random.Uint64(), 1)),
-		jobs: map[string]*worker.Job{}, invalid: map[string]bool{},
+		jobs: map[string]*job.Job{}, invalid: map[string]bool{},
 	}
 }
 
@@ -76,13 +76,13 @@ func (l *load) message() (msg *nats.Msg, stored func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.next++
-	job, again := l.job()
+	j, again := l.job()
 	msg = &nats.Msg{Subject: namespace + ".jobs.normal", Header: nats.Header{jetstream.MsgIDHeader: {fmt.Sprint("m", l.next)}}}
 	if l.random.IntN(4) == 0 {
 		msg.Subject = namespace + ".jobs.urgent"
 	}
-	encoding := []worker.Encoding{worker.EncodingMsgpack, worker.EncodingJSON}[l.random.IntN(2)]
-	msg.Data, _ = job.Encode(encoding)
+	encoding := []job.Encoding{job.EncodingMsgpack, job.EncodingJSON}[l.random.IntN(2)]
+	msg.Data, _ = j.Encode(encoding)
 	broken := false
 	switch n := l.random.IntN(200); {
 	case again:
@@ -91,39 +91,39 @@ func (l *load) message() (msg *nats.Msg, stored func()) {
 		return msg, func() { l.count(func() { l.dead++ }) }
 	case n < 4: // a job that breaks the rules
 		broken = true
-		job.Labels = map[string]string{"long": strings.Repeat("x", 300)}
-		msg.Data, _ = job.Encode(encoding)
+		j.Labels = map[string]string{"long": strings.Repeat("x", 300)}
+		msg.Data, _ = j.Encode(encoding)
 	}
 	return msg, func() {
 		l.count(func() {
-			l.jobs[job.ID] = job
+			l.jobs[j.ID] = j
 			if broken {
-				l.invalid[job.ID] = true
+				l.invalid[j.ID] = true
 			} else if !again && l.random.IntN(20) == 0 {
-				l.again = append(l.again, job)
+				l.again = append(l.again, j)
 			}
 		})
 	}
 }
 
 // job returns a new job, or one that is published again.
-func (l *load) job() (job *worker.Job, again bool) {
+func (l *load) job() (j *job.Job, again bool) {
 	if len(l.again) > 0 && l.random.IntN(10) == 0 {
-		job = l.again[0]
+		j = l.again[0]
 		l.again = l.again[1:]
-		return job, true
+		return j, true
 	}
 	id := fmt.Sprintf("job-%d", l.next)
-	job = &worker.Job{ID: id, AID: id, WcID: fmt.Sprintf("hot_%d", l.random.IntN(hotAccounts))}
+	j = &job.Job{ID: id, AID: id, WcID: fmt.Sprintf("hot_%d", l.random.IntN(hotAccounts))}
 	switch n := l.random.IntN(100); {
 	case n < 30:
-		job.WcID = fmt.Sprintf("once_%d", l.next)
+		j.WcID = fmt.Sprintf("once_%d", l.next)
 	case n < 45:
-		job.Tenant = "other"
+		j.Tenant = "other"
 	case n < 55:
-		job.Deadline = time.Now().Add(2*time.Second + time.Duration(l.random.Int64N(int64(20*time.Second))))
+		j.Deadline = time.Now().Add(2*time.Second + time.Duration(l.random.Int64N(int64(20*time.Second))))
 	}
-	return job, false
+	return j, false
 }
 
 func (l *load) count(how func()) {

@@ -14,8 +14,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/relogin/relogin/test/servers"
-	"github.com/relogin/relogin/worker"
 	"github.com/relogin/relogin/worker/gateway/gatewaytest"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // drained waits until every job has its event and has left the queue.
@@ -39,12 +39,12 @@ func (w *world) drained() bool {
 
 // stored is an event as it is in the stream.
 type stored struct {
-	*worker.Event
+	*job.Event
 	at time.Time
 }
 
 func (e stored) String() string {
-	text, _ := e.Encode(worker.EncodingJSON)
+	text, _ := e.Encode(job.EncodingJSON)
 	return e.at.Format(stamp) + " " + string(text)
 }
 
@@ -66,7 +66,7 @@ func (w *world) events() (all []stored) {
 		if !ok {
 			w.t.Fatalf("read event %d: %v", n, err)
 		}
-		e, err := worker.DecodeEvent(msg.Data, msg.Header.Get("Content-Type"))
+		e, err := job.DecodeEvent(msg.Data, msg.Header.Get("Content-Type"))
 		if err != nil {
 			w.t.Fatal(err)
 		}
@@ -85,7 +85,7 @@ type verdict struct {
 	lost, twice                         int // jobs without an event; jobs prompted twice, and no data of Redis's was lost meanwhile
 	twiceLost                           int // jobs prompted twice, and it was
 	wrong                               int // events that contradict a job or another event
-	outcomes                            map[worker.Outcome]int
+	outcomes                            map[job.Outcome]int
 	shared, reconciled                  int
 	takeovers                           []time.Duration
 }
@@ -164,21 +164,21 @@ const stamp = "15:04:05.000"
 // contradiction returns what an event says that cannot be, "" if nothing.
 func (w *world) contradiction(e stored, byJob map[string][]stored) string {
 	l := w.load
-	job, known := l.jobs[e.JobID]
+	j, known := l.jobs[e.JobID]
 	switch {
 	case !known:
 		return "no such job was stored"
-	case e.WcID != job.WcID || e.Tenant != cmp.Or(job.Tenant, "default"):
+	case e.WcID != j.WcID || e.Tenant != cmp.Or(j.Tenant, "default"):
 		return "its account or tenant is another"
-	case (e.Outcome == worker.Invalid) != l.invalid[e.JobID]:
+	case (e.Outcome == job.Invalid) != l.invalid[e.JobID]:
 		return fmt.Sprintf("outcome %s", e.Outcome)
-	case e.Outcome == worker.Expired && job.Deadline.IsZero():
+	case e.Outcome == job.Expired && j.Deadline.IsZero():
 		return "there was no deadline"
-	case e.Outcome == worker.Expired && e.at.Before(job.Deadline.Add(-1500*time.Millisecond)):
+	case e.Outcome == job.Expired && e.at.Before(j.Deadline.Add(-1500*time.Millisecond)):
 		return "more than the minimal time was left"
 	case e.Prompted && e.SharedWith != "":
 		return "prompted and shared"
-	case e.Outcome == worker.Succeeded && (e.Login == nil || e.Login.WID == "" || e.Login.WcID != e.WcID):
+	case e.Outcome == job.Succeeded && (e.Login == nil || e.Login.WID == "" || e.Login.WcID != e.WcID):
 		return "a success without its login"
 	case e.SharedWith == "":
 		return ""

@@ -15,8 +15,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/relogin/relogin/worker"
 	"github.com/relogin/relogin/worker/gateway/gatewaytest"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // attack is what a case misbehaves with: jobs whose accounts begin with its name, a gateway
@@ -66,24 +66,24 @@ func (a *attack) account(i int) string { return fmt.Sprintf("at_%s_%d", a.name, 
 func (a *attack) mine(wcID string) bool { return strings.HasPrefix(wcID, "at_"+a.name+"_") }
 
 // job returns a job of an account, with an id of its own.
-func (a *attack) job(wcID string) *worker.Job {
+func (a *attack) job(wcID string) *job.Job {
 	id := fmt.Sprintf("%s-%d", a.name, a.next.Add(1))
-	return &worker.Job{ID: id, AID: id, WcID: wcID}
+	return &job.Job{ID: id, AID: id, WcID: wcID}
 }
 
 // send publishes a job on the normal lane, and notes how it must end.
-func (a *attack) send(job *worker.Job, e ends) { a.sendOn(worker.Normal, job, e) }
+func (a *attack) send(j *job.Job, e ends) { a.sendOn(job.Normal, j, e) }
 
-func (a *attack) sendOn(lane worker.Lane, job *worker.Job, e ends) {
-	data, err := job.Encode(worker.EncodingMsgpack)
+func (a *attack) sendOn(lane job.Lane, j *job.Job, e ends) {
+	data, err := j.Encode(job.EncodingMsgpack)
 	if err != nil {
 		a.fails("%v", err)
 		return
 	}
-	a.post(&nats.Msg{Subject: jobSubject(lane), Data: data}, job.WcID, job.ID, e)
+	a.post(&nats.Msg{Subject: jobSubject(lane), Data: data}, j.WcID, j.ID, e)
 }
 
-func jobSubject(lane worker.Lane) string { return namespace + ".jobs." + string(lane) }
+func jobSubject(lane job.Lane) string { return namespace + ".jobs." + string(lane) }
 
 // post publishes a message. An empty wcID says that no event can tell of it, an empty
 // jobID that the worker chooses one. It returns before the server has acknowledged it.
@@ -139,7 +139,7 @@ func (a *attack) pause(d time.Duration) {
 }
 
 // ended returns how many of the case's accounts have an event of the outcome.
-func (a *attack) ended(outcome worker.Outcome) (n int) {
+func (a *attack) ended(outcome job.Outcome) (n int) {
 	stream, err := a.js.Stream(a.ctx, eventsStream)
 	var info *jetstream.StreamInfo
 	if err == nil {

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/relogin/relogin/test/servers"
-	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 const (
@@ -64,9 +64,9 @@ func clusterCases() []hostileCase {
 			name: "master-fails-over", what: "One of three masters of a Redis Cluster fails over to its replica.", alone: true, setting: partly,
 			run: func(a *attack) {
 				replica := a.addReplica(ill)
-				a.flood(scaled(500), func(i int) { a.send(a.jobInPart(i), endsAs(worker.Succeeded, worker.Unknown)) })
+				a.flood(scaled(500), func(i int) { a.send(a.jobInPart(i), endsAs(job.Succeeded, job.Unknown)) })
 				servers.Ask(a.t, replica, "CLUSTER", "FAILOVER")
-				a.flood(scaled(500), func(i int) { a.send(a.jobInPart(10_000+i), endsAs(worker.Succeeded, worker.Unknown)) })
+				a.flood(scaled(500), func(i int) { a.send(a.jobInPart(10_000+i), endsAs(job.Succeeded, job.Unknown)) })
 				a.settled()
 				a.pause(during(15 * time.Second))
 			},
@@ -75,7 +75,7 @@ func clusterCases() []hostileCase {
 }
 
 // jobInPart returns a job of an account that the ill master has.
-func (a *attack) jobInPart(i int) *worker.Job {
+func (a *attack) jobInPart(i int) *job.Job {
 	for k := 0; ; k++ {
 		account := fmt.Sprintf("%s_%d", a.account(i), k)
 		if slotOf(account) > ill*slotCount/3 {
@@ -97,7 +97,7 @@ func (a *attack) accountsIn(slot, count int) (accounts []string) {
 // slotOf returns the slot of an account's keys: the account is their hash tag.
 func slotOf(account string) int {
 	var crc uint16
-	for _, b := range []byte(worker.AccountToken(account)) {
+	for _, b := range []byte(job.AccountToken(account)) {
 		crc ^= uint16(b) << 8
 		for range 8 {
 			if crc&0x8000 != 0 {

@@ -11,8 +11,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/relogin/relogin/worker"
 	"github.com/relogin/relogin/worker/gateway/gatewaytest"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // floodCases are about many jobs that come to nothing, or are large, or cut the line.
@@ -23,7 +23,7 @@ func floodCases() []hostileCase {
 			run: func(a *attack) {
 				a.flood(scaled(10_000), func(i int) {
 					body := fmt.Appendf([]byte("\xc1garbage "), "%d", i)
-					a.post(&nats.Msg{Subject: jobSubject(worker.Normal), Data: body}, "", "", unreadable)
+					a.post(&nats.Msg{Subject: jobSubject(job.Normal), Data: body}, "", "", unreadable)
 				})
 			},
 		},
@@ -51,10 +51,10 @@ func floodCases() []hostileCase {
 			name: "near-deadlines", what: "1,000 jobs have deadlines within a few seconds, and nobody answers.",
 			run: func(a *attack) {
 				a.floodAt(200, scaled(1000), func(i int) {
-					job := a.job(a.account(i % 20))
-					a.gateway.Set(job.WcID, gatewaytest.Behaviour{Answer: gatewaytest.Ignore})
-					job.Deadline = time.Now().Add(time.Duration(i%40) * 100 * time.Millisecond)
-					a.send(job, endsAs(worker.Expired, worker.Failed, worker.Throttled))
+					j := a.job(a.account(i % 20))
+					a.gateway.Set(j.WcID, gatewaytest.Behaviour{Answer: gatewaytest.Ignore})
+					j.Deadline = time.Now().Add(time.Duration(i%40) * 100 * time.Millisecond)
+					a.send(j, endsAs(job.Expired, job.Failed, job.Throttled))
 				})
 			},
 		},
@@ -62,24 +62,24 @@ func floodCases() []hostileCase {
 			name: "large-jobs", what: "2,000 jobs have 64 KiB each, and 16 labels.",
 			run: func(a *attack) {
 				a.floodAt(150, scaled(2000), func(i int) {
-					job := a.job(a.account(i))
-					body := largest(job)
-					a.post(&nats.Msg{Subject: jobSubject(worker.Normal), Data: body}, job.WcID, job.ID, succeeds)
+					j := a.job(a.account(i))
+					body := largest(j)
+					a.post(&nats.Msg{Subject: jobSubject(job.Normal), Data: body}, j.WcID, j.ID, succeeds)
 				})
 			},
 		},
 		{
 			name: "urgent-flood", what: "4,000 urgent jobs come at once beside normal ones.", alone: true,
-			setting: setting{lane: worker.Normal},
+			setting: setting{lane: job.Normal},
 			run: func(a *attack) {
 				for i := range scaled(4000) {
-					a.sendOn(worker.Urgent, a.job(a.account(i)), succeeds)
+					a.sendOn(job.Urgent, a.job(a.account(i)), succeeds)
 				}
 			},
 		},
 		{
 			name: "normal-flood", what: "10,000 normal jobs come at once beside urgent ones.", alone: true,
-			setting: setting{lane: worker.Urgent},
+			setting: setting{lane: job.Urgent},
 			run: func(a *attack) {
 				for i := range scaled(10_000) {
 					a.send(a.job(a.account(i)), succeeds)
@@ -91,16 +91,16 @@ func floodCases() []hostileCase {
 
 // largest returns a job of 64 KiB, with as many labels as are allowed and a key that is
 // ignored.
-func largest(job *worker.Job) []byte {
+func largest(j *job.Job) []byte {
 	labels := map[string]string{}
 	for i := range 16 {
 		labels[fmt.Sprintf("%064d", i)] = strings.Repeat("v", 256)
 	}
-	text, err := json.Marshal(map[string]any{"wcId": job.WcID, "id": job.ID, "aid": job.AID, "labels": labels, "padding": ""})
+	text, err := json.Marshal(map[string]any{"wcId": j.WcID, "id": j.ID, "aid": j.AID, "labels": labels, "padding": ""})
 	if err != nil {
 		panic(err)
 	}
-	room := bytes.Repeat([]byte("p"), worker.MaxJobBytes-len(text))
+	room := bytes.Repeat([]byte("p"), job.MaxJobBytes-len(text))
 	return bytes.Replace(text, []byte(`"padding":"`), append([]byte(`"padding":"`), room...), 1)
 }
 
@@ -111,9 +111,9 @@ func personCases() []hostileCase {
 			name: "declining", what: "People decline, and upstream asks again and again.",
 			run: func(a *attack) {
 				a.floodAt(100, scaled(1500), func(i int) {
-					job := a.job(a.account(i % 20))
-					a.gateway.Set(job.WcID, gatewaytest.Behaviour{Answer: gatewaytest.Decline})
-					a.send(job, endsAs(worker.Failed, worker.Throttled))
+					j := a.job(a.account(i % 20))
+					a.gateway.Set(j.WcID, gatewaytest.Behaviour{Answer: gatewaytest.Decline})
+					a.send(j, endsAs(job.Failed, job.Throttled))
 				})
 			},
 		},
@@ -122,7 +122,7 @@ func personCases() []hostileCase {
 			run: func(a *attack) {
 				for i := range 150 {
 					a.gateway.Set(a.account(i), gatewaytest.Behaviour{Answer: gatewaytest.Ignore})
-					a.send(a.job(a.account(i)), endsAs(worker.Failed, worker.Unknown))
+					a.send(a.job(a.account(i)), endsAs(job.Failed, job.Unknown))
 				}
 			},
 		},

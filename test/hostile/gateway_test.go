@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"github.com/relogin/relogin/test/servers"
-	"github.com/relogin/relogin/worker"
 	"github.com/relogin/relogin/worker/gateway/gatewaytest"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // gatewayCases are about what a tenant's gateway answers, and about one account at the
@@ -44,15 +44,15 @@ func lostAnswers() (all []hostileCase) {
 			run: func(a *attack) {
 				defer a.answersAt(a.there, true, c.answer)()
 				a.flood(min(100, scaled(500)), func(i int) {
-					job := a.job(a.account(i))
-					job.Tenant = a.tenant
-					a.send(job, endsAs(worker.Unknown, worker.Succeeded))
+					j := a.job(a.account(i))
+					j.Tenant = a.tenant
+					a.send(j, endsAs(job.Unknown, job.Succeeded))
 				})
 				a.settled()
-				if !servers.Poll(a.lease()+30*time.Second, func() bool { return a.ended(worker.Unknown) >= 10 }) {
-					a.fails("%d jobs ended as unknown while the gateway lost every answer, want ten at the least", a.ended(worker.Unknown))
+				if !servers.Poll(a.lease()+30*time.Second, func() bool { return a.ended(job.Unknown) >= 10 }) {
+					a.fails("%d jobs ended as unknown while the gateway lost every answer, want ten at the least", a.ended(job.Unknown))
 				}
-				if n := a.ended(worker.Succeeded); n > 0 {
+				if n := a.ended(job.Succeeded); n > 0 {
 					a.fails("%d jobs succeeded while the gateway lost every answer", n)
 				}
 			},
@@ -99,9 +99,9 @@ func oneAccount() []hostileCase {
 		return hostileCase{name: name, what: what, short: short, run: func(a *attack) {
 			defer a.answersAt(a.here, false, status(http.StatusForbidden))()
 			a.floodAt(50, scaled(300), func(i int) {
-				job := a.job(a.account(i % accounts))
-				job.Deadline = time.Now().Add(4 * time.Second)
-				a.send(job, endsAs(worker.Unauthorized, worker.Expired)) // one whose turn for the account did not come was not refused
+				j := a.job(a.account(i % accounts))
+				j.Deadline = time.Now().Add(4 * time.Second)
+				a.send(j, endsAs(job.Unauthorized, job.Expired)) // one whose turn for the account did not come was not refused
 			})
 			a.settled()
 			a.pause(4 * time.Second)
@@ -116,7 +116,7 @@ func oneAccount() []hostileCase {
 				faults := []gatewaytest.Fault{gatewaytest.Reset, gatewaytest.Half, gatewaytest.Garbage, gatewaytest.Empty, gatewaytest.ServerError, gatewaytest.Huge}
 				for i := range 50 {
 					a.gateway.Set(a.account(i), gatewaytest.Behaviour{Fault: faults[i%len(faults)]})
-					a.send(a.job(a.account(i)), endsAs(worker.Succeeded, worker.Unknown))
+					a.send(a.job(a.account(i)), endsAs(job.Succeeded, job.Unknown))
 				}
 				a.settled()
 				a.pause(a.lease())
@@ -134,7 +134,7 @@ func oneAccount() []hostileCase {
 					return true
 				})()
 				for i := range min(100, scaled(500)) {
-					a.send(a.job(a.account(i)), endsAs(worker.Succeeded, worker.Unknown))
+					a.send(a.job(a.account(i)), endsAs(job.Succeeded, job.Unknown))
 				}
 				a.settled()
 				a.pause(a.lease() + 2*time.Second)
@@ -181,9 +181,9 @@ func listCase(name, what string, list http.HandlerFunc) hostileCase {
 		})()
 		for i := range 15 { // the breaker opens after ten, and each later trial costs an answer
 			a.gateway.Set(a.account(i), gatewaytest.Behaviour{Fault: gatewaytest.Reset})
-			job := a.job(a.account(i))
-			job.Tenant = a.tenant
-			a.send(job, endsAs(worker.Succeeded, worker.Unknown))
+			j := a.job(a.account(i))
+			j.Tenant = a.tenant
+			a.send(j, endsAs(job.Succeeded, job.Unknown))
 		}
 		a.settled()
 		a.pause(a.lease() + 2*time.Second)

@@ -9,7 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // headerCases are about what a message has in it.
@@ -47,7 +47,7 @@ func headerCases() []hostileCase {
 			run: func(a *attack) {
 				header := nats.Header{"X-Large": {strings.Repeat("h", 60<<10)}}
 				a.floodAt(100, scaled(500), func(int) {
-					a.post(&nats.Msg{Subject: jobSubject(worker.Normal), Header: header, Data: []byte("\xc1")}, "", "", unreadable)
+					a.post(&nats.Msg{Subject: jobSubject(job.Normal), Header: header, Data: []byte("\xc1")}, "", "", unreadable)
 				})
 			},
 		},
@@ -57,7 +57,7 @@ func headerCases() []hostileCase {
 				for i := range scaled(300) {
 					id := fmt.Sprint(strings.Repeat("i", 40<<10), i)
 					body := fmt.Sprintf(`{"wcId":%q}`, a.account(i))
-					a.post(&nats.Msg{Subject: jobSubject(worker.Normal), Header: nats.Header{nats.MsgIdHdr: {id}}, Data: []byte(body)},
+					a.post(&nats.Msg{Subject: jobSubject(job.Normal), Header: nats.Header{nats.MsgIdHdr: {id}}, Data: []byte(body)},
 						a.account(i), "", isInvalid)
 				}
 			},
@@ -66,14 +66,14 @@ func headerCases() []hostileCase {
 			name: "garbled-text", what: "Jobs have NUL bytes and broken UTF-8 in their names and labels.",
 			run: func(a *attack) {
 				for i := range scaled(500) {
-					job := a.job(a.account(i))
+					j := a.job(a.account(i))
 					if i%2 == 0 {
-						job.TTUID = "nul\x00byte"
+						j.TTUID = "nul\x00byte"
 					} else {
-						job.Labels = map[string]string{"label": "\xff\xfe\xfd"}
+						j.Labels = map[string]string{"label": "\xff\xfe\xfd"}
 					}
-					a.send(job, isInvalid)
-					a.post(&nats.Msg{Subject: jobSubject(worker.Normal), Data: []byte("{\"wcId\":\"\xff\x00\"}")}, "", "", unreadable)
+					a.send(j, isInvalid)
+					a.post(&nats.Msg{Subject: jobSubject(job.Normal), Data: []byte("{\"wcId\":\"\xff\x00\"}")}, "", "", unreadable)
 				}
 			},
 		},
@@ -81,9 +81,9 @@ func headerCases() []hostileCase {
 			name: "seconds", what: "Deadlines are in Unix seconds, not milliseconds.",
 			run: func(a *attack) {
 				for i := range scaled(200) {
-					job := a.job(a.account(i))
-					body := fmt.Sprintf(`{"wcId":%q,"id":%q,"deadline":%d}`, job.WcID, job.ID, time.Now().Add(time.Hour).Unix())
-					a.post(&nats.Msg{Subject: jobSubject(worker.Normal), Data: []byte(body)}, job.WcID, job.ID, isInvalid)
+					j := a.job(a.account(i))
+					body := fmt.Sprintf(`{"wcId":%q,"id":%q,"deadline":%d}`, j.WcID, j.ID, time.Now().Add(time.Hour).Unix())
+					a.post(&nats.Msg{Subject: jobSubject(job.Normal), Data: []byte(body)}, j.WcID, j.ID, isInvalid)
 				}
 			},
 		},
@@ -122,11 +122,11 @@ var oddNames = []string{
 
 // sendWith publishes a job with headers.
 func (a *attack) sendWith(account string, header nats.Header, e ends) {
-	job := a.job(account)
-	data, err := job.Encode(worker.EncodingMsgpack)
+	j := a.job(account)
+	data, err := j.Encode(job.EncodingMsgpack)
 	if err != nil {
 		a.fails("%v", err)
 		return
 	}
-	a.post(&nats.Msg{Subject: jobSubject(worker.Normal), Header: header, Data: data}, job.WcID, job.ID, e)
+	a.post(&nats.Msg{Subject: jobSubject(job.Normal), Header: header, Data: data}, j.WcID, j.ID, e)
 }

@@ -7,26 +7,26 @@ import (
 	"sync"
 	"time"
 
-	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // ends is how a message must end.
 type ends struct {
-	as       []worker.Outcome // in an event with one of these; empty: in none of its own
-	dead     bool             // in a dead letter, too
-	orDead   bool             // or, in place of the event, in a dead letter
-	optional bool             // or in nothing: somebody took it away
+	as       []job.Outcome // in an event with one of these; empty: in none of its own
+	dead     bool          // in a dead letter, too
+	orDead   bool          // or, in place of the event, in a dead letter
+	optional bool          // or in nothing: somebody took it away
 }
 
 var (
-	succeeds   = ends{as: []worker.Outcome{worker.Succeeded}}
+	succeeds   = ends{as: []job.Outcome{job.Succeeded}}
 	repeats    = ends{} // it is a job that is there already
 	unreadable = ends{dead: true}
-	isInvalid  = ends{as: []worker.Outcome{worker.Invalid}, dead: true}
-	expires    = ends{as: []worker.Outcome{worker.Expired}}
+	isInvalid  = ends{as: []job.Outcome{job.Invalid}, dead: true}
+	expires    = ends{as: []job.Outcome{job.Expired}}
 )
 
-func endsAs(outcomes ...worker.Outcome) ends { return ends{as: outcomes} }
+func endsAs(outcomes ...job.Outcome) ends { return ends{as: outcomes} }
 
 // posted is a message that the jobs stream has acknowledged.
 type posted struct {

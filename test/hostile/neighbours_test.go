@@ -11,7 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 const (
@@ -64,14 +64,14 @@ func (w *world) quietly(do func()) {
 	do()
 }
 
-func (w *world) neighbourLane(i int) worker.Lane {
+func (w *world) neighbourLane(i int) job.Lane {
 	switch {
 	case w.lane != "":
 		return w.lane
 	case i%2 == 0:
-		return worker.Normal
+		return job.Normal
 	}
-	return worker.Urgent
+	return job.Urgent
 }
 
 // healthy returns the name of a healthy account: where only some slots of the Cluster are
@@ -86,9 +86,9 @@ func (w *world) healthy(i int) string {
 }
 
 // sendHealthy publishes a job until it is stored: what it takes counts.
-func (w *world) sendHealthy(js jetstream.JetStream, account, id string, lane worker.Lane) {
-	job := &worker.Job{ID: id, AID: id, WcID: account}
-	data, err := job.Encode(worker.EncodingMsgpack)
+func (w *world) sendHealthy(js jetstream.JetStream, account, id string, lane job.Lane) {
+	j := &job.Job{ID: id, AID: id, WcID: account}
+	data, err := j.Encode(job.EncodingMsgpack)
 	if err != nil {
 		w.t.Error(err)
 		return

@@ -15,7 +15,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // operatorCases are about pods, their ports and their settings.
@@ -82,7 +82,7 @@ func operatorCases() []hostileCase {
 			},
 		},
 		{
-			name: "consumer-paused", what: "The consumer of the normal lane is paused for 10 s.", alone: true, setting: setting{lane: worker.Urgent},
+			name: "consumer-paused", what: "The consumer of the normal lane is paused for 10 s.", alone: true, setting: setting{lane: job.Urgent},
 			run: func(a *attack) {
 				for i := range scaled(500) {
 					a.send(a.job(a.account(i)), succeeds)
@@ -98,7 +98,7 @@ func operatorCases() []hostileCase {
 			},
 		},
 		{
-			name: "consumer-deleted", what: "The consumer of the normal lane is deleted, and set up again 5 s later.", alone: true, setting: setting{lane: worker.Urgent},
+			name: "consumer-deleted", what: "The consumer of the normal lane is deleted, and set up again 5 s later.", alone: true, setting: setting{lane: job.Urgent},
 			run: func(a *attack) {
 				a.flood(scaled(1000), func(i int) { a.send(a.job(a.account(i)), succeeds) })
 				if err := a.js.DeleteConsumer(a.ctx, jobsStream, "normal"); err != nil {
@@ -139,12 +139,12 @@ func streamCases() []hostileCase {
 			run: func(a *attack) {
 				restore := a.change(eventStream, func(c *jetstream.StreamConfig) { c.MaxMsgSize = 3000 })
 				for i := range 100 {
-					job := a.job(a.account(i))
-					job.Labels = map[string]string{}
+					j := a.job(a.account(i))
+					j.Labels = map[string]string{}
 					for k := range 16 {
-						job.Labels[fmt.Sprint("label", k)] = strings.Repeat("v", 256)
+						j.Labels[fmt.Sprint("label", k)] = strings.Repeat("v", 256)
 					}
-					a.send(job, ends{as: []worker.Outcome{worker.Succeeded}, orDead: true})
+					a.send(j, ends{as: []job.Outcome{job.Succeeded}, orDead: true})
 				}
 				a.settled()
 				a.pause(during(15 * time.Second))
@@ -169,7 +169,7 @@ func streamCases() []hostileCase {
 			run: func(a *attack) {
 				restore := a.change(deadStream, func(c *jetstream.StreamConfig) { c.MaxMsgs, c.Discard = 1, jetstream.DiscardNew })
 				a.flood(max(200, scaled(1000)), func(i int) {
-					a.post(&nats.Msg{Subject: jobSubject(worker.Normal), Data: fmt.Appendf(nil, "\xc1%d", i)}, "", "", unreadable)
+					a.post(&nats.Msg{Subject: jobSubject(job.Normal), Data: fmt.Appendf(nil, "\xc1%d", i)}, "", "", unreadable)
 				})
 				a.settled()
 				a.pause(during(15 * time.Second))
@@ -177,15 +177,15 @@ func streamCases() []hostileCase {
 			},
 		},
 		{
-			name: "purged-queue", what: "The normal lane is purged while 2,000 of its jobs wait.", alone: true, setting: setting{lane: worker.Urgent, confirmTimeout: 20 * time.Second},
+			name: "purged-queue", what: "The normal lane is purged while 2,000 of its jobs wait.", alone: true, setting: setting{lane: job.Urgent, confirmTimeout: 20 * time.Second},
 			run: func(a *attack) {
-				maybe := ends{as: []worker.Outcome{worker.Succeeded}, optional: true}
+				maybe := ends{as: []job.Outcome{job.Succeeded}, optional: true}
 				a.crowd(a.account(0), scaled(2000), maybe)
 				for i := range scaled(2000) {
 					a.send(a.job(a.account(1+i)), maybe)
 				}
 				a.settled()
-				a.purge(jobsStream, jobSubject(worker.Normal))
+				a.purge(jobsStream, jobSubject(job.Normal))
 				a.pause(2 * time.Second)
 				a.tap(a.account(0))
 			},

@@ -12,8 +12,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/relogin/relogin/worker"
 	"github.com/relogin/relogin/worker/gateway/gatewaytest"
+	"github.com/relogin/relogin/worker/job"
 )
 
 const (
@@ -25,7 +25,7 @@ const (
 
 // stored is an event as it is in the stream.
 type stored struct {
-	*worker.Event
+	*job.Event
 	seq uint64
 	at  time.Time
 }
@@ -212,7 +212,7 @@ func (w *world) events() (all []stored) {
 		if w.ledger.forged[meta.Sequence.Stream] {
 			return
 		}
-		e, err := worker.DecodeEvent(msg.Data(), msg.Headers().Get("Content-Type"))
+		e, err := job.DecodeEvent(msg.Data(), msg.Headers().Get("Content-Type"))
 		if err != nil {
 			w.t.Errorf("an event that can't be read: %v", err)
 			return

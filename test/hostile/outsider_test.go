@@ -9,7 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // outsiderCases are about somebody else who may publish to NATS.
@@ -31,7 +31,7 @@ func outsiderCases() []hostileCase {
 			run: func(a *attack) {
 				a.crowd(a.account(0), scaled(2000), succeeds)
 				a.settled()
-				subject := namespace + ".account.freed." + worker.AccountToken(a.account(0))
+				subject := namespace + ".account.freed." + job.AccountToken(a.account(0))
 				a.keepOn(during(15*time.Second), 10*time.Millisecond, func(int) {
 					for range 10 {
 						_ = a.conn.Publish(subject, nil) // fails at the end only
@@ -44,8 +44,8 @@ func outsiderCases() []hostileCase {
 			name: "forged-acks", what: "Somebody else acknowledges, refuses and hands back jobs that pods are working on.", alone: true,
 			run: func(a *attack) {
 				for i := range scaled(1000) {
-					job := a.job(a.account(i))
-					a.send(job, endsAs(worker.Succeeded, worker.Unknown))
+					j := a.job(a.account(i))
+					a.send(j, endsAs(job.Succeeded, job.Unknown))
 				}
 				a.settled()
 				for i, p := range a.ledger.snapshot() {
@@ -80,7 +80,7 @@ func outsiderCases() []hostileCase {
 // forge publishes an event that is none, under an account's subject.
 func (a *attack) forge(i int) {
 	account := a.account(0)
-	msg := &nats.Msg{Subject: namespace + ".events.succeeded." + worker.AccountToken(account), Header: nats.Header{"ce-prompted": {"true"}}}
+	msg := &nats.Msg{Subject: namespace + ".events.succeeded." + job.AccountToken(account), Header: nats.Header{"ce-prompted": {"true"}}}
 	switch i % 4 {
 	case 0:
 		msg.Data = []byte("\xc1 not an event")

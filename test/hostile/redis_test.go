@@ -12,8 +12,8 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/relogin/relogin/test/servers"
-	"github.com/relogin/relogin/worker"
 	"github.com/relogin/relogin/worker/gateway/gatewaytest"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // redisCases are about a single Redis server, and who else uses it.
@@ -95,12 +95,12 @@ func redisCases() []hostileCase {
 			run: func(a *attack) {
 				first := a.job(a.account(0))
 				a.gateway.Set(first.WcID, gatewaytest.Behaviour{Manual: true})
-				a.send(first, endsAs(worker.Succeeded, worker.Unknown))
+				a.send(first, endsAs(job.Succeeded, job.Unknown))
 				a.waitOpen(first.WcID)
 				a.addPod("RELOGIN_CONFIRM_TIMEOUT=3s")
 				servers.Ask(a.t, a.redis.Addr, "FLUSHALL")
 				for range 5 {
-					a.send(a.job(a.account(0)), endsAs(worker.Succeeded, worker.Unknown))
+					a.send(a.job(a.account(0)), endsAs(job.Succeeded, job.Unknown))
 				}
 				a.settled()
 				a.pause(15 * time.Second)

@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // tenantCases are about tenants' credentials, files and shares.
@@ -46,9 +46,9 @@ func tenantCases() []hostileCase {
 			run: func(a *attack) {
 				defer a.answersAt(a.there, true, hangs)()
 				for i := range max(192, scaled(6000)) {
-					job := a.job(a.account(i))
-					job.Tenant = a.tenant
-					a.send(job, endsAs(worker.Unknown, worker.Succeeded)) // those that find no slot before it works again
+					j := a.job(a.account(i))
+					j.Tenant = a.tenant
+					a.send(j, endsAs(job.Unknown, job.Succeeded)) // those that find no slot before it works again
 				}
 				a.settled()
 				a.pause(4 * a.lease())
@@ -85,7 +85,7 @@ var garbageFiles = []string{
 }
 
 // jobHere returns a job of the attack's tenant at the neighbours' gateway.
-func (a *attack) jobHere(i int) *worker.Job {
+func (a *attack) jobHere(i int) *job.Job {
 	job := a.job(a.account(i))
 	job.Tenant = a.tenantHere
 	return job

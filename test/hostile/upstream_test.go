@@ -10,7 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/relogin/relogin/test/servers"
-	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // upstreamCases are about which jobs upstream sends.
@@ -41,7 +41,7 @@ func upstreamCases() []hostileCase {
 		},
 		{
 			name: "long-backlog", what: "100,000 jobs of one account are sent at once.", alone: true,
-			setting: setting{lane: worker.Urgent, patience: 4 * time.Minute},
+			setting: setting{lane: job.Urgent, patience: 4 * time.Minute},
 			run: func(a *attack) {
 				for range scaled(100_000) {
 					a.send(a.job(a.account(0)), succeeds)
@@ -50,7 +50,7 @@ func upstreamCases() []hostileCase {
 		},
 		{
 			name: "woken-waiters", what: "30,000 jobs of one account wait in a pod, and are woken at once.", alone: true,
-			setting: setting{concurrency: 2048, confirmTimeout: 60 * time.Second, lane: worker.Urgent, patience: 2 * time.Minute},
+			setting: setting{concurrency: 2048, confirmTimeout: 60 * time.Second, lane: job.Urgent, patience: 2 * time.Minute},
 			run: func(a *attack) {
 				a.crowd(a.account(0), scaled(30_000), succeeds)
 				a.settled()
@@ -91,7 +91,7 @@ func upstreamCases() []hostileCase {
 		{
 			name: "mended", what: "Jobs that ended as invalid are mended, and sent again under their ids.", short: true,
 			run: func(a *attack) {
-				var jobs []*worker.Job
+				var jobs []*job.Job
 				for i := range scaled(200) {
 					job := a.job(a.account(i))
 					job.Labels = map[string]string{"note": strings.Repeat("x", 300)}
@@ -113,7 +113,7 @@ func upstreamCases() []hostileCase {
 				send := func() {
 					for i := range scaled(200) {
 						body := fmt.Sprintf(`{"wcId":%q}`, a.account(i))
-						a.post(&nats.Msg{Subject: jobSubject(worker.Normal), Data: []byte(body)}, a.account(i), "", succeeds)
+						a.post(&nats.Msg{Subject: jobSubject(job.Normal), Data: []byte(body)}, a.account(i), "", succeeds)
 					}
 					a.settled()
 				}

@@ -17,8 +17,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/relogin/relogin/test/servers"
-	"github.com/relogin/relogin/worker"
 	"github.com/relogin/relogin/worker/gateway/gatewaytest"
+	"github.com/relogin/relogin/worker/job"
 )
 
 const (
@@ -55,7 +55,7 @@ type setting struct {
 	env            []string            // of all pods
 	cluster        bool                // Redis is a Cluster of three masters
 	denied         string              // the account whose events NATS refuses
-	lane           worker.Lane         // of the neighbours; by turns both unless set
+	lane           job.Lane            // of the neighbours; by turns both unless set
 	others         func(slot int) bool // tells the slots of the Cluster that the neighbours' accounts are in; nil: all
 	patience       time.Duration       // for the case's jobs to end once it is over; a minute unless set
 	cold           bool                // the neighbours do not wait for the pods to be ready

@@ -51,7 +51,7 @@ func TestAstrayReplies(t *testing.T) {
 			var log bytes.Buffer
 			c := newClient(t, Options{URL: s.URL, Authorization: secret, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 			for range 3 {
-				_, err := c.SecondLogin(t.Context(), job("a"), always)
+				_, err := c.SecondLogin(t.Context(), testJob("a"), always)
 				checkClass(t, err, ErrAmbiguous)
 				want := tt.hint + ": is --gateway-url right?"
 				if text := fmt.Sprint(err); !strings.Contains(text, fmt.Sprintf("HTTP %d", tt.status)) || strings.HasSuffix(text, want) != (tt.hint != "") || len(text) > 300 {
@@ -95,7 +95,7 @@ func TestAstrayAgain(t *testing.T) {
 	for i, path := range []string{"/a", "/a", "/b", "/b"} {
 		write(s.URL + path)
 		f.reread(t.Context())
-		_, err := c.SecondLogin(t.Context(), job("a"), always)
+		_, err := c.SecondLogin(t.Context(), testJob("a"), always)
 		if !strings.HasSuffix(fmt.Sprint(err), `is the url of tenant "default" right?`) {
 			t.Errorf("got %v", err)
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/relogin/relogin/test/servers"
 	"github.com/relogin/relogin/worker"
 	"github.com/relogin/relogin/worker/gateway/gatewaytest"
+	"github.com/relogin/relogin/worker/job"
 )
 
 func TestVetoSendsNothing(t *testing.T) {
@@ -30,12 +31,12 @@ func TestVetoSendsNothing(t *testing.T) {
 			}
 			for _, warm := range []bool{false, true} { // on a new connection, and on one that idles
 				if warm {
-					if _, err := c.SecondLogin(t.Context(), job("warm"), always); err != nil {
+					if _, err := c.SecondLogin(t.Context(), testJob("warm"), always); err != nil {
 						t.Fatal(err)
 					}
 				}
 				asked := 0
-				_, err := c.SecondLogin(t.Context(), job("a"), func() error { asked++; return veto })
+				_, err := c.SecondLogin(t.Context(), testJob("a"), func() error { asked++; return veto })
 				if err != veto || asked != 1 {
 					t.Errorf("warm %v: got %v, beforeSend called %d times", warm, err, asked)
 				}
@@ -72,13 +73,13 @@ func TestTLS(t *testing.T) {
 	defer gw.Close()
 	c, close := overTLS(t, gw, true)
 	defer close()
-	if reply, err := c.SecondLogin(t.Context(), job("a"), always); err != nil || reply.Outcome != worker.Succeeded {
+	if reply, err := c.SecondLogin(t.Context(), testJob("a"), always); err != nil || reply.Outcome != job.Succeeded {
 		t.Errorf("got %+v, %v", reply, err)
 	}
-	_, err := c.SecondLogin(t.Context(), job("reset-a"), always)
+	_, err := c.SecondLogin(t.Context(), testJob("reset-a"), always)
 	checkClass(t, err, ErrAmbiguous)
 	c = newClient(t, Options{URL: c.Addresses()[0]}) // trusts the system's CAs alone
-	_, err = c.SecondLogin(t.Context(), job("b"), func() error { t.Error("beforeSend was called"); return nil })
+	_, err = c.SecondLogin(t.Context(), testJob("b"), func() error { t.Error("beforeSend was called"); return nil })
 	checkClass(t, err, worker.ErrNotStarted)
 	if n := gw.Account("b").Prompts; n != 0 {
 		t.Errorf("%d prompts without trust", n)
@@ -105,7 +106,7 @@ func testStaleConnection(t *testing.T, way func(*testing.T, *Client) *Client) {
 	certain, doubtful := int64(0), int64(0)
 	for range 300 {
 		killers.Go(s.CloseClientConnections)
-		_, err := c.SecondLogin(t.Context(), job("a"), always)
+		_, err := c.SecondLogin(t.Context(), testJob("a"), always)
 		switch {
 		case err == nil:
 			certain++
@@ -126,7 +127,7 @@ func TestFreshConnectionEnds(t *testing.T) {
 		t.Run("reset before the request", func(t *testing.T) {
 			c := start(func(p *peer) { handshake(p); p.Reset() })
 			for range 20 {
-				_, err := c.SecondLogin(t.Context(), job("a"), always)
+				_, err := c.SecondLogin(t.Context(), testJob("a"), always)
 				if !errors.Is(err, ErrAmbiguous) && !errors.Is(err, worker.ErrNotStarted) {
 					t.Errorf("got %v", err)
 				}
@@ -135,7 +136,7 @@ func TestFreshConnectionEnds(t *testing.T) {
 		t.Run("closed before the request", func(t *testing.T) {
 			c := start(func(p *peer) { handshake(p); p.Close() })
 			for range 20 {
-				_, err := c.SecondLogin(t.Context(), job("a"), always)
+				_, err := c.SecondLogin(t.Context(), testJob("a"), always)
 				if !errors.Is(err, ErrAmbiguous) && !errors.Is(err, worker.ErrNotStarted) {
 					t.Errorf("got %v", err)
 				}

@@ -57,7 +57,7 @@ func TestContextEnds(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 			defer cancel()
 			asked := false
-			_, err := c.SecondLogin(ctx, job("a"), func() error { asked = true; return nil })
+			_, err := c.SecondLogin(ctx, testJob("a"), func() error { asked = true; return nil })
 			if !errors.Is(err, context.DeadlineExceeded) || asked != errors.Is(err, ErrAmbiguous) {
 				t.Errorf("got %v, asked: %v", err, asked)
 			}

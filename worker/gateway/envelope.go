@@ -9,7 +9,7 @@ import (
 
 	"github.com/tidwall/gjson"
 
-	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // What a level of a reply may have.
@@ -97,7 +97,7 @@ func (e *envelope) said() (said string, wantsScan bool) {
 
 // login returns the level's login without the texts that are too long, and sentences
 // that name these. It shares no memory with the reply.
-func (e *envelope) login() (login *worker.Login, leftOut string) {
+func (e *envelope) login() (login *job.Login, leftOut string) {
 	text := func(member int) string {
 		s, fits := e.text(member)
 		if !fits {
@@ -108,7 +108,7 @@ func (e *envelope) login() (login *worker.Login, leftOut string) {
 		}
 		return strings.Clone(s)
 	}
-	login = &worker.Login{
+	login = &job.Login{
 		WcID: text(keyWcID), WID: text(keyWID), NickName: text(keyNickName), HeadURL: text(keyHeadURL), Token: text(keyToken), Data: text(keyData),
 	}
 	login.Status, _ = strconv.Atoi(plainNumber(readText(e[keyStatus])))

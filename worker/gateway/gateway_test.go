@@ -10,6 +10,7 @@ import (
 
 	"github.com/relogin/relogin/worker"
 	"github.com/relogin/relogin/worker/gateway/gatewaytest"
+	"github.com/relogin/relogin/worker/job"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -35,7 +36,7 @@ func newGateway(t *testing.T, o gatewaytest.Options) *gatewaytest.Server {
 	return s
 }
 
-func job(wcID string) *worker.Job { return &worker.Job{WcID: wcID, Type: 2, Tenant: "default"} }
+func testJob(wcID string) *job.Job { return &job.Job{WcID: wcID, Type: 2, Tenant: "default"} }
 
 func always() error { return nil }
 

@@ -17,7 +17,7 @@ import (
 	"testing"
 
 	"github.com/relogin/relogin/test/servers"
-	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // holder is a server that accepts and says nothing until it is told to. It has one
@@ -84,7 +84,7 @@ func hold(t testing.TB, c *Client, n int) (wait func()) {
 	var calls sync.WaitGroup
 	for i := range n {
 		calls.Go(func() {
-			if err := oneCall(c, job("a"+strconv.Itoa(i))); err != nil {
+			if err := oneCall(c, testJob("a"+strconv.Itoa(i))); err != nil {
 				t.Error(err)
 			}
 		})
@@ -96,7 +96,7 @@ func hold(t testing.TB, c *Client, n int) (wait func()) {
 // oneCall has a small stack, as its callers should have.
 //
 //go:noinline
-func oneCall(c *Client, j *worker.Job) error {
+func oneCall(c *Client, j *job.Job) error {
 	_, err := c.SecondLogin(context.Background(), j, always)
 	return err
 }

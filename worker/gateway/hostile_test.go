@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/relogin/relogin/test/servers"
-	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // TestTrickle has replies that come a byte at a time and never end: the context ends the
@@ -147,8 +147,8 @@ func largeReplies(t testing.TB, n, size int) {
 	var calls sync.WaitGroup
 	for range n {
 		calls.Go(func() {
-			reply, err := c.SecondLogin(t.Context(), job("a"), always)
-			if err != nil || reply.Outcome != worker.Succeeded || reply.Login.Token != "" {
+			reply, err := c.SecondLogin(t.Context(), testJob("a"), always)
+			if err != nil || reply.Outcome != job.Succeeded || reply.Login.Token != "" {
 				t.Errorf("%v, %v", reply.Outcome, err)
 			}
 		})

@@ -11,6 +11,7 @@ import (
 	"github.com/relogin/relogin/test/servers"
 	"github.com/relogin/relogin/worker"
 	"github.com/relogin/relogin/worker/gateway/gatewaytest"
+	"github.com/relogin/relogin/worker/job"
 )
 
 func TestNotStarted(t *testing.T) {
@@ -31,7 +32,7 @@ func TestNotStarted(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			c := newClient(t, Options{URL: tt.url, Authorization: secret})
-			_, err := c.SecondLogin(tt.ctx, job("a"), func() error { t.Error("beforeSend was called"); return nil })
+			_, err := c.SecondLogin(tt.ctx, testJob("a"), func() error { t.Error("beforeSend was called"); return nil })
 			checkClass(t, err, worker.ErrNotStarted)
 			if errors.Is(err, context.Canceled) != (tt.ctx == gone) || errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("error %v passes for a context's", err)
@@ -47,7 +48,7 @@ func TestNotStarted(t *testing.T) {
 	}
 	t.Run("unknown tenant", func(t *testing.T) {
 		c := newClient(t, Options{URL: "http://127.0.0.1"})
-		_, err := c.SecondLogin(t.Context(), &worker.Job{WcID: "a", Tenant: "nobody"}, always)
+		_, err := c.SecondLogin(t.Context(), &job.Job{WcID: "a", Tenant: "nobody"}, always)
 		checkClass(t, err, worker.ErrUnknownTenant)
 	})
 }
@@ -57,7 +58,7 @@ func TestNotStarted(t *testing.T) {
 func TestDialTimeoutIsNotTheCaller(t *testing.T) {
 	c := newClient(t, Options{URL: "http://127.0.0.1:1"})
 	c.http.Dial = (&net.Dialer{Timeout: time.Nanosecond}).DialContext
-	_, err := c.SecondLogin(t.Context(), job("a"), always)
+	_, err := c.SecondLogin(t.Context(), testJob("a"), always)
 	checkClass(t, err, worker.ErrNotStarted)
 	if errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "timeout") {
 		t.Errorf("got %v", err)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/relogin/relogin/worker"
 	"github.com/relogin/relogin/worker/gateway/postonce"
+	"github.com/relogin/relogin/worker/job"
 )
 
 const (
@@ -25,7 +26,7 @@ const (
 // credential changes. A refused credential is [worker.ErrRefused]. A list of over 64 MiB,
 // or of more accounts than fit into 16 MiB (some 130,000), is an error for a minute; an
 // account whose wcId or wId is too long for an event counts as not listed.
-func (c *Client) Online(ctx context.Context, tenant, wcID string, after time.Time) (*worker.Login, error) {
+func (c *Client) Online(ctx context.Context, tenant, wcID string, after time.Time) (*job.Login, error) {
 	t, err := c.tenant(tenant)
 	if err != nil {
 		return nil, err
@@ -43,7 +44,7 @@ func (c *Client) Online(ctx context.Context, tenant, wcID string, after time.Tim
 	if wID == "" {
 		return nil, worker.ErrNotOnline
 	}
-	return &worker.Login{WcID: wcID, WID: wID}, nil
+	return &job.Login{WcID: wcID, WID: wID}, nil
 }
 
 func (c *Client) fetchList(ctx context.Context, t *tenant) (map[string]string, error) {

@@ -19,16 +19,17 @@ import (
 
 	"github.com/relogin/relogin/worker"
 	"github.com/relogin/relogin/worker/gateway/gatewaytest"
+	"github.com/relogin/relogin/worker/job"
 )
 
 func TestOnline(t *testing.T) {
 	gw := newGateway(t, gatewaytest.Options{Authorization: secret})
 	c := newClient(t, Options{URL: gw.URL, Authorization: secret})
-	if _, err := c.SecondLogin(t.Context(), job("a"), always); err != nil {
+	if _, err := c.SecondLogin(t.Context(), testJob("a"), always); err != nil {
 		t.Fatal(err)
 	}
 	got, err := c.Online(t.Context(), "default", "a", time.Time{})
-	if want := (worker.Login{WcID: "a", WID: gw.Account("a").WID}); err != nil || *got != want {
+	if want := (job.Login{WcID: "a", WID: gw.Account("a").WID}); err != nil || *got != want {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)
 	}
 	if got, err := c.Online(t.Context(), "default", "b", time.Time{}); err != worker.ErrNotOnline {
@@ -190,7 +191,7 @@ func TestOnlineIsYoungerThanAsked(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	job := &worker.Job{WcID: "a", Tenant: "default", Type: 2}
+	job := &job.Job{WcID: "a", Tenant: "default", Type: 2}
 	if _, err := c.SecondLogin(t.Context(), job, func() error { return nil }); err != nil {
 		t.Fatal(err)
 	}

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/relogin/relogin/test/servers"
-	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 const (
@@ -43,7 +43,7 @@ func eachKind(t *testing.T, test func(t *testing.T, start func(serve func(*peer)
 // mustCall makes a call that must be answered.
 func mustCall(t *testing.T, c *Client) {
 	t.Helper()
-	if reply, err := c.SecondLogin(t.Context(), job("a"), always); err != nil || reply.Outcome != worker.Failed {
+	if reply, err := c.SecondLogin(t.Context(), testJob("a"), always); err != nil || reply.Outcome != job.Failed {
 		t.Fatalf("got %+v, %v", reply, err)
 	}
 }
@@ -53,7 +53,7 @@ func mustCall(t *testing.T, c *Client) {
 func expect(ctx context.Context, t *testing.T, c *Client, class error, asked int, beforeSend func() error, causes ...error) {
 	t.Helper()
 	n := 0
-	_, err := c.SecondLogin(ctx, job("a"), func() error { n++; return beforeSend() })
+	_, err := c.SecondLogin(ctx, testJob("a"), func() error { n++; return beforeSend() })
 	checkClass(t, err, class)
 	if n != asked {
 		t.Errorf("beforeSend was called %d times, want %d", n, asked)

@@ -104,7 +104,7 @@ func TestClientClosesWhatIsOver(t *testing.T) {
 					p.Say(reply)
 					over <- p.Request()
 				})
-				_, _ = c.SecondLogin(t.Context(), job("a"), always)
+				_, _ = c.SecondLogin(t.Context(), testJob("a"), always)
 				if <-over {
 					t.Error("another request came")
 				}

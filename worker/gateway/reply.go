@@ -9,6 +9,7 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 const (
@@ -24,10 +25,10 @@ const (
 //     order mark and white space around are ignored
 //   - data is a login, or null, or absent, or an envelope with a code of its own, up
 //     to five levels of them
-//   - the first code that is not 1000, from outside in, decides: [worker.Failed]
-//   - [worker.Succeeded] takes 1000 at every level and a login with a wId
+//   - the first code that is not 1000, from outside in, decides: [job.Failed]
+//   - [job.Succeeded] takes 1000 at every level and a login with a wId
 //   - whatever is not a success and has the text for "scan again" at some level is
-//     [worker.NeedsScan]
+//     [job.NeedsScan]
 //
 // Code and Message are those of the innermost level that has a code, cut to 64 bytes and
 // 1 KiB. The wcId of the login is the replied one, empty when there is none.
@@ -98,11 +99,11 @@ func conclude(reply worker.Reply, login *envelope, scan bool) (worker.Reply, err
 	case reply.Code == codeOK && readText(login[keyWID]) != "":
 		return succeed(reply, login)
 	case scan:
-		reply.Outcome = worker.NeedsScan
+		reply.Outcome = job.NeedsScan
 	case reply.Code == codeOK:
 		return worker.Reply{}, fmt.Errorf("%w: the reply says success and has no login", ErrAmbiguous)
 	default:
-		reply.Outcome = worker.Failed
+		reply.Outcome = job.Failed
 	}
 	return reply, nil
 }
@@ -116,7 +117,7 @@ func succeed(reply worker.Reply, e *envelope) (worker.Reply, error) {
 	if left != "" && reply.Message != "" {
 		left = "; " + left
 	}
-	reply.Outcome, reply.Login = worker.Succeeded, login
+	reply.Outcome, reply.Login = job.Succeeded, login
 	reply.Message = cut(reply.Message, maxMessageBytes-len(left)) + left
 	return reply, nil
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // FuzzReplyForm changes the form of a reply that was understood: what means the same is
@@ -73,7 +74,7 @@ var ambiguities = map[string]bool{
 func checkText(t *testing.T, r worker.Reply) {
 	t.Helper()
 	if r.Login == nil {
-		r.Login = &worker.Login{}
+		r.Login = &job.Login{}
 	}
 	l := r.Login
 	for text, limit := range map[string]int{
@@ -123,7 +124,7 @@ func FuzzReplyMeaning(f *testing.F) {
 		if want == ambiguous && !errors.Is(err, ErrAmbiguous) || want != ambiguous && (err != nil || reply.Outcome != want) {
 			t.Fatalf("%s: got %+v, %v, want %s", body, reply, err, want)
 		}
-		if want == worker.Succeeded && (reply.Login.WID != wID || reply.Login.Token != "t") {
+		if want == job.Succeeded && (reply.Login.WID != wID || reply.Login.Token != "t") {
 			t.Errorf("login %+v", reply.Login)
 		}
 	})
@@ -135,7 +136,7 @@ func areUTF8(texts ...string) bool {
 }
 
 // meaning is the outcome by the rules of [ParseReply]'s comment.
-func meaning(codes []string, speaks int, message, wID string, hasLogin bool) worker.Outcome {
+func meaning(codes []string, speaks int, message, wID string, hasLogin bool) job.Outcome {
 	scan, said := false, false // what the levels so far have: the text, a code
 	for i, code := range codes {
 		scan = scan || i == speaks && strings.Contains(message, "重新扫码")
@@ -146,17 +147,17 @@ func meaning(codes []string, speaks int, message, wID string, hasLogin bool) wor
 		case code == "":
 			continue
 		case !isThousand(code) && scan:
-			return worker.NeedsScan
+			return job.NeedsScan
 		case !isThousand(code):
-			return worker.Failed
+			return job.Failed
 		}
 		said = true
 	}
 	switch {
 	case hasLogin && wID != "":
-		return worker.Succeeded
+		return job.Succeeded
 	case scan:
-		return worker.NeedsScan
+		return job.NeedsScan
 	}
 	return ambiguous
 }

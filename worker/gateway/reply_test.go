@@ -9,10 +9,11 @@ import (
 	"unicode/utf8"
 
 	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // ambiguous stands for a reply that must be an error.
-const ambiguous = worker.Unknown
+const ambiguous = job.Unknown
 
 // TestCapturedReplies reads what real gateways answered. The first word of a file's
 // name is the outcome that it must have.
@@ -21,8 +22,8 @@ func TestCapturedReplies(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatal("no replies", err)
 	}
-	outcomes := map[string]worker.Outcome{
-		"succeeded": worker.Succeeded, "failed": worker.Failed, "needs": worker.NeedsScan, "unknown": ambiguous,
+	outcomes := map[string]job.Outcome{
+		"succeeded": job.Succeeded, "failed": job.Failed, "needs": job.NeedsScan, "unknown": ambiguous,
 	}
 	for _, file := range files {
 		name := filepath.Base(file)
@@ -44,7 +45,7 @@ func TestCapturedReplies(t *testing.T) {
 	}
 }
 
-func checkReply(t *testing.T, body []byte, want worker.Outcome) worker.Reply {
+func checkReply(t *testing.T, body []byte, want job.Outcome) worker.Reply {
 	t.Helper()
 	reply, err := ParseReply(body)
 	switch {
@@ -60,33 +61,33 @@ func TestParseReply(t *testing.T) {
 	const login = `{"wcId":"w","wId":"i"}`
 	tests := map[string]struct {
 		body string
-		want worker.Outcome
+		want job.Outcome
 	}{
-		"code with a fraction":            {`{"code":1000.0,"data":` + login + `}`, worker.Succeeded},
-		"code with an exponent":           {`{"code":1e3,"data":` + login + `}`, worker.Succeeded},
-		"code with white space":           {`{"code":" 1000 ","data":` + login + `}`, worker.Succeeded},
-		"byte order mark, newlines":       {"\ufeff\r\n {\"code\":1000,\"data\":" + login + "}\n\n", worker.Succeeded},
-		"inner 1000 beside the wId":       {`{"code":1000,"data":{"code":"1000","wId":"i","data":"x"}}`, worker.Succeeded},
-		"inner null code":                 {`{"code":1000,"data":{"code":null,"wId":"i"}}`, worker.Succeeded},
-		"envelope of a login":             {`{"code":1000,"data":{"code":1000,"data":` + login + `}}`, worker.Succeeded},
-		"four envelopes of a login":       {`{"code":1000,"data":{"code":1000,"data":{"code":1000,"data":{"code":1000,"data":` + login + `}}}}`, worker.Succeeded},
-		"wrong types in a login":          {`{"code":1000,"data":{"wId":7,"wcId":[1],"nickName":{},"status":[],"token":true,"data":[]}}`, worker.Succeeded},
-		"a success that speaks of a scan": {`{"code":1000,"msg":"无需重新扫码","data":` + login + `}`, worker.Succeeded},
+		"code with a fraction":            {`{"code":1000.0,"data":` + login + `}`, job.Succeeded},
+		"code with an exponent":           {`{"code":1e3,"data":` + login + `}`, job.Succeeded},
+		"code with white space":           {`{"code":" 1000 ","data":` + login + `}`, job.Succeeded},
+		"byte order mark, newlines":       {"\ufeff\r\n {\"code\":1000,\"data\":" + login + "}\n\n", job.Succeeded},
+		"inner 1000 beside the wId":       {`{"code":1000,"data":{"code":"1000","wId":"i","data":"x"}}`, job.Succeeded},
+		"inner null code":                 {`{"code":1000,"data":{"code":null,"wId":"i"}}`, job.Succeeded},
+		"envelope of a login":             {`{"code":1000,"data":{"code":1000,"data":` + login + `}}`, job.Succeeded},
+		"four envelopes of a login":       {`{"code":1000,"data":{"code":1000,"data":{"code":1000,"data":{"code":1000,"data":` + login + `}}}}`, job.Succeeded},
+		"wrong types in a login":          {`{"code":1000,"data":{"wId":7,"wcId":[1],"nickName":{},"status":[],"token":true,"data":[]}}`, job.Succeeded},
+		"a success that speaks of a scan": {`{"code":1000,"msg":"无需重新扫码","data":` + login + `}`, job.Succeeded},
 
-		"outer failure, inner success":   {`{"code":1001,"data":{"code":1000,"data":` + login + `}}`, worker.Failed},
-		"failure below a login":          {`{"code":1000,"data":{"wId":"i","data":{"code":"1001"}}}`, worker.Failed},
-		"failure five levels down":       {`{"code":1000,"data":{"code":1000,"data":{"code":1000,"data":{"code":1000,"data":{"code":1000,"data":{"code":9}}}}}}`, worker.Failed},
-		"failure with a login":           {`{"code":1001,"data":` + login + `}`, worker.Failed},
-		"code 0":                         {`{"code":0,"data":` + login + `}`, worker.Failed},
-		"negative code":                  {`{"code":-1}`, worker.Failed},
-		"huge code":                      {`{"code":1` + strings.Repeat("0", 400) + `}`, worker.Failed},
-		"code with a huge exponent":      {`{"code":1e999999999}`, worker.Failed},
-		"code that is a word":            {`{"code":"ERR"}`, worker.Failed},
-		"message of a wrong type":        {`{"code":1001,"message":{"a":1},"msg":[2]}`, worker.Failed},
-		"scan in msg beside message":     {`{"code":1001,"message":"失败","msg":"请重新扫码"}`, worker.NeedsScan},
-		"scan in the outer text":         {`{"code":1000,"message":"请重新扫码","data":{"code":1001,"message":"失败"}}`, worker.NeedsScan},
-		"scan with 1000 and no data":     {`{"code":1000,"message":"请重新扫码","data":null}`, worker.NeedsScan},
-		"scan in an inner text, no code": {`{"code":1000,"data":{"message":"请重新扫码"}}`, worker.NeedsScan},
+		"outer failure, inner success":   {`{"code":1001,"data":{"code":1000,"data":` + login + `}}`, job.Failed},
+		"failure below a login":          {`{"code":1000,"data":{"wId":"i","data":{"code":"1001"}}}`, job.Failed},
+		"failure five levels down":       {`{"code":1000,"data":{"code":1000,"data":{"code":1000,"data":{"code":1000,"data":{"code":1000,"data":{"code":9}}}}}}`, job.Failed},
+		"failure with a login":           {`{"code":1001,"data":` + login + `}`, job.Failed},
+		"code 0":                         {`{"code":0,"data":` + login + `}`, job.Failed},
+		"negative code":                  {`{"code":-1}`, job.Failed},
+		"huge code":                      {`{"code":1` + strings.Repeat("0", 400) + `}`, job.Failed},
+		"code with a huge exponent":      {`{"code":1e999999999}`, job.Failed},
+		"code that is a word":            {`{"code":"ERR"}`, job.Failed},
+		"message of a wrong type":        {`{"code":1001,"message":{"a":1},"msg":[2]}`, job.Failed},
+		"scan in msg beside message":     {`{"code":1001,"message":"失败","msg":"请重新扫码"}`, job.NeedsScan},
+		"scan in the outer text":         {`{"code":1000,"message":"请重新扫码","data":{"code":1001,"message":"失败"}}`, job.NeedsScan},
+		"scan with 1000 and no data":     {`{"code":1000,"message":"请重新扫码","data":null}`, job.NeedsScan},
+		"scan in an inner text, no code": {`{"code":1000,"data":{"message":"请重新扫码"}}`, job.NeedsScan},
 
 		"empty":                    {``, ambiguous},
 		"white space":              {" \n", ambiguous},
@@ -118,32 +119,32 @@ func TestParseReply(t *testing.T) {
 
 func TestReplyFields(t *testing.T) {
 	t.Run("login", func(t *testing.T) {
-		reply := checkReply(t, []byte(`{"code":1000.0,"msg":"ok","data":{"wcId":"w","wId":"i","nickName":"n","headUrl":"h","status":"3","token":"t","data":"d","more":1}}`), worker.Succeeded)
-		want := worker.Login{WcID: "w", WID: "i", NickName: "n", HeadURL: "h", Status: 3, Token: "t", Data: "d"}
+		reply := checkReply(t, []byte(`{"code":1000.0,"msg":"ok","data":{"wcId":"w","wId":"i","nickName":"n","headUrl":"h","status":"3","token":"t","data":"d","more":1}}`), job.Succeeded)
+		want := job.Login{WcID: "w", WID: "i", NickName: "n", HeadURL: "h", Status: 3, Token: "t", Data: "d"}
 		if *reply.Login != want || reply.Code != "1000" || reply.Message != "ok" {
 			t.Errorf("got %+v, login %+v", reply, reply.Login)
 		}
 	})
 	t.Run("no wcId replied", func(t *testing.T) {
-		reply := checkReply(t, []byte(`{"code":1000,"data":{"wId":"i"}}`), worker.Succeeded)
-		if *reply.Login != (worker.Login{WID: "i"}) {
+		reply := checkReply(t, []byte(`{"code":1000,"data":{"wId":"i"}}`), job.Succeeded)
+		if *reply.Login != (job.Login{WID: "i"}) {
 			t.Errorf("login %+v", reply.Login)
 		}
 	})
 	t.Run("inner code and message", func(t *testing.T) {
-		reply := checkReply(t, []byte(`{"code":1000,"message":"outer","data":{"code":1001,"msg":"inner","data":null}}`), worker.Failed)
+		reply := checkReply(t, []byte(`{"code":1000,"message":"outer","data":{"code":1001,"msg":"inner","data":null}}`), job.Failed)
 		if reply.Code != "1001" || reply.Message != "inner" || reply.Login != nil {
 			t.Errorf("got %+v", reply)
 		}
 	})
 	t.Run("long message", func(t *testing.T) {
-		reply := checkReply(t, []byte(`{"code":1001,"message":"x`+strings.Repeat("失", 1000)+`"}`), worker.Failed)
+		reply := checkReply(t, []byte(`{"code":1001,"message":"x`+strings.Repeat("失", 1000)+`"}`), job.Failed)
 		if n := len(reply.Message); n > maxMessageBytes || n < maxMessageBytes-3 || !utf8.ValidString(reply.Message) {
 			t.Errorf("message of %d bytes, valid: %v", n, utf8.ValidString(reply.Message))
 		}
 	})
 	t.Run("invalid UTF-8", func(t *testing.T) {
-		reply := checkReply(t, []byte("{\"code\":\"\xff\",\"message\":\"a\xffb\\ud800\"}"), worker.Failed)
+		reply := checkReply(t, []byte("{\"code\":\"\xff\",\"message\":\"a\xffb\\ud800\"}"), job.Failed)
 		if !utf8.ValidString(reply.Message) || !utf8.ValidString(reply.Code) {
 			t.Errorf("got %q, %q", reply.Code, reply.Message)
 		}
@@ -174,11 +175,11 @@ func FuzzParseReply(f *testing.F) {
 			return
 		}
 		switch reply.Outcome {
-		case worker.Succeeded:
+		case job.Succeeded:
 			if reply.Login == nil || reply.Login.WID == "" || reply.Code != codeOK {
 				t.Errorf("success without a login: %+v", reply)
 			}
-		case worker.Failed, worker.NeedsScan:
+		case job.Failed, job.NeedsScan:
 			if reply.Login != nil {
 				t.Errorf("a login without success: %+v", reply)
 			}

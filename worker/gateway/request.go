@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // proxy is [http.ProxyFromEnvironment] with an error that does not repeat the
@@ -31,7 +31,7 @@ func header(authorization string) http.Header {
 }
 
 // secondLoginBody returns the JSON that asks for the job's confirmation.
-func secondLoginBody(j *worker.Job) []byte {
+func secondLoginBody(j *job.Job) []byte {
 	b := make([]byte, 0, len(`{"wcId":"","type":-1234567890,"ttuid":"","aid":""}`)+len(j.WcID)+len(j.TTUID)+len(j.AID))
 	b = appendString(append(b, `{"wcId":`...), j.WcID)
 	b = strconv.AppendInt(append(b, `,"type":`...), int64(j.Type), 10)

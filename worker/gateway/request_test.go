@@ -14,8 +14,8 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/relogin/relogin/worker"
 	"github.com/relogin/relogin/worker/gateway/postonce"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // TestRequestIsNetHTTPs compares requests with those of net/http.
@@ -87,7 +87,7 @@ func FuzzSecondLoginBody(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := secondLoginBody(&worker.Job{WcID: wcID, Type: kind, TTUID: ttuid, AID: aid}); !bytes.Equal(got, want) {
+		if got := secondLoginBody(&job.Job{WcID: wcID, Type: kind, TTUID: ttuid, AID: aid}); !bytes.Equal(got, want) {
 			t.Errorf("%s, want %s", got, want)
 		}
 	})

@@ -10,13 +10,14 @@ import (
 
 	"github.com/relogin/relogin/worker"
 	"github.com/relogin/relogin/worker/gateway/postonce"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // SecondLogin implements [worker.Gateway]. Besides that interface's errors it returns
 // [ErrAmbiguous]. errors.Is finds a context's error in either only when ctx has ended:
 // a dial time-out is not one. beforeSend is called once, unless a connection failed
 // before it took a byte: then once more before the first byte on the next.
-func (c *Client) SecondLogin(ctx context.Context, j *worker.Job, beforeSend func() error) (worker.Reply, error) {
+func (c *Client) SecondLogin(ctx context.Context, j *job.Job, beforeSend func() error) (worker.Reply, error) {
 	t, err := c.tenant(j.Tenant)
 	if err != nil {
 		return worker.Reply{}, err
@@ -32,7 +33,7 @@ func (c *Client) SecondLogin(ctx context.Context, j *worker.Job, beforeSend func
 
 // secondLogin returns the call that asks for the job's confirmation. If beforeSend forbids
 // it, veto is why.
-func secondLogin(ctx context.Context, t *tenant, j *worker.Job, beforeSend func() error, veto *error) *postonce.Call {
+func secondLogin(ctx context.Context, t *tenant, j *job.Job, beforeSend func() error, veto *error) *postonce.Call {
 	return &postonce.Call{Endpoint: t.endpoint, Path: "/secondLogin", Body: secondLoginBody(j), BeforeSend: func() error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/relogin/relogin/worker"
 	"github.com/relogin/relogin/worker/gateway/gatewaytest"
+	"github.com/relogin/relogin/worker/job"
 )
 
 func TestSecondLogin(t *testing.T) { testSecondLogin(t, direct) }
@@ -24,14 +25,14 @@ func testSecondLogin(t *testing.T, way func(*testing.T, *Client) *Client) {
 	c := way(t, newClient(t, Options{URL: gw.URL + "/", Authorization: secret}))
 	tests := []struct {
 		wcID    string
-		outcome worker.Outcome
+		outcome job.Outcome
 		err     error
 		prompts int
 	}{
-		{"confirm-1", worker.Succeeded, nil, 1},
-		{"decline-1", worker.Failed, nil, 1},
-		{"scan-1", worker.NeedsScan, nil, 1},
-		{"nested-1", worker.NeedsScan, nil, 1},
+		{"confirm-1", job.Succeeded, nil, 1},
+		{"decline-1", job.Failed, nil, 1},
+		{"scan-1", job.NeedsScan, nil, 1},
+		{"nested-1", job.NeedsScan, nil, 1},
 		{"unauthorized-1", "", worker.ErrRefused, 0},
 		{"busy-1", "", worker.ErrNotStarted, 0},
 		{"error-1", "", ErrAmbiguous, 1},
@@ -45,7 +46,7 @@ func testSecondLogin(t *testing.T, way func(*testing.T, *Client) *Client) {
 	for _, tt := range tests {
 		t.Run(tt.wcID, func(t *testing.T) {
 			asked := 0
-			reply, err := c.SecondLogin(t.Context(), job(tt.wcID), func() error { asked++; return nil })
+			reply, err := c.SecondLogin(t.Context(), testJob(tt.wcID), func() error { asked++; return nil })
 			checkClass(t, err, tt.err)
 			if reply.Outcome != tt.outcome || asked != 1 {
 				t.Errorf("reply %+v, beforeSend called %d times", reply, asked)
@@ -74,7 +75,7 @@ func TestRequestOnTheWire(t *testing.T) {
 	}))
 	defer s.Close()
 	c := newClient(t, Options{URL: s.URL + "/v1/", Authorization: secret})
-	j := job("wxid_1")
+	j := testJob("wxid_1")
 	for range 2 {
 		if _, err := c.SecondLogin(t.Context(), j, always); err != nil {
 			t.Fatal(err)
@@ -116,7 +117,7 @@ func testCancelledWhileOpen(t *testing.T, way func(*testing.T, *Client) *Client)
 			cancel(stop)
 		}
 	}()
-	_, err := c.SecondLogin(ctx, job("a"), always)
+	_, err := c.SecondLogin(ctx, testJob("a"), always)
 	checkClass(t, err, ErrAmbiguous)
 	if !errors.Is(err, stop) {
 		t.Errorf("got %v, want the context's cause in it", err)
@@ -132,7 +133,7 @@ func TestCancelledByMayStart(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	veto := errors.New("too late")
-	_, err := c.SecondLogin(ctx, job("a"), func() error { cancel(); return veto })
+	_, err := c.SecondLogin(ctx, testJob("a"), func() error { cancel(); return veto })
 	if !errors.Is(err, veto) && !errors.Is(err, worker.ErrNotStarted) || gw.Account("a").Prompts != 0 {
 		t.Errorf("got %v, %+v", err, gw.Account("a"))
 	}
@@ -151,7 +152,7 @@ func BenchmarkSecondLogin(b *testing.B) {
 	defer c.Close()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			if _, err := c.SecondLogin(b.Context(), job("a"), always); err != nil {
+			if _, err := c.SecondLogin(b.Context(), testJob("a"), always); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -173,7 +174,7 @@ func BenchmarkCall(b *testing.B) {
 			_, _ = p.Write(reply)
 		}
 	})})
-	j := job("wxid_1")
+	j := testJob("wxid_1")
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := client.SecondLogin(b.Context(), j, always); err != nil {

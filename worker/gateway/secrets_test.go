@@ -30,7 +30,7 @@ func TestErrorsShowNoSecrets(t *testing.T) {
 			}))
 			var log bytes.Buffer
 			c := newClient(t, Options{URL: s.URL, Authorization: secret, Logger: slog.New(slog.NewTextHandler(&log, nil))})
-			_, err := c.SecondLogin(t.Context(), job("a"), always)
+			_, err := c.SecondLogin(t.Context(), testJob("a"), always)
 			checkClass(t, err, ErrAmbiguous)
 			_, err = c.Online(t.Context(), "default", "a", time.Time{})
 			if shown := fmt.Sprint(err, log.String()); strings.Contains(shown, secret) || strings.Contains(shown, "FAKE-") {
@@ -51,7 +51,7 @@ func TestErrorsShowNoSecrets(t *testing.T) {
 func TestAmbiguousTextSaysWhatWasSeen(t *testing.T) {
 	gw := newGateway(t, gatewaytest.Options{})
 	c := newClient(t, Options{URL: gw.URL})
-	_, err := c.SecondLogin(t.Context(), job("garbage-1"), always)
+	_, err := c.SecondLogin(t.Context(), testJob("garbage-1"), always)
 	for _, part := range []string{"HTTP 200", "text/html", " bytes"} {
 		if !strings.Contains(fmt.Sprint(err), part) {
 			t.Errorf("%q is not in %v", part, err)
@@ -67,7 +67,7 @@ func TestRepeatedCredential(t *testing.T) {
 	} {
 		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, reply) }))
 		c := newClient(t, Options{URL: s.URL, Authorization: "Bearer of-the-gateway"})
-		got, err := c.SecondLogin(t.Context(), job("a"), always)
+		got, err := c.SecondLogin(t.Context(), testJob("a"), always)
 		if shown := fmt.Sprint(got, err); err != nil || strings.Contains(shown, "of-the-gateway") || !strings.Contains(shown, "[redacted]") {
 			t.Errorf("%s: %s", reply, shown)
 		}
@@ -81,7 +81,7 @@ func TestCutCredential(t *testing.T) {
 		fmt.Fprintf(w, `{"code":"1001","message":"%s%s"}`, strings.Repeat("x", maxMessageBytes-10), secret)
 	}))
 	defer s.Close()
-	got, err := newClient(t, Options{URL: s.URL, Authorization: secret}).SecondLogin(t.Context(), job("a"), always)
+	got, err := newClient(t, Options{URL: s.URL, Authorization: secret}).SecondLogin(t.Context(), testJob("a"), always)
 	if err != nil || strings.Contains(got.Message, secret[:5]) || len(got.Message) > maxMessageBytes {
 		t.Errorf("got %d bytes that end in %q, %v", len(got.Message), got.Message[len(got.Message)-20:], err)
 	}

@@ -19,8 +19,8 @@ import (
 	"github.com/relogin/relogin/cmd/relogin/internal/pod"
 	"github.com/relogin/relogin/cmd/relogin/internal/settings"
 	"github.com/relogin/relogin/cmd/relogin/internal/settings/settingstest"
-	"github.com/relogin/relogin/worker"
 	"github.com/relogin/relogin/worker/gateway/gatewaytest"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // read returns a run that has read its settings, as a command would. A worker's are known.
@@ -151,10 +151,10 @@ func endedRun(t *testing.T, l *Load) *figures {
 	f := newFigures(l)
 	for n, stored := range []int64{1105, 1110, 1120, 1300} {
 		j := l.job(n)
-		e := &worker.Event{JobID: j.ID, WcID: j.WcID, RequestedAt: start, Result: worker.Result{Outcome: worker.Succeeded, Prompted: true}}
+		e := &job.Event{JobID: j.ID, WcID: j.WcID, RequestedAt: start, Result: job.Result{Outcome: job.Succeeded, Prompted: true}}
 		switch n {
 		case 1:
-			e.Outcome = worker.Failed
+			e.Outcome = job.Failed
 		case 3:
 			e.Prompted, e.SharedWith = false, "0"
 		}
@@ -164,7 +164,7 @@ func endedRun(t *testing.T, l *Load) *figures {
 		}
 		if n == 0 {
 			_ = f.see(e, start)
-			_ = f.see(&worker.Event{JobID: "0", WcID: "other"}, start)
+			_ = f.see(&job.Event{JobID: "0", WcID: "other"}, start)
 		}
 	}
 	var prompts []gatewaytest.Prompt

@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"github.com/relogin/relogin/cmd/relogin/internal/output"
-	"github.com/relogin/relogin/worker"
 	"github.com/relogin/relogin/worker/gateway/gatewaytest"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // errAllEnded ends following events.
@@ -20,22 +20,22 @@ var errAllEnded = errors.New("all jobs have ended")
 
 // figures are what a run has shown.
 type figures struct {
-	JobsPerSecond            float64                `json:"jobsPerSecond"`
-	Seconds                  float64                `json:"seconds"`
-	AddedLatency             *latency               `json:"addedLatencyMs,omitempty"` // with a rate
-	WorkerCPU                float64                `json:"workerCpuMicrosecondsPerJob"`
-	IdleResidentBytes        int64                  `json:"idleResidentBytes,omitempty"` // 0: not known
-	PeakResidentBytes        int64                  `json:"peakResidentBytes,omitempty"`
-	BytesPerOpenConfirmation int64                  `json:"bytesPerOpenConfirmation,omitempty"` // where people take their time
-	Outcomes                 map[worker.Outcome]int `json:"outcomes"`
-	Shared                   int                    `json:"shared"` // jobs that another's prompt answered
-	Prompts                  int                    `json:"prompts"`
-	MostOpen                 int                    `json:"mostOpen"`
-	MostOpenForOneAccount    int                    `json:"mostOpenForOneAccount"`
-	Namespace                string                 `json:"namespace"`
-	Settings                 map[string]any         `json:"settings"`
-	Version                  string                 `json:"version"`
-	CPUs                     int                    `json:"cpus"` // of this machine, for the worker and the bench
+	JobsPerSecond            float64             `json:"jobsPerSecond"`
+	Seconds                  float64             `json:"seconds"`
+	AddedLatency             *latency            `json:"addedLatencyMs,omitempty"` // with a rate
+	WorkerCPU                float64             `json:"workerCpuMicrosecondsPerJob"`
+	IdleResidentBytes        int64               `json:"idleResidentBytes,omitempty"` // 0: not known
+	PeakResidentBytes        int64               `json:"peakResidentBytes,omitempty"`
+	BytesPerOpenConfirmation int64               `json:"bytesPerOpenConfirmation,omitempty"` // where people take their time
+	Outcomes                 map[job.Outcome]int `json:"outcomes"`
+	Shared                   int                 `json:"shared"` // jobs that another's prompt answered
+	Prompts                  int                 `json:"prompts"`
+	MostOpen                 int                 `json:"mostOpen"`
+	MostOpenForOneAccount    int                 `json:"mostOpenForOneAccount"`
+	Namespace                string              `json:"namespace"`
+	Settings                 map[string]any      `json:"settings"`
+	Version                  string              `json:"version"`
+	CPUs                     int                 `json:"cpus"` // of this machine, for the worker and the bench
 
 	load                     *Load
 	ends                     []ending // by the jobs' numbers
@@ -47,14 +47,14 @@ type ending struct{ published, stored time.Time }
 
 func newFigures(l *Load) *figures {
 	return &figures{
-		Outcomes: map[worker.Outcome]int{}, CPUs: runtime.NumCPU(), load: l, ends: make([]ending, l.Jobs),
+		Outcomes: map[job.Outcome]int{}, CPUs: runtime.NumCPU(), load: l, ends: make([]ending, l.Jobs),
 		Settings: map[string]any{"jobs": l.Jobs, "accounts": l.Accounts, "concurrency": l.Concurrency,
 			"confirmAfterSeconds": l.ConfirmAfter.Seconds(), "rate": l.Rate, "replicas": l.Replicas},
 	}
 }
 
 // see notes an event, and returns [errAllEnded] once each job has one.
-func (f *figures) see(e *worker.Event, stored time.Time) error {
+func (f *figures) see(e *job.Event, stored time.Time) error {
 	n, err := strconv.Atoi(e.JobID)
 	switch {
 	case err != nil || n < 0 || n >= len(f.ends) || f.load.job(n).WcID != e.WcID:
@@ -168,7 +168,7 @@ func (f *figures) defects() error {
 			all = append(all, fmt.Errorf(what, n))
 		}
 	}
-	note(f.load.Jobs-f.Outcomes[worker.Succeeded], 0, "%d jobs did not succeed")
+	note(f.load.Jobs-f.Outcomes[job.Succeeded], 0, "%d jobs did not succeed")
 	note(f.repeated, 0, "%d events were of jobs that had one already")
 	note(f.foreign, 0, "%d events were of jobs that are not the run's: somebody else publishes in its namespace")
 	note(f.MostOpenForOneAccount, 1, "%d prompts of one account were open at once: this is a defect in relogin")

@@ -11,7 +11,7 @@ import (
 	"github.com/relogin/relogin/cmd/relogin/internal/logging"
 	"github.com/relogin/relogin/cmd/relogin/internal/output"
 	"github.com/relogin/relogin/cmd/relogin/internal/settings"
-	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // Settings are all that a run is told.
@@ -66,15 +66,15 @@ func (l *Load) command() string {
 
 // job returns the job of that number. The gateway is told its id as aid, so that the
 // prompt tells whose it was. Jobs of one account are as far from each other as can be.
-func (l *Load) job(number int) *worker.Job {
+func (l *Load) job(number int) *job.Job {
 	id := strconv.Itoa(number)
-	return &worker.Job{ID: id, AID: id, WcID: fmt.Sprint("bench_", number%l.Accounts), Tenant: "default"}
+	return &job.Job{ID: id, AID: id, WcID: fmt.Sprint("bench_", number%l.Accounts), Tenant: "default"}
 }
 
 // jobs yields the jobs at the rate, until ctx ends. After a delay those that are due come
 // at once.
-func (l *Load) jobs(ctx context.Context) iter.Seq[*worker.Job] {
-	return func(yield func(*worker.Job) bool) {
+func (l *Load) jobs(ctx context.Context) iter.Seq[*job.Job] {
+	return func(yield func(*job.Job) bool) {
 		start := time.Now()
 		for n := range l.Jobs {
 			if wait := time.Until(start.Add(time.Duration(n) * l.interval())); wait > 0 {

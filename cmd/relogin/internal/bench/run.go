@@ -23,8 +23,8 @@ import (
 	"github.com/relogin/relogin/cmd/relogin/internal/settings"
 	"github.com/relogin/relogin/cmd/relogin/internal/terminal"
 	"github.com/relogin/relogin/queue"
-	"github.com/relogin/relogin/worker"
 	"github.com/relogin/relogin/worker/gateway/gatewaytest"
+	"github.com/relogin/relogin/worker/job"
 )
 
 const (
@@ -130,13 +130,13 @@ func (b *bench) alive() { b.quiet.Reset(patience + b.Load.ConfirmAfter + b.Load.
 func (b *bench) publish(ctx context.Context, shown *progressbar.ProgressBar) {
 	publisher, err := queue.NewPublisher(b.nats, b.namespace)
 	if err == nil { // the first one goes alone, to see that it may: it is one job still
-		_, err = publisher.Publish(ctx, b.Load.job(0), worker.Normal)
+		_, err = publisher.Publish(ctx, b.Load.job(0), job.Normal)
 	}
 	if err != nil {
 		b.end(err)
 		return
 	}
-	_ = publisher.PublishAll(ctx, worker.Normal, b.Load.jobs(ctx), func(_ *worker.Job, _ queue.Stored, err error) {
+	_ = publisher.PublishAll(ctx, job.Normal, b.Load.jobs(ctx), func(_ *job.Job, _ queue.Stored, err error) {
 		if err != nil {
 			b.end(err)
 		}
@@ -155,7 +155,7 @@ func (b *bench) follow(ctx context.Context, f *figures) {
 	confirmed := terminal.Progress(b.Stderr, b.Load.Jobs, "confirmed")
 	defer func() { _ = confirmed.Clear() }()
 	all := queue.FollowOptions{Namespace: b.namespace, Since: time.Unix(0, 0), Logger: b.Logger}
-	err := queue.FollowStored(ctx, b.nats, all, func(e *worker.Event, stored time.Time) error {
+	err := queue.FollowStored(ctx, b.nats, all, func(e *job.Event, stored time.Time) error {
 		b.alive()
 		_ = confirmed.Add(1)
 		return f.see(e, stored)

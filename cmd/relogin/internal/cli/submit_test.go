@@ -13,7 +13,7 @@ import (
 
 	"github.com/relogin/relogin/queue"
 	"github.com/relogin/relogin/test/servers"
-	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // startQueue returns the environment of a server that has streams. Its jobs are
@@ -29,20 +29,20 @@ func startQueue(t *testing.T) (environ []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	q, err := queue.Open(t.Context(), nc, queue.Config{Namespace: "relogin", EventEncoding: worker.EncodingMsgpack})
+	q, err := queue.Open(t.Context(), nc, queue.Config{Namespace: "relogin", EventEncoding: job.EncodingMsgpack})
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup
-	for _, lane := range []worker.Lane{worker.Urgent, worker.Normal} {
+	for _, lane := range []job.Lane{job.Urgent, job.Normal} {
 		running.Go(func() { answer(ctx, q, lane) })
 	}
 	t.Cleanup(func() { stop(); running.Wait(); q.Close(); nc.Close() })
 	return environ
 }
 
-func answer(ctx context.Context, q *queue.Queue, lane worker.Lane) {
+func answer(ctx context.Context, q *queue.Queue, lane job.Lane) {
 	var running sync.WaitGroup
 	defer running.Wait()
 	for ctx.Err() == nil {
@@ -56,16 +56,16 @@ func answer(ctx context.Context, q *queue.Queue, lane worker.Lane) {
 	}
 }
 
-func end(ctx context.Context, q *queue.Queue, d *worker.Delivery) {
-	j, err := worker.DecodeJob(d.Data, d.ContentType)
+func end(ctx context.Context, q *queue.Queue, d *job.Delivery) {
+	j, err := job.DecodeJob(d.Data, d.ContentType)
 	if err != nil {
 		panic(err)
 	}
-	e := &worker.Event{ID: j.EventID(), JobID: j.ID, WcID: j.WcID, Tenant: j.Tenant, Labels: j.Labels, Worker: string(d.Lane)}
-	e.Result = worker.Result{Outcome: worker.Succeeded, Login: &worker.Login{WcID: j.WcID, Token: "SECRET"}, FinishedAt: time.Now()}
-	if o := worker.Outcome(j.WcID); slices.Contains(worker.Outcomes(), o) {
-		e.Result = worker.Result{Outcome: o, Message: "no", FinishedAt: time.Now()}
-		if o == worker.Invalid {
+	e := &job.Event{ID: j.EventID(), JobID: j.ID, WcID: j.WcID, Tenant: j.Tenant, Labels: j.Labels, Worker: string(d.Lane)}
+	e.Result = job.Result{Outcome: job.Succeeded, Login: &job.Login{WcID: j.WcID, Token: "SECRET"}, FinishedAt: time.Now()}
+	if o := job.Outcome(j.WcID); slices.Contains(job.Outcomes(), o) {
+		e.Result = job.Result{Outcome: o, Message: "no", FinishedAt: time.Now()}
+		if o == job.Invalid {
 			e.ID = j.InvalidEventID(d.Data)
 		}
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/relogin/relogin/cmd/relogin/internal/output"
 	"github.com/relogin/relogin/cmd/relogin/internal/settings"
 	"github.com/relogin/relogin/queue"
-	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // errEnough ends following events.
@@ -21,7 +21,7 @@ var errEnough = errors.New("enough")
 
 // watchSettings say which events to print. They are flags alone.
 type watchSettings struct {
-	Outcomes []worker.Outcome
+	Outcomes []job.Outcome
 	Account  string
 	Since    time.Time
 	Count    int
@@ -30,7 +30,7 @@ type watchSettings struct {
 
 func (w *watchSettings) Declare(s *settings.Settings) {
 	s.Section("Events")
-	s.AddFlag("outcome", settings.Choices(&w.Outcomes, worker.Outcomes()...), "", "only these, comma-separated, or the flag repeated")
+	s.AddFlag("outcome", settings.Choices(&w.Outcomes, job.Outcomes()...), "", "only these, comma-separated, or the flag repeated")
 	s.AddFlag("account", settings.Text(&w.Account), "", "only this wcId's")
 	s.AddFlag("since", settings.Time(&w.Since, -1), "", "begin with those stored since then: so long ago, such as 1h, or a time, such as 2026-01-31T15:04:05Z").FallsBackTo("now")
 	s.AddFlag("count", settings.Int(&w.Count, 0, 1_000_000_000), "0", "end after so many; 0: never")
@@ -70,7 +70,7 @@ func watch(ctx context.Context, o queue.FollowOptions, n *backend.NATS, count in
 	}
 	defer nc.Close()
 	printed := 0
-	err = queue.Follow(ctx, nc, o, func(e *worker.Event) error {
+	err = queue.Follow(ctx, nc, o, func(e *job.Event) error {
 		if err := p.Event(e); err != nil {
 			return err
 		}

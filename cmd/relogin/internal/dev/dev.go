@@ -16,8 +16,8 @@ import (
 	"github.com/relogin/relogin/cmd/relogin/internal/output"
 	"github.com/relogin/relogin/cmd/relogin/internal/pod"
 	"github.com/relogin/relogin/queue"
-	"github.com/relogin/relogin/worker"
 	"github.com/relogin/relogin/worker/gateway/gatewaytest"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // Settings are those of the worker, and what the samples are. Those of NATS and Redis are
@@ -48,15 +48,15 @@ type dev struct {
 	Options
 	gateway *gatewaytest.Gateway // nil: a real one is used
 
-	events chan *worker.Event       // those that are to be shown
-	staged map[string]sample        // by job id
-	ended  map[string]*worker.Event // those that were shown, by job id
+	events chan *job.Event       // those that are to be shown
+	staged map[string]sample     // by job id
+	ended  map[string]*job.Event // those that were shown, by job id
 }
 
 // Run runs everything in this process until ctx ends or, where the settings say so, the
 // samples have ended.
 func Run(ctx context.Context, o Options) error {
-	d := &dev{Options: o, events: make(chan *worker.Event), staged: map[string]sample{}, ended: map[string]*worker.Event{}}
+	d := &dev{Options: o, events: make(chan *job.Event), staged: map[string]sample{}, ended: map[string]*job.Event{}}
 	s := o.Settings
 	dir, cleanUp, err := dataDir(s.DataDir)
 	if err != nil {
@@ -111,7 +111,7 @@ func (d *dev) show(ctx context.Context, nc *nats.Conn) error {
 	ready := make(chan struct{})
 	following.Go(func() {
 		o := queue.FollowOptions{Namespace: "relogin", Ready: func() { close(ready) }, Logger: d.Logger}
-		stop(queue.Follow(ctx, nc, o, func(e *worker.Event) error {
+		stop(queue.Follow(ctx, nc, o, func(e *job.Event) error {
 			select {
 			case d.events <- e:
 			case <-ctx.Done():

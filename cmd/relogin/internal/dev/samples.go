@@ -10,8 +10,8 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/relogin/relogin/queue"
-	"github.com/relogin/relogin/worker"
 	"github.com/relogin/relogin/worker/gateway/gatewaytest"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // sample is a job that shows one way to end. The simulated phones do what the first word
@@ -19,8 +19,8 @@ import (
 type sample struct {
 	name  string // the job's id, without the run's prefix
 	story string
-	ends  worker.Outcome
-	job   worker.Job // without id
+	ends  job.Outcome
+	job   job.Job // without id
 
 	body  string // sent instead of the job; %q stands for the id
 	after string // the sample that must have ended first
@@ -28,19 +28,19 @@ type sample struct {
 
 func samples(now time.Time) []sample {
 	return []sample{
-		{name: "succeeds", story: "the person confirms", ends: worker.Succeeded, job: worker.Job{WcID: "confirm-anna"}},
-		{name: "asks-once", story: "three jobs for one account at once:", ends: worker.Succeeded, job: worker.Job{WcID: "confirm-hot"}},
-		{name: "shares-1", story: "  the phone asks for one of them,", ends: worker.Succeeded, job: worker.Job{WcID: "confirm-hot"}},
-		{name: "shares-2", story: "  and its one tap answers all three", ends: worker.Succeeded, job: worker.Job{WcID: "confirm-hot"}},
-		{name: "is-declined", story: "the person says no", ends: worker.Failed, job: worker.Job{WcID: "decline-bo"}},
-		{name: "is-throttled", story: "the same person, right after that no", ends: worker.Throttled, job: worker.Job{WcID: "decline-bo"}, after: "is-declined"},
-		{name: "needs-a-scan", story: "only a QR scan helps", ends: worker.NeedsScan, job: worker.Job{WcID: "scan-chen"}},
-		{name: "answer-was-lost", story: "a confirmation whose reply breaks off", ends: worker.Succeeded, job: worker.Job{WcID: "reset-dai"}},
-		{name: "stays-unknown", story: "no answer, and the reply breaks off", ends: worker.Unknown, job: worker.Job{WcID: "lost-lily"}},
-		{name: "wrong-credential", story: "the gateway refuses the tenant's credential", ends: worker.Unauthorized,
-			job: worker.Job{WcID: "unauthorized-eve", Tenant: "expired", Deadline: now.Add(3 * time.Second)}},
-		{name: "is-too-late", story: "its deadline has passed", ends: worker.Expired, job: worker.Job{WcID: "confirm-fang", Deadline: now.Add(-time.Minute)}},
-		{name: "is-invalid", story: "its type is not a number", ends: worker.Invalid, body: `{"id":%q,"wcId":"confirm-gao","type":"not a number"}`},
+		{name: "succeeds", story: "the person confirms", ends: job.Succeeded, job: job.Job{WcID: "confirm-anna"}},
+		{name: "asks-once", story: "three jobs for one account at once:", ends: job.Succeeded, job: job.Job{WcID: "confirm-hot"}},
+		{name: "shares-1", story: "  the phone asks for one of them,", ends: job.Succeeded, job: job.Job{WcID: "confirm-hot"}},
+		{name: "shares-2", story: "  and its one tap answers all three", ends: job.Succeeded, job: job.Job{WcID: "confirm-hot"}},
+		{name: "is-declined", story: "the person says no", ends: job.Failed, job: job.Job{WcID: "decline-bo"}},
+		{name: "is-throttled", story: "the same person, right after that no", ends: job.Throttled, job: job.Job{WcID: "decline-bo"}, after: "is-declined"},
+		{name: "needs-a-scan", story: "only a QR scan helps", ends: job.NeedsScan, job: job.Job{WcID: "scan-chen"}},
+		{name: "answer-was-lost", story: "a confirmation whose reply breaks off", ends: job.Succeeded, job: job.Job{WcID: "reset-dai"}},
+		{name: "stays-unknown", story: "no answer, and the reply breaks off", ends: job.Unknown, job: job.Job{WcID: "lost-lily"}},
+		{name: "wrong-credential", story: "the gateway refuses the tenant's credential", ends: job.Unauthorized,
+			job: job.Job{WcID: "unauthorized-eve", Tenant: "expired", Deadline: now.Add(3 * time.Second)}},
+		{name: "is-too-late", story: "its deadline has passed", ends: job.Expired, job: job.Job{WcID: "confirm-fang", Deadline: now.Add(-time.Minute)}},
+		{name: "is-invalid", story: "its type is not a number", ends: job.Invalid, body: `{"id":%q,"wcId":"confirm-gao","type":"not a number"}`},
 	}
 }
 
@@ -55,7 +55,7 @@ func (d *dev) sample(ctx context.Context, nc *nats.Conn) error {
 	all := samples(time.Now())
 	d.announce(all)
 	for i := range d.Settings.Jobs {
-		all = append(all, sample{name: fmt.Sprintf("job-%d", i+1), job: worker.Job{WcID: fmt.Sprintf("wxid_%d", i/3+1)}})
+		all = append(all, sample{name: fmt.Sprintf("job-%d", i+1), job: job.Job{WcID: fmt.Sprintf("wxid_%d", i/3+1)}})
 	}
 	slices.SortStableFunc(all, func(a, b sample) int { return strings.Compare(a.after, b.after) }) // who waits goes last
 	var ids []string
@@ -71,7 +71,7 @@ func (d *dev) sample(ctx context.Context, nc *nats.Conn) error {
 		if err == nil && s.body != "" {
 			err = nc.Publish("relogin.jobs.normal", fmt.Appendf(nil, s.body, s.job.ID))
 		} else if err == nil {
-			_, err = publisher.Publish(ctx, &s.job, worker.Normal)
+			_, err = publisher.Publish(ctx, &s.job, job.Normal)
 		}
 		if err != nil {
 			return fmt.Errorf("sample %s: %w", s.name, err)

@@ -14,7 +14,7 @@ import (
 
 	"github.com/relogin/relogin/cmd/relogin/internal/output"
 	"github.com/relogin/relogin/cmd/relogin/internal/terminal"
-	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // introduce prints where the servers are, and commands that work as they stand.
@@ -81,13 +81,13 @@ Their mishaps are staged: log lines with WARN or ERROR belong to them.
 		fmt.Fprintf(d.Stdout, "  %-16s  %-43s  %s\n", s.name, s.story, s.ends)
 	}
 	if n := d.Settings.Jobs; n > 0 {
-		fmt.Fprintf(d.Stdout, "  %-16s  %-43s  %s\n", fmt.Sprintf("job-1 to job-%d", n), "three for each account, and all confirm", worker.Succeeded)
+		fmt.Fprintf(d.Stdout, "  %-16s  %-43s  %s\n", fmt.Sprintf("job-1 to job-%d", n), "three for each account, and all confirm", job.Succeeded)
 	}
 	fmt.Fprintln(d.Stdout)
 }
 
 // see prints one event and remembers it. Of a sample's it says whether that ended as it was to.
-func (d *dev) see(e *worker.Event) error {
+func (d *dev) see(e *job.Event) error {
 	d.ended[e.JobID] = e
 	s, staged := d.staged[e.JobID]
 	if !staged {
@@ -124,7 +124,7 @@ func (d *dev) await(ctx context.Context, jobs ...string) error {
 }
 
 func (d *dev) summarize() {
-	counts := map[worker.Outcome]int{}
+	counts := map[job.Outcome]int{}
 	shared, expected := 0, 0
 	for id, e := range d.ended {
 		counts[e.Outcome]++
@@ -137,7 +137,7 @@ func (d *dev) summarize() {
 	}
 	jobs, samples := len(d.ended), len(d.staged)
 	fmt.Fprintf(d.Stdout, "\n%d jobs, %d events; %d of %d samples ended as expected:\n", jobs, jobs, expected, samples)
-	for _, outcome := range worker.Outcomes() {
+	for _, outcome := range job.Outcomes() {
 		fmt.Fprintf(d.Stdout, "  %-12s  %d\n", outcome, counts[outcome])
 	}
 	stats := d.gateway.Stats()

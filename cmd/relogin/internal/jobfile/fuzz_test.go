@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // quoted writes one line of CSV with every cell in quotes.
@@ -21,7 +21,7 @@ func quoted(separator string, cells ...string) string {
 }
 
 // writeJobs writes a job file that says all of the jobs.
-func writeJobs(jobs []*worker.Job) string {
+func writeJobs(jobs []*job.Job) string {
 	names := map[string]bool{}
 	for _, j := range jobs {
 		for name := range j.Labels {
@@ -48,8 +48,8 @@ func writeJobs(jobs []*worker.Job) string {
 }
 
 // sameJobs compares all but the zones of times.
-func sameJobs(a, b []*worker.Job) bool {
-	return slices.EqualFunc(a, b, func(x, y *worker.Job) bool {
+func sameJobs(a, b []*job.Job) bool {
+	return slices.EqualFunc(a, b, func(x, y *job.Job) bool {
 		one, two := *x, *y
 		same := one.Deadline.Equal(two.Deadline) && maps.Equal(one.Labels, two.Labels)
 		one.Deadline, two.Deadline, one.Labels, two.Labels = time.Time{}, time.Time{}, nil, nil
@@ -57,7 +57,7 @@ func sameJobs(a, b []*worker.Job) bool {
 	})
 }
 
-func blankJob() *worker.Job { return &worker.Job{} }
+func blankJob() *job.Job { return &job.Job{} }
 
 // FuzzJobFile: a file that was read, written anew, says the same jobs, and each is one
 // that a worker takes.
@@ -70,9 +70,9 @@ func FuzzJobFile(f *testing.F) {
 			return
 		}
 		for _, j := range jobs {
-			if data, err := j.Encode(worker.EncodingMsgpack); err != nil {
+			if data, err := j.Encode(job.EncodingMsgpack); err != nil {
 				t.Error(err)
-			} else if _, err := worker.DecodeJob(data, ""); err != nil {
+			} else if _, err := job.DecodeJob(data, ""); err != nil {
 				t.Errorf("no worker takes %+v: %v", j, err)
 			}
 		}
@@ -90,7 +90,7 @@ func FuzzJobCells(f *testing.F) {
 	f.Add("wxid_a", "1", "acme", "v", uint8(0))
 	f.Add(`"a";b`, "#1", "x\ty", "\u00a0z", uint8(1))
 	f.Fuzz(func(t *testing.T, wcID, id, tenant, label string, separator uint8) {
-		want := &worker.Job{WcID: strings.TrimSpace(wcID), ID: strings.TrimSpace(id), Tenant: strings.TrimSpace(tenant)}
+		want := &job.Job{WcID: strings.TrimSpace(wcID), ID: strings.TrimSpace(id), Tenant: strings.TrimSpace(tenant)}
 		if label = strings.TrimSpace(label); label != "" {
 			want.Labels = map[string]string{"K": label}
 		}
@@ -105,7 +105,7 @@ func FuzzJobCells(f *testing.F) {
 		switch {
 		case (err == nil) != legal:
 			t.Fatalf("%q: %v", text, err)
-		case legal && !blank && !sameJobs(jobs, []*worker.Job{want}):
+		case legal && !blank && !sameJobs(jobs, []*job.Job{want}):
 			t.Errorf("%q: got %+v, want %+v", text, jobs, want)
 		case blank && len(jobs) > 0:
 			t.Errorf("%q: got %+v", text, jobs)

@@ -18,7 +18,7 @@ import (
 
 	"github.com/relogin/relogin/cmd/relogin/internal/settings"
 	"github.com/relogin/relogin/cmd/relogin/internal/terminal"
-	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // Columns names the columns that a file may have.
@@ -29,7 +29,7 @@ var unlabelled = []string{"wcid", "id", "type", "ttuid", "aid", "tenant", "deadl
 
 // Read returns the file's jobs, each begun with what template returns, or an error
 // that names every wrong line and column. It reads to the end first.
-func Read(r io.Reader, template func() *worker.Job) ([]*worker.Job, error) {
+func Read(r io.Reader, template func() *job.Job) ([]*job.Job, error) {
 	text, err := io.ReadAll(r)
 	if err != nil {
 		return nil, fmt.Errorf("read jobs: %w", err)
@@ -45,7 +45,7 @@ func Read(r io.Reader, template func() *worker.Job) ([]*worker.Job, error) {
 			return nil, fmt.Errorf("read the columns' names: %w", err)
 		}
 	}
-	var jobs []*worker.Job
+	var jobs []*job.Job
 	var wrong []string
 	for {
 		record, err := next(lines)
@@ -106,7 +106,7 @@ func labelOf(column string) string {
 }
 
 // fillIn sets what the record's cells say; empty ones say nothing.
-func fillIn(j *worker.Job, columns, record []string) error {
+func fillIn(j *job.Job, columns, record []string) error {
 	for i, text := range record {
 		if text = strings.TrimSpace(text); text == "" {
 			continue
@@ -119,7 +119,7 @@ func fillIn(j *worker.Job, columns, record []string) error {
 }
 
 // set sets what one cell says. Its error says what is wanted.
-func set(j *worker.Job, column, text string) (err error) {
+func set(j *job.Job, column, text string) (err error) {
 	switch strings.ToLower(column) {
 	case "wcid":
 		j.WcID = text

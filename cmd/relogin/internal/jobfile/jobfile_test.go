@@ -6,36 +6,36 @@ import (
 	"testing"
 	"time"
 
-	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 func TestReadJobs(t *testing.T) {
 	noon := time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
-	all := worker.Job{ID: "1", WcID: "a,b", Type: 3, TTUID: "t", AID: "i", Tenant: "x", Deadline: noon, Labels: map[string]string{"k": "v", "Z": "w"}}
+	all := job.Job{ID: "1", WcID: "a,b", Type: 3, TTUID: "t", AID: "i", Tenant: "x", Deadline: noon, Labels: map[string]string{"k": "v", "Z": "w"}}
 	tests := map[string]struct {
 		text string
-		want []worker.Job
+		want []job.Job
 	}{
 		"empty":       {"", nil},
-		"list":        {"a\nb c\n", []worker.Job{{WcID: "a"}, {WcID: "b c"}}},
-		"no newline":  {"a", []worker.Job{{WcID: "a"}}},
-		"windows":     {"\ufeffa\r\n\r\n  b \r\n", []worker.Job{{WcID: "a"}, {WcID: "b"}}},
-		"comments":    {"# c\na\n#b\n\"#d\"\n", []worker.Job{{WcID: "a"}, {WcID: "#d"}}},
-		"strange":     {"a.*>{}\n微信\n\"a,b\"\n", []worker.Job{{WcID: "a.*>{}"}, {WcID: "微信"}, {WcID: "a,b"}}},
-		"header":      {"WCID\na\n", []worker.Job{{WcID: "a"}}},
+		"list":        {"a\nb c\n", []job.Job{{WcID: "a"}, {WcID: "b c"}}},
+		"no newline":  {"a", []job.Job{{WcID: "a"}}},
+		"windows":     {"\ufeffa\r\n\r\n  b \r\n", []job.Job{{WcID: "a"}, {WcID: "b"}}},
+		"comments":    {"# c\na\n#b\n\"#d\"\n", []job.Job{{WcID: "a"}, {WcID: "#d"}}},
+		"strange":     {"a.*>{}\n微信\n\"a,b\"\n", []job.Job{{WcID: "a.*>{}"}, {WcID: "微信"}, {WcID: "a,b"}}},
+		"header":      {"WCID\na\n", []job.Job{{WcID: "a"}}},
 		"header only": {"id,wcId\n", nil},
-		"semicolons":  {"# c\n\nid;wcId\n1;a\n;b\n;\n", []worker.Job{{ID: "1", WcID: "a"}, {WcID: "b"}}},
-		"tabs":        {"id\twcId\n1\ta\n", []worker.Job{{ID: "1", WcID: "a"}}},
-		"quoted bom":  {"\ufeff\"wcId\",\"id\"\na,1\n", []worker.Job{{ID: "1", WcID: "a"}}},
-		"all columns": {"id,wcId,TYPE,ttuid,aid,tenant,deadline,label.k,labels.Z\n1,\"a,b\",3,t,i,x,2026-01-31T12:00:00Z,v,w\n", []worker.Job{all}},
+		"semicolons":  {"# c\n\nid;wcId\n1;a\n;b\n;\n", []job.Job{{ID: "1", WcID: "a"}, {WcID: "b"}}},
+		"tabs":        {"id\twcId\n1\ta\n", []job.Job{{ID: "1", WcID: "a"}}},
+		"quoted bom":  {"\ufeff\"wcId\",\"id\"\na,1\n", []job.Job{{ID: "1", WcID: "a"}}},
+		"all columns": {"id,wcId,TYPE,ttuid,aid,tenant,deadline,label.k,labels.Z\n1,\"a,b\",3,t,i,x,2026-01-31T12:00:00Z,v,w\n", []job.Job{all}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			jobs, err := Read(strings.NewReader(test.text), func() *worker.Job { return &worker.Job{} })
+			jobs, err := Read(strings.NewReader(test.text), func() *job.Job { return &job.Job{} })
 			if err != nil {
 				t.Fatal(err)
 			}
-			var got []worker.Job
+			var got []job.Job
 			for _, j := range jobs {
 				got = append(got, *j)
 			}
@@ -70,7 +70,7 @@ func TestReadJobsNamesLinesAndColumns(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			jobs, err := Read(strings.NewReader(test.text), func() *worker.Job { return &worker.Job{} })
+			jobs, err := Read(strings.NewReader(test.text), func() *job.Job { return &job.Job{} })
 			if err == nil {
 				t.Fatalf("it read %d jobs", len(jobs))
 			}

@@ -13,7 +13,7 @@ import (
 	"github.com/relogin/relogin/cmd/relogin/internal/settings"
 	"github.com/relogin/relogin/cmd/relogin/internal/terminal"
 	"github.com/relogin/relogin/queue"
-	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // Format is how a command prints.
@@ -59,7 +59,7 @@ func (p *Printer) Print(v any, format string, args ...any) error {
 }
 
 // Event prints an event; as text without a login's token and data.
-func (p *Printer) Event(e *worker.Event) error {
+func (p *Printer) Event(e *job.Event) error {
 	return p.Print(e, "%s  %s  %s  %s%s\n", e.FinishedAt.Local().Format(time.DateTime), p.Outcome(e.Outcome),
 		terminal.Printable(e.WcID), terminal.Printable(e.JobID), Notes(e))
 }
@@ -70,28 +70,28 @@ func (p *Printer) Finding(f queue.Finding) error {
 }
 
 // Published prints a job that is stored.
-func (p *Printer) Published(j *worker.Job, lane worker.Lane, stored queue.Stored) error {
+func (p *Printer) Published(j *job.Job, lane job.Lane, stored queue.Stored) error {
 	note := ""
 	if stored.Duplicate {
 		note = "  (it was published before)"
 	}
 	return p.Print(struct {
-		ID        string      `json:"id"`
-		WcID      string      `json:"wcId"`
-		Lane      worker.Lane `json:"lane"`
-		Sequence  uint64      `json:"sequence"`
-		Duplicate bool        `json:"duplicate,omitempty"`
+		ID        string   `json:"id"`
+		WcID      string   `json:"wcId"`
+		Lane      job.Lane `json:"lane"`
+		Sequence  uint64   `json:"sequence"`
+		Duplicate bool     `json:"duplicate,omitempty"`
 	}{j.ID, j.WcID, lane, stored.Sequence, stored.Duplicate},
 		"published  %s  %s%s\n", terminal.Printable(j.WcID), terminal.Printable(j.ID), note)
 }
 
 // Notes returns what else there is to say of an event.
-func Notes(e *worker.Event) string {
+func Notes(e *job.Event) string {
 	var b strings.Builder
 	if e.Login != nil && e.Login.WcID != e.WcID {
 		fmt.Fprintf(&b, "  the login is of %s", terminal.Printable(e.Login.WcID))
 	}
-	if e.Outcome != worker.Succeeded && (e.Code != "" || e.Message != "") {
+	if e.Outcome != job.Succeeded && (e.Code != "" || e.Message != "") {
 		fmt.Fprintf(&b, "  %s", terminal.Printable(strings.TrimSpace(e.Code+" "+e.Message)))
 	}
 	if e.SharedWith != "" {
@@ -109,13 +109,13 @@ func Notes(e *worker.Event) string {
 const red = "\x1b[31m" // what begins a colour on a terminal
 
 // colors are those of outcomes, by whether something must be done. All others are red.
-var colors = map[worker.Outcome]string{
-	worker.Succeeded: "\x1b[32m",
-	worker.NeedsScan: "\x1b[33m", worker.Expired: "\x1b[33m", worker.Throttled: "\x1b[33m",
+var colors = map[job.Outcome]string{
+	job.Succeeded: "\x1b[32m",
+	job.NeedsScan: "\x1b[33m", job.Expired: "\x1b[33m", job.Throttled: "\x1b[33m",
 }
 
 // Outcome returns the word in a column, coloured where that is wanted.
-func (p *Printer) Outcome(o worker.Outcome) string {
+func (p *Printer) Outcome(o job.Outcome) string {
 	word := fmt.Sprintf("%-12s", o)
 	if !p.colored {
 		return word
@@ -124,9 +124,9 @@ func (p *Printer) Outcome(o worker.Outcome) string {
 }
 
 // Counts returns how many jobs ended in each outcome, such as 3 succeeded, 1 failed.
-func Counts(outcomes map[worker.Outcome]int) string {
+func Counts(outcomes map[job.Outcome]int) string {
 	var parts []string
-	for _, o := range worker.Outcomes() {
+	for _, o := range job.Outcomes() {
 		if n := outcomes[o]; n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, o))
 		}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/nats-io/nkeys"
 
-	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // protector returns what a value of --event-secrets does to a login before anybody stores
@@ -19,19 +19,19 @@ import (
 //
 // which nkeys.KeyPair.Open undoes. The sender's key is new for each secret. What can't
 // be sealed is left out.
-func protector(text string) (func(*worker.Login), error) {
+func protector(text string) (func(*job.Login), error) {
 	key, sealed := strings.CutPrefix(text, "seal:")
 	switch {
 	case sealed && nkeys.IsValidPublicCurveKey(key):
-		return func(l *worker.Login) { l.Token, l.Data = seal(l.Token, key), seal(l.Data, key) }, nil
+		return func(l *job.Login) { l.Token, l.Data = seal(l.Token, key), seal(l.Data, key) }, nil
 	case sealed:
 		return nil, errors.New("want seal: and a public xkey, which begins with X")
 	case text == "omit":
-		return func(l *worker.Login) { l.Token, l.Data = "", "" }, nil
+		return func(l *job.Login) { l.Token, l.Data = "", "" }, nil
 	case text != "include":
 		return nil, errors.New("want include, omit or seal:<public xkey>")
 	}
-	return func(*worker.Login) {}, nil
+	return func(*job.Login) {}, nil
 }
 
 // showSecrets hides a key in an error: it may be the private one.

@@ -7,7 +7,7 @@ import (
 
 	"github.com/nats-io/nkeys"
 
-	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 func TestProtector(t *testing.T) {
@@ -39,7 +39,7 @@ func TestProtector(t *testing.T) {
 		"omit":    {"omit", []string{"", ""}},
 		"seal":    {"seal:" + public, []string{"token", "data"}},
 	} {
-		l := &worker.Login{WID: "w", Token: "token", Data: "data"}
+		l := &job.Login{WID: "w", Token: "token", Data: "data"}
 		protect, err := protector(test.value)
 		if err != nil {
 			t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 	"github.com/relogin/relogin/cmd/relogin/internal/settings"
 	"github.com/relogin/relogin/worker"
 	"github.com/relogin/relogin/worker/gateway"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // Settings are all that a pod is told.
@@ -88,15 +89,15 @@ func (p *PipelineSettings) Check(s *settings.Settings) {
 
 // OutputSettings are about what is published and shown.
 type OutputSettings struct {
-	EventEncoding worker.Encoding
-	Protect       func(*worker.Login) // hides a login's secrets
-	HTTPAddr      string              // empty: none
+	EventEncoding job.Encoding
+	Protect       func(*job.Login) // hides a login's secrets
+	HTTPAddr      string           // empty: none
 }
 
 // Declare implements [settings.Group].
 func (o *OutputSettings) Declare(s *settings.Settings) {
 	s.Section("Output")
-	s.Add("event-encoding", settings.Choice(&o.EventEncoding, worker.EncodingMsgpack, worker.EncodingJSON), "msgpack", "how events are written")
+	s.Add("event-encoding", settings.Choice(&o.EventEncoding, job.EncodingMsgpack, job.EncodingJSON), "msgpack", "how events are written")
 	s.Add("event-secrets", settings.NewValue(&o.Protect, "include|omit|seal:KEY", protector).ShowAs(showSecrets), "include",
 		"a login's token and data in events: include or omit them, or seal them to a public xkey (nk -gen curve makes one)")
 	DeclareHTTPAddr(s, &o.HTTPAddr)

@@ -8,7 +8,7 @@ import (
 	"github.com/relogin/relogin/cmd/relogin/internal/logging"
 	"github.com/relogin/relogin/cmd/relogin/internal/settings"
 	"github.com/relogin/relogin/cmd/relogin/internal/settings/settingstest"
-	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // tryOn reads the settings of the groups, as a command would. All of a pod's are known.
@@ -33,7 +33,7 @@ func TestDefaults(t *testing.T) {
 	if c.DuplicateWindow != 2*time.Minute || c.EventMaxAge != 7*settings.Day {
 		t.Errorf("streams: %+v", c)
 	}
-	login := worker.Login{Token: "token", Data: "data"}
+	login := job.Login{Token: "token", Data: "data"}
 	if o.Protect(&login); login.Token != "token" || login.Data != "data" || o.HTTPAddr != "" {
 		t.Errorf("output: %+v", o)
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/relogin/relogin/cmd/relogin/internal/jobfile"
 	"github.com/relogin/relogin/cmd/relogin/internal/output"
 	"github.com/relogin/relogin/cmd/relogin/internal/settings"
-	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 // Settings say which jobs to publish. They are flags alone.
@@ -63,12 +63,12 @@ func (j *Settings) CheckArguments(args []string) error {
 }
 
 // job returns one that has what the flags say.
-func (j *Settings) job(wcID string) *worker.Job {
-	return &worker.Job{WcID: wcID, ID: j.ID, Tenant: j.Tenant, Deadline: j.Deadline, Labels: maps.Clone(j.Labels)}
+func (j *Settings) job(wcID string) *job.Job {
+	return &job.Job{WcID: wcID, ID: j.ID, Tenant: j.Tenant, Deadline: j.Deadline, Labels: maps.Clone(j.Labels)}
 }
 
 // Gather returns the jobs of the arguments and of the file.
-func (j *Settings) Gather(args []string, stdin io.Reader) (jobs []*worker.Job, err error) {
+func (j *Settings) Gather(args []string, stdin io.Reader) (jobs []*job.Job, err error) {
 	for _, wcID := range args {
 		jobs = append(jobs, j.job(wcID))
 	}
@@ -84,7 +84,7 @@ func (j *Settings) Gather(args []string, stdin io.Reader) (jobs []*worker.Job, e
 		defer f.Close()
 		name, stdin = j.File, f
 	}
-	more, err := jobfile.Read(stdin, func() *worker.Job { return j.job("") })
+	more, err := jobfile.Read(stdin, func() *job.Job { return j.job("") })
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}

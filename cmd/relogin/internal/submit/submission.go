@@ -18,7 +18,7 @@ import (
 	"github.com/relogin/relogin/cmd/relogin/internal/output"
 	"github.com/relogin/relogin/cmd/relogin/internal/terminal"
 	"github.com/relogin/relogin/queue"
-	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
 )
 
 const (
@@ -46,7 +46,7 @@ type Options struct {
 // submission is one publishing of jobs, and the waiting for their events.
 type submission struct {
 	Options
-	jobs     []*worker.Job
+	jobs     []*job.Job
 	each     bool // job is told
 	progress *progressbar.ProgressBar
 	stored   int   // jobs
@@ -55,15 +55,15 @@ type submission struct {
 	since    time.Time         // when the first event may have been stored; zero: not before the jobs are
 	pending  map[string]bool   // ids of the events to come
 	invalid  map[string]string // by the id of the event that says that a job is invalid, the id of its event otherwise
-	outcomes map[worker.Outcome]int
+	outcomes map[job.Outcome]int
 }
 
 // Run publishes the jobs and, if the settings say so, waits for their events. It blocks until
 // that is done or ctx ends. Jobs without an id get one.
-func Run(ctx context.Context, o Options, jobs []*worker.Job) error {
+func Run(ctx context.Context, o Options, jobs []*job.Job) error {
 	s := &submission{
 		Options: o, jobs: jobs, each: true, progress: progressbar.DefaultSilent(int64(len(jobs))),
-		pending: map[string]bool{}, invalid: map[string]string{}, outcomes: map[worker.Outcome]int{},
+		pending: map[string]bool{}, invalid: map[string]string{}, outcomes: map[job.Outcome]int{},
 	}
 	if len(jobs) > fewJobs {
 		s.each, s.progress = o.Settings.Output == output.JSON, terminal.Progress(o.Stderr, len(jobs), "")
@@ -93,8 +93,8 @@ func (s *submission) publish(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	round := func(jobs []*worker.Job) (failed []*worker.Job) {
-		_ = publisher.PublishAll(ctx, s.lane(), slices.Values(jobs), func(j *worker.Job, stored queue.Stored, failure error) {
+	round := func(jobs []*job.Job) (failed []*job.Job) {
+		_ = publisher.PublishAll(ctx, s.lane(), slices.Values(jobs), func(j *job.Job, stored queue.Stored, failure error) {
 			if failure != nil {
 				failed, err = append(failed, j), failure
 				return
@@ -124,14 +124,14 @@ func (s *submission) publish(ctx context.Context) error {
 	return nil
 }
 
-func (s *submission) lane() worker.Lane {
+func (s *submission) lane() job.Lane {
 	if s.Settings.Urgent {
-		return worker.Urgent
+		return job.Urgent
 	}
-	return worker.Normal
+	return job.Normal
 }
 
-func (s *submission) wasStored(j *worker.Job, stored queue.Stored) {
+func (s *submission) wasStored(j *job.Job, stored queue.Stored) {
 	s.stored++
 	if s.Settings.Wait {
 		return
@@ -147,7 +147,7 @@ func (s *submission) publishAndWait(ctx context.Context) error {
 	for _, j := range s.jobs {
 		id := j.EventID()
 		s.pending[id] = true
-		if body, err := j.Encode(worker.EncodingMsgpack); err == nil { // as it is published; a job that can't be is never stored
+		if body, err := j.Encode(job.EncodingMsgpack); err == nil { // as it is published; a job that can't be is never stored
 			s.invalid[j.InvalidEventID(body)] = id
 		}
 	}
@@ -175,14 +175,14 @@ func (s *submission) publishAndWait(ctx context.Context) error {
 }
 
 // ended takes an event, and returns [errAllEnded] once there is one for each job.
-func (s *submission) ended(e *worker.Event) error {
+func (s *submission) ended(e *job.Event) error {
 	id := cmp.Or(s.invalid[e.ID], e.ID)
 	if !s.pending[id] {
 		return nil
 	}
 	delete(s.pending, id)
 	s.outcomes[e.Outcome]++
-	if s.each || e.Outcome != worker.Succeeded {
+	if s.each || e.Outcome != job.Succeeded {
 		_ = s.progress.Clear()
 		if err := s.Printer.Event(e); err != nil {
 			return err
@@ -212,7 +212,7 @@ func (s *submission) summarizeEvents(err error) error {
 		}
 		return fmt.Errorf("%w; %d of %d jobs have no event yet:%s", err, missing, len(s.jobs), terminal.Some(names))
 	}
-	if len(s.outcomes) > 1 || s.outcomes[worker.Succeeded] == 0 {
+	if len(s.outcomes) > 1 || s.outcomes[job.Succeeded] == 0 {
 		return ErrNotSucceeded
 	}
 	return nil

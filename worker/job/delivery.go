@@ -1,4 +1,4 @@
-package worker
+package job
 
 import (
 	"errors"
@@ -44,6 +44,12 @@ type Settler interface {
 	Term()
 	// HandBack returns the job to the queue, to be delivered again after delay.
 	HandBack(delay time.Duration)
+}
+
+// Credential names a tenant's credential for a gateway, and tells nothing of it.
+type Credential struct {
+	Tenant      string `json:"tenant"`
+	Fingerprint string `json:"fingerprint"` // changes when the gateway's address or the credential does
 }
 
 // ErrUnsendable is returned by a queue for an event that can't be encoded, or is too
