@@ -39,7 +39,7 @@ type breaker struct {
 	mu     sync.Mutex
 	failed int       // calls in a row; of those that began before it opened no more count
 	trying bool      // a trial is under way
-	next   time.Time // while it is open: when the next trial is due
+	next   time.Time // while it is open: when the next trial is due; has passed while it is closed
 	last   error     // how the last call failed that counted, nil when none has
 }
 
@@ -63,29 +63,18 @@ func (bs *breakers) at(address string) *breaker {
 	return b
 }
 
-// wait returns how long the pod should take no jobs: until the first of its gateways
-// may be tried again, and how that one failed; 0 when one works.
-func (bs *breakers) wait(addresses []string) (shortest time.Duration, err error) {
-	for i, address := range addresses {
-		if d, last := bs.at(address).pause(); i == 0 || d < shortest {
-			shortest, err = d, last
+// GatewayDown returns how long the pod will take no jobs because every gateway's breaker is
+// open: until the first of them may be tried again, and how that one failed; 0 when one works.
+func (w *Worker) GatewayDown() (shortest time.Duration, err error) {
+	for i, address := range w.gateway.Addresses() {
+		b := w.breakers.at(address)
+		b.mu.Lock()
+		if d := max(time.Until(b.next), 0); i == 0 || d < shortest {
+			shortest, err = d, b.last
 		}
-		if shortest == 0 {
-			break
-		}
+		b.mu.Unlock()
 	}
 	return shortest, err
-}
-
-// pause returns how long no call may be made, 0 while the breaker is closed or a trial is due,
-// and how the last call failed.
-func (b *breaker) pause() (time.Duration, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.failed < breakerThreshold {
-		return 0, b.last
-	}
-	return max(time.Until(b.next), 0), b.last
 }
 
 // call runs one call to the gateway; do calls sent when the request goes out. It returns false,

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -9,16 +10,10 @@ import (
 	"github.com/relogin/relogin/worker/job"
 )
 
-var errExhausted = errors.New("delivered too often without coming to an end")
-
-// conclude returns how the job ends.
-func (t *task) conclude(r job.Result) *Conclusion {
-	if r.StartedAt.IsZero() {
-		r.StartedAt = t.startedAt
-	}
-	if r.FinishedAt.IsZero() {
-		r.FinishedAt = t.clock()
-	}
+// ends ends the job so: without a prompt of its own, unless the caller adds its token.
+func (t *task) ends(r job.Result) *next {
+	r.StartedAt = cmp.Or(r.StartedAt, t.startedAt)
+	r.FinishedAt = cmp.Or(r.FinishedAt, t.clock())
 	end := &Conclusion{
 		WcID: t.job.WcID, JobID: t.record, Tenant: t.job.Tenant,
 		StoredAt: t.d.StoredAt, Result: r, SoleUntil: t.evidence.soleUntil,
@@ -26,15 +21,14 @@ func (t *task) conclude(r job.Result) *Conclusion {
 	if r.Outcome == job.Invalid {
 		end.Digest = job.Digest(t.d.Data)
 	}
-	return end
+	return &next{end: end}
 }
-
-// ends ends the job without a prompt of its own.
-func (t *task) ends(r job.Result) *next { return &next{end: t.conclude(r)} }
 
 // endsDead ends a job that goes to the dead stream, too.
 func (t *task) endsDead(o job.Outcome, dead error) *next {
-	return &next{end: t.conclude(job.Result{Outcome: o, Message: dead.Error()}), dead: dead}
+	n := t.ends(job.Result{Outcome: o, Message: dead.Error()})
+	n.dead = dead
+	return n
 }
 
 // reject ends a job that is wrong in itself.
@@ -47,15 +41,15 @@ func (t *task) reject(reason error) *next {
 // answered ends the job with what the gateway replied to its prompt.
 func (t *task) answered(reply Reply) *next {
 	t.w.protect(reply.Login)
-	end := t.conclude(job.Result{
+	n := t.ends(job.Result{
 		Outcome: reply.Outcome, Code: reply.Code, Message: reply.Message, Login: reply.Login, Prompted: true,
 	})
-	end.Token = t.claim.sentToken
+	n.end.Token = t.claim.sentToken
 	if reply.Outcome == job.Failed && t.w.Cooldown > 0 {
-		end.Cooldown = t.w.Cooldown
-		end.Result.RetryAfter = end.Result.FinishedAt.Add(t.w.Cooldown)
+		n.end.Cooldown = t.w.Cooldown
+		n.end.Result.RetryAfter = n.end.Result.FinishedAt.Add(t.w.Cooldown)
 	}
-	return &next{end: end}
+	return n
 }
 
 // refuse notes that the gateway refused the credential for this job, which tries again
@@ -70,14 +64,6 @@ func (t *task) refuse(ctx context.Context, err error) *next {
 	p := t.pauseInTime(t.refusalRetries.NextBackOff())
 	p.woken = changed
 	return again(p)
-}
-
-// tooLate ends a job whose deadline has passed, or is too near.
-func (t *task) tooLate() *next {
-	if t.refused || t.w.refusals.isPaused(t.job.Tenant) {
-		return t.ends(job.Result{Outcome: job.Unauthorized, Message: ErrRefused.Error()})
-	}
-	return t.ends(job.Result{Outcome: job.Expired, Message: "too little time was left before the deadline"})
 }
 
 // await waits for the confirmation that another job, or an earlier delivery of this one,
@@ -105,7 +91,7 @@ func (t *task) await(ctx context.Context) *next {
 	if t.answer.Own {
 		p = t.pause(atMost)
 	}
-	p.healthy, p.woken, p.observe = true, t.seat.waiter.woke, t.w.metrics.lockWait
+	p.healthy, p.woken, p.observe = true, t.seat.waiter.woke, t.w.Metrics.lockWait
 	return again(p)
 }
 
@@ -114,9 +100,9 @@ func (t *task) share() *next {
 	r := *t.answer.Result
 	r.SharedWith, r.Prompted = t.answer.By, false
 	r.StartedAt, r.FinishedAt = t.startedAt, t.clock()
-	end := t.conclude(r)
-	end.Shared = t.answer.Token
-	return &next{end: end}
+	n := t.ends(r)
+	n.end.Shared = t.answer.Token
+	return n
 }
 
 // reconcile learns from the online list how this job's own confirmation ended, whose
@@ -126,9 +112,9 @@ func (t *task) reconcile(ctx context.Context) *next {
 	login, err := t.newLogin(ctx)
 	switch {
 	case err == nil:
-		end := t.conclude(job.Result{Outcome: job.Succeeded, Login: login, Prompted: true, Reconciled: true})
-		end.Token, end.Keep = t.answer.Token, true
-		return &next{end: end}
+		n := t.ends(job.Result{Outcome: job.Succeeded, Login: login, Prompted: true, Reconciled: true})
+		n.end.Token, n.end.Keep = t.answer.Token, true
+		return n
 	case errors.Is(err, ErrNoList) && t.ambiguity != nil:
 		return t.unknown(t.answer.Token, t.answer.Wait)
 	case !errors.Is(err, ErrNoList) && !errors.Is(err, ErrNotOnline):
@@ -158,16 +144,6 @@ func (t *task) newLogin(ctx context.Context) (*job.Login, error) {
 	return login, nil
 }
 
-// resolveDoubt ends a job whose confirmation has ended without an answer. It never
-// prompts again by itself.
-func (t *task) resolveDoubt(ctx context.Context) *next {
-	t.evidence.maybePublished = true // a delivery that knew more may have published it without storing it
-	if next := t.reconcile(ctx); next != nil {
-		return next
-	}
-	return t.unknown(t.answer.Token, t.answer.Wait)
-}
-
 // unknown ends a job whose answer can't be learned. Its prompt may be open for that time:
 // the lock of that token stays.
 func (t *task) unknown(token string, open time.Duration) *next {
@@ -175,12 +151,12 @@ func (t *task) unknown(token string, open time.Duration) *next {
 	if t.ambiguity != nil {
 		message = t.ambiguity.Error()
 	}
-	end := t.conclude(job.Result{Outcome: job.Unknown, Message: message, Prompted: true})
-	end.Token, end.Keep = token, true
+	n := t.ends(job.Result{Outcome: job.Unknown, Message: message, Prompted: true})
+	n.end.Token, n.end.Keep = token, true
 	if open > 0 {
-		end.Result.RetryAfter = t.storeTime.Add(open)
+		n.end.Result.RetryAfter = t.storeTime.Add(open)
 	}
-	return &next{end: end}
+	return n
 }
 
 // giveUp ends a job that was delivered too often without coming to an end. It returns nil
@@ -196,7 +172,7 @@ func (t *task) giveUp(ctx context.Context) *next {
 		return nil
 	}
 	t.evidence.maybePublished = true
-	n := t.endsDead(job.Unknown, errExhausted)
+	n := t.endsDead(job.Unknown, errors.New("delivered too often without coming to an end"))
 	if t.answer.Own || t.answer.State == InDoubt {
 		n.end.Token, n.end.Keep, n.end.Result.Prompted = t.answer.Token, true, true
 	}

@@ -11,11 +11,14 @@ import (
 
 // failpoint ends or stops this process at the step and the passage through it that
 // RELOGIN_FAILPOINT=<step> <passage> <kill|stop> names.
-func failpoint(step string) {
-	if step != fatal.step || passages.Add(1) != fatal.passage {
+func failpoint(here string) {
+	var step, how string
+	var passage int64
+	_, _ = fmt.Sscan(os.Getenv("RELOGIN_FAILPOINT"), &step, &passage, &how)
+	if here != step || passages.Add(1) != passage {
 		return
 	}
-	if fatal.how == "stop" {
+	if how == "stop" {
 		_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
 		return
 	}
@@ -24,12 +27,3 @@ func failpoint(step string) {
 }
 
 var passages atomic.Int64
-
-var fatal = func() (f struct {
-	step    string
-	passage int64
-	how     string
-}) {
-	_, _ = fmt.Sscan(os.Getenv("RELOGIN_FAILPOINT"), &f.step, &f.passage, &f.how)
-	return f
-}()

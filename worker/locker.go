@@ -170,11 +170,7 @@ type Locker interface {
 
 // Errors of a [Locker].
 var (
-	// ErrSuperseded is returned when a job without a grant tries to conclude while
-	// another delivery of it holds one.
-	ErrSuperseded = errors.New("another delivery of the job is at work")
-	// ErrLeaseLost is returned when a result was stored, but its lock was gone.
-	ErrLeaseLost = errors.New("the lease ended before the result was stored")
-	// ErrEnded is returned when the job's event is stored already.
-	ErrEnded = errors.New("the job has ended before")
+	ErrSuperseded = errors.New("another delivery of the job is at work")       // it holds a grant, which the one that tries to conclude does not
+	ErrLeaseLost  = errors.New("the lease ended before the result was stored") // the result was stored, but its lock was gone
+	ErrEnded      = errors.New("the job has ended before")                     // its event is stored already
 )

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"log/slog"
 	"sync"
 	"time"
@@ -25,14 +26,11 @@ type outage struct {
 	count  int       // failures since the last line
 }
 
-// failed notes a failure.
 func (o *outage) failed(err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	now := time.Now()
-	if o.since.IsZero() {
-		o.since = now
-	}
+	o.since = cmp.Or(o.since, now)
 	o.count++
 	if now.Sub(o.logged) < tellAgain {
 		return
@@ -41,7 +39,6 @@ func (o *outage) failed(err error) {
 	o.logged, o.count = now, 0
 }
 
-// worked notes a success.
 func (o *outage) worked() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -58,7 +55,6 @@ func (o *outage) total() bool {
 	return !o.since.IsZero() && time.Since(o.since) >= totalFrom
 }
 
-// outages are those that a pod tells of.
 type outages struct {
 	store, quarantine, events, letters, jobs, sending outage
 }

@@ -55,7 +55,7 @@ func (t *task) awayPause() time.Duration {
 // awaitSlot is for a place among the pod's confirmations: the job was parked, or its tenant
 // has its share of them.
 func (t *task) awaitSlot() *pause {
-	return &pause{atMost: forever, forSlot: true, healthy: true, comesBack: t.comeBack(time.Minute)}
+	return &pause{forSlot: true, healthy: true, comesBack: t.comeBack(time.Minute)}
 }
 
 // awaitCredential lasts until the tenant's credential has changed or works again, or this

@@ -33,9 +33,6 @@ func (r *refusals) share(ctx context.Context, access func(tenant string) (Access
 	return nil
 }
 
-// errElsewhere stands for what the gateway said to another pod.
-var errElsewhere = errors.New("the gateway refused it in another pod")
-
 // adopt does here what other pods have done: pause, lift, or try. r.mu is held.
 func (r *refusals) adopt(stored map[job.Credential]uint64, access func(tenant string) (Access, error)) {
 	for _, e := range r.tenants {
@@ -53,7 +50,7 @@ func (r *refusals) adopt(stored map[job.Credential]uint64, access func(tenant st
 		}
 		e := r.entry(c)
 		if !e.paused {
-			e.err = errElsewhere
+			e.err = errors.New("the gateway refused it in another pod")
 			r.pause(e)
 			r.log.Warn("another pod found that the gateway refuses the tenant's credential: its jobs wait; replace the credential", "tenant", c.Tenant)
 		}

@@ -80,16 +80,9 @@ type Reply struct {
 
 // Errors of a [Gateway].
 var (
-	// ErrNotStarted is returned when the call failed before any byte was written,
-	// or the gateway said that it did not start (429, 503).
-	ErrNotStarted = errors.New("the gateway did not start the confirmation")
-	// ErrRefused is returned when the gateway refused the credential (401, 403).
-	ErrRefused = errors.New("the gateway refused the credential")
-	// ErrUnknownTenant is returned when no credential is configured for a tenant.
-	ErrUnknownTenant = errors.New("unknown tenant")
-	// ErrNoList is returned when the gateway has no list of who is online, or may
-	// not be asked for it.
-	ErrNoList = errors.New("the gateway has no online list")
-	// ErrNotOnline is returned for an account that the list does not have.
-	ErrNotOnline = errors.New("the account is not in the gateway's online list")
+	ErrNotStarted    = errors.New("the gateway did not start the confirmation") // the call failed before any byte was written, or the gateway said so (429, 503)
+	ErrRefused       = errors.New("the gateway refused the credential")         // 401 or 403
+	ErrUnknownTenant = errors.New("unknown tenant")                             // no credential is configured for it
+	ErrNoList        = errors.New("the gateway has no online list")             // or may not be asked for it
+	ErrNotOnline     = errors.New("the account is not in the gateway's online list")
 )

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"maps"
@@ -56,11 +57,11 @@ type refusals struct {
 // refusal is what is known of a credential that was refused.
 type refusal struct {
 	job.Credential
-	err      error               // what the gateway said last
-	accounts map[string]struct{} // were refused last
-	inARow   int                 // how many of them are new since the last success
-	longest  time.Duration       // that a refusal took
-	changed  chan struct{}       // closed when the credential has changed, or was accepted after a pause
+	err      error           // what the gateway said last
+	accounts map[string]bool // those that were refused last
+	inARow   int             // how many of them are new since the last success
+	longest  time.Duration   // that a refusal took
+	changed  chan struct{}   // closed when the credential has changed, or was accepted after a pause
 	logged   time.Time
 
 	paused  bool // its tenant is
@@ -79,11 +80,10 @@ type PausedTenant struct {
 }
 
 func newRefusals(o *Options) *refusals {
-	r := &refusals{log: o.Logger, metrics: o.Metrics, pauses: o.Pauses, tenants: map[string]*refusal{}, untold: map[job.Credential]bool{}}
-	if r.pauses == nil {
-		r.pauses = ownPauses{}
+	return &refusals{
+		log: o.Logger, metrics: o.Metrics, pauses: cmp.Or[Pauses](o.Pauses, ownPauses{}),
+		tenants: map[string]*refusal{}, untold: map[job.Credential]bool{},
 	}
-	return r
 }
 
 // add notes that the gateway refused a call for the account, after that time. It returns a
@@ -93,7 +93,13 @@ func (r *refusals) add(c job.Credential, wcID string, took time.Duration, err er
 	defer r.mu.Unlock()
 	e := r.entry(c)
 	e.err, e.longest, e.credit = err, max(e.longest, took), 0
-	e.refused(wcID)
+	if !e.accounts[wcID] {
+		e.inARow++
+		if len(e.accounts) == maxRefused {
+			clear(e.accounts) // those that are refused still are soon known again
+		}
+		e.accounts[wcID] = true
+	}
 	switch {
 	case e.paused:
 	case e.inARow >= refusedInARow:
@@ -105,22 +111,6 @@ func (r *refusals) add(c job.Credential, wcID string, took time.Duration, err er
 		r.log.Warn("the gateway refused a call for one account: its job tries again later", "tenant", c.Tenant, "account", wcID, "error", err)
 	}
 	return e.changed
-}
-
-func (e *refusal) refused(wcID string) {
-	if e.wasRefused(wcID) {
-		return
-	}
-	e.inARow++
-	if len(e.accounts) == maxRefused {
-		clear(e.accounts) // those that are refused still are soon known again
-	}
-	e.accounts[wcID] = struct{}{}
-}
-
-func (e *refusal) wasRefused(wcID string) bool {
-	_, refused := e.accounts[wcID]
-	return refused
 }
 
 // find returns what is known of the credential, nil when it was not refused. r.mu is held.
@@ -136,7 +126,7 @@ func (r *refusals) entry(c job.Credential) *refusal {
 	e := r.find(c)
 	if e == nil {
 		r.forget(c.Tenant)
-		e = &refusal{Credential: c, accounts: map[string]struct{}{}, changed: make(chan struct{}), waiting: map[string]*turn{}}
+		e = &refusal{Credential: c, accounts: map[string]bool{}, changed: make(chan struct{}), waiting: map[string]*turn{}}
 		r.tenants[c.Tenant] = e
 	}
 	return e
@@ -189,7 +179,6 @@ func (r *refusals) accept(c job.Credential, wcID string) {
 	}
 }
 
-// isPaused reports whether the tenant is paused.
 func (r *refusals) isPaused(tenant string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -197,9 +186,10 @@ func (r *refusals) isPaused(tenant string) bool {
 	return e != nil && e.paused
 }
 
-// paused returns the tenants that are paused, by name, and whether the gateway has
-// accepted any credential since the first of them was.
-func (r *refusals) paused() (all []PausedTenant, otherwise bool) {
+// Paused returns the tenants whose jobs wait because the gateway refuses their credential, by
+// name, and whether it has accepted another one's since.
+func (w *Worker) Paused() (all []PausedTenant, otherwise bool) {
+	r := w.refusals
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, tenant := range slices.Sorted(maps.Keys(r.tenants)) {

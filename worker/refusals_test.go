@@ -235,7 +235,7 @@ func TestRefusedAccountsInARowPauseTheTenant(t *testing.T) {
 		if n := calls(asked); n < 3+9+12 || n > 3+9+16 {
 			t.Errorf("%d calls in ten minutes, want 3, 9 soon after, then single ones and in the end one a minute", n)
 		}
-		if n := testutil.ToFloat64(s.metrics.tenantRefused.WithLabelValues("default")); n != 1 {
+		if n := testutil.ToFloat64(s.Metrics.tenantRefused.WithLabelValues("default")); n != 1 {
 			t.Errorf("the metric says %v", n)
 		}
 		revoked.Store(false)

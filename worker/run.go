@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -41,14 +42,10 @@ const (
 	takeMoreWait = time.Second          // how long a request for many jobs does, which keeps their slots meanwhile
 	takeAtOnce   = 256                  // how many jobs one request asks for at the most
 	batchFor     = 2 * time.Millisecond // how long slots are collected before a request for many jobs: about 70 jobs came with one then, in the benchmark
-	maxIdle      = 256                  // how many goroutines wait for another job: a new one's stack has to grow twice
 
 	normalAhead = time.Second      // how far ahead a normal job takes a turn under the rate, so that
 	urgentAhead = 10 * time.Second // urgent jobs find one before those that wait for theirs
 )
-
-// errGrace is the cause of a call that the end of the shutdown grace cut off.
-var errGrace = errors.New("the shutdown grace is over")
 
 // Options is what a [Worker] needs to know. All but Cooldown, ShutdownGrace and those that
 // may be nil must be set.
@@ -82,11 +79,8 @@ type Worker struct {
 	breakers *breakers
 	refusals *refusals
 	outages  *outages
-	metrics  *Metrics
-	next     chan *job.Delivery // hands deliveries to goroutines that have ended one
-	idle     atomic.Int64       // how many goroutines wait there
-	run      string             // begins the names of this worker's attempts, and of no other's
-	attempts atomic.Uint64      // how many attempts it has made
+	run      string        // begins the names of this worker's attempts, and of no other's
+	attempts atomic.Uint64 // how many attempts it has made
 	jobs     sync.WaitGroup
 }
 
@@ -96,19 +90,14 @@ func New(q Queue, l Locker, g Gateway, o Options) (*Worker, error) {
 	if err := o.check(); err != nil {
 		return nil, fmt.Errorf("worker: %w", err)
 	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	if o.Metrics == nil {
-		o.Metrics = NewMetrics(prometheus.NewRegistry())
-	}
+	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
+	o.Metrics = cmp.Or(o.Metrics, NewMetrics(prometheus.NewRegistry()))
 	id := uuid.New()
 	return &Worker{
-		Options: o, queue: q, locker: l, gateway: g, run: string(id[:]), next: make(chan *job.Delivery),
+		Options: o, queue: q, locker: l, gateway: g, run: string(id[:]),
 		slots:   newSlots(o.Concurrency, func() bool { return g.Tenants() > 1 }),
 		waiters: newWaiters(q), room: newRoom(o.MaxParked, o.Metrics.parked),
 		breakers: newBreakers(o.Logger, o.Metrics), refusals: newRefusals(&o), outages: newOutages(o.Logger),
-		metrics: o.Metrics,
 	}, nil
 }
 
@@ -135,27 +124,25 @@ func (o *Options) check() error {
 // confirmations finish within the grace, and cuts off the rest, whose accounts stay
 // locked until their leases end. It blocks until every job is settled, and returns nil.
 func (w *Worker) Run(ctx context.Context) error {
-	calls, cut := context.WithCancelCause(context.WithoutCancel(ctx))
-	defer cut(nil)
-	after, end := context.WithCancel(context.WithoutCancel(ctx)) // what has happened must be told
-	defer end()
-	defer context.AfterFunc(calls, func() { time.AfterFunc(tellTimeout, end) })()
 	waiting, handBack := context.WithCancel(context.WithoutCancel(ctx))
 	defer handBack()
-	run := lifetime{waiting: waiting, calls: calls, telling: after}
-	var pulls, loops sync.WaitGroup
+	calls, cut := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cut(nil)
+	telling, silence := context.WithCancel(context.WithoutCancel(ctx))
+	defer silence()
+	run := lifetime{waiting: waiting, calls: calls, telling: telling}
+	var pulls sync.WaitGroup
 	for _, lane := range []job.Lane{job.Urgent, job.Normal} {
 		pulls.Go(func() { w.pull(ctx, run, lane) })
 	}
-	loops.Go(func() { w.share(ctx) })
+	w.jobs.Go(func() { w.share(ctx) })
 
 	<-ctx.Done()
 	w.Logger.Info("stopping: open confirmations may finish, everything else goes back", "grace", w.ShutdownGrace)
-	grace := time.AfterFunc(w.ShutdownGrace, func() { cut(errGrace) })
-	defer grace.Stop()
+	defer time.AfterFunc(w.ShutdownGrace, func() { cut(errors.New("the shutdown grace is over")) }).Stop()
+	defer time.AfterFunc(w.ShutdownGrace+tellTimeout, silence).Stop()
 	pulls.Wait() // a job that is handed back would come to this pod again
 	handBack()
-	loops.Wait()
 	w.jobs.Wait()
 	return nil
 }
@@ -181,10 +168,14 @@ func (w *Worker) pull(ctx context.Context, run lifetime, lane job.Lane) {
 		if n < want && sleep(ctx, batchFor) {
 			n += w.slots.tryAcquire(lane, nobody, want-n)
 		}
-		taken, backlog, err := w.queue.Take(ctx, lane, n, w.takeWait(n))
+		wait := takeWait
+		if n > 1 || w.Concurrency < 16 { // it would keep slots for long from those who have work for them
+			wait = takeMoreWait
+		}
+		taken, backlog, err := w.queue.Take(ctx, lane, n, wait)
 		w.slots.release(lane, nobody, n-len(taken))
 		for _, d := range taken {
-			w.start(run, d)
+			w.jobs.Go(func() { w.process(run, d) })
 		}
 		want = min(max(backlog, 1), takeAtOnce)
 		switch {
@@ -200,43 +191,6 @@ func (w *Worker) pull(ctx context.Context, run lifetime, lane job.Lane) {
 			}
 		}
 	}
-}
-
-// start has a goroutine handle the delivery: one that has just ended another's, whose
-// stack has grown already, or a new one.
-func (w *Worker) start(run lifetime, d *job.Delivery) {
-	select {
-	case w.next <- d:
-		return
-	default:
-	}
-	w.jobs.Go(func() {
-		for more := true; more; d, more = w.another(run) {
-			w.process(run, d)
-		}
-	})
-}
-
-// another waits for one more delivery, in a goroutine that has ended one, unless many wait.
-func (w *Worker) another(run lifetime) (d *job.Delivery, ok bool) {
-	defer w.idle.Add(-1)
-	if w.idle.Add(1) > maxIdle {
-		return nil, false
-	}
-	select {
-	case d = <-w.next:
-		return d, true
-	case <-run.waiting.Done():
-		return nil, false
-	}
-}
-
-// takeWait is short for requests that keep slots from those who have work for them.
-func (w *Worker) takeWait(n int) time.Duration {
-	if n > 1 || w.Concurrency < 16 {
-		return takeMoreWait
-	}
-	return takeWait
 }
 
 // share sees whether refused credentials have changed, and keeps what is known of them the
@@ -263,14 +217,6 @@ func (w *Worker) protect(l *job.Login) {
 		w.Protect(l)
 	}
 }
-
-// GatewayDown returns how long the pod will take no jobs because every gateway's
-// breaker is open, and how a gateway failed last; 0 when it takes them.
-func (w *Worker) GatewayDown() (time.Duration, error) { return w.breakers.wait(w.gateway.Addresses()) }
-
-// Paused returns the tenants whose jobs wait because the gateway refuses their
-// credential, and whether it has accepted another one's since.
-func (w *Worker) Paused() (tenants []PausedTenant, otherwise bool) { return w.refusals.paused() }
 
 // sleep returns false when ctx ended first.
 func sleep(ctx context.Context, d time.Duration) bool {

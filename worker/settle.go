@@ -1,11 +1,11 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
 	"runtime/debug"
-	"slices"
 	"time"
 
 	"github.com/relogin/relogin/worker/job"
@@ -15,7 +15,7 @@ import (
 // concluded of a call that was not answered comes after its lease by nature.
 func (t *task) leaseLost(ctx context.Context, end *Conclusion) {
 	if end.Token == t.claim.sentToken && t.ambiguity == nil {
-		t.w.metrics.leaseLost.Inc()
+		t.w.Metrics.leaseLost.Inc()
 		t.log(ctx, slog.LevelWarn, "the lease ended before the result was stored: was this pod paused, or Redis wiped?")
 	}
 }
@@ -28,11 +28,14 @@ func (t *task) announce(ctx context.Context, n *next) *next {
 		return n // nobody to tell it of
 	}
 	event := t.event(n.end.Result)
-	check := t.evidence.maybePublished || t.late() && !t.evidence.first
+	// A tombstone is kept for longer than DedupWindow: later, nothing but its event tells
+	// whether another delivery has ended the job.
+	late := t.d.Attempts > 1 || sinceBothClocks(t.takenAt) > t.w.DedupWindow
+	check := t.evidence.maybePublished || late && !t.evidence.first
 	tried := false // else it was another delivery that published it, and reported it
 	err := t.retry(ctx, &t.w.outages.events, true, func() error {
 		if check || sinceBothClocks(t.decidedAt) > t.w.DedupWindow {
-			if published, err := t.published(ctx, event.ID); published || err != nil {
+			if published, err := t.w.queue.Published(ctx, t.job.WcID, event.ID, t.evidence.notBefore); published || err != nil {
 				return err
 			}
 		}
@@ -57,7 +60,6 @@ func (t *task) announce(ctx context.Context, n *next) *next {
 	return n
 }
 
-// bury stores the job in the dead stream.
 func (t *task) bury(ctx context.Context, n *next) *next {
 	err := t.retry(ctx, &t.w.outages.letters, true, func() error {
 		ctx, cancel := context.WithTimeout(ctx, settleTimeout)
@@ -71,7 +73,7 @@ func (t *task) bury(ctx context.Context, n *next) *next {
 	case err != nil:
 		return t.untold(err)
 	}
-	t.w.metrics.dead.Inc()
+	t.w.Metrics.dead.Inc()
 	failpoint("buried")
 	return n
 }
@@ -87,7 +89,7 @@ func (t *task) retry(ctx context.Context, o *outage, mayLeave bool, do func() er
 		case err == nil:
 			o.worked()
 			return nil
-		case isFinal(err):
+		case errors.Is(err, ErrSuperseded), errors.Is(err, ErrEnded), errors.Is(err, job.ErrUnsendable), errors.Is(err, job.ErrUnburiable):
 			return err
 		}
 		o.failed(err)
@@ -101,7 +103,6 @@ func (t *task) retry(ctx context.Context, o *outage, mayLeave bool, do func() er
 	}
 }
 
-// errNoRoom says that the job must wait, and that as many as may do so wait in this pod already.
 var errNoRoom = errors.New("there is no room for the job to wait")
 
 // untold returns how a job goes back whose end could not be told for that reason.
@@ -112,30 +113,22 @@ func (t *task) untold(err error) *next {
 	return back(0)
 }
 
-// isFinal tells errors that no other try would change.
-func isFinal(err error) bool {
-	return slices.ContainsFunc([]error{ErrSuperseded, ErrEnded, job.ErrUnsendable, job.ErrUnburiable}, func(final error) bool { return errors.Is(err, final) })
-}
-
 func (t *task) event(r job.Result) *job.Event {
-	e := &job.Event{
+	return &job.Event{
 		ID: t.eventID(r.Outcome), JobID: t.job.ID, WcID: t.job.WcID, Tenant: t.job.Tenant, Labels: t.job.Labels,
 		Result: r, Attempts: t.d.Attempts, Worker: t.w.Pod,
-		RequestedAt: t.job.RequestedAt, Traceparent: t.d.Traceparent,
+		RequestedAt: cmp.Or(t.job.RequestedAt, t.d.StoredAt), Traceparent: t.d.Traceparent,
 	}
-	if e.RequestedAt.IsZero() {
-		e.RequestedAt = t.d.StoredAt
-	}
-	return e
 }
 
 // eventID returns the id of the job's event. One that says that the job is invalid is about
 // the message and its copies: the job has another one once it is mended and sent again.
 func (t *task) eventID(o job.Outcome) string {
+	recorded := &job.Job{WcID: t.job.WcID, ID: t.record}
 	if o == job.Invalid {
-		return job.InvalidEventID(t.job.WcID, t.record, t.d.Data)
+		return recorded.InvalidEventID(t.d.Data)
 	}
-	return job.EventID(t.job.WcID, t.record)
+	return recorded.EventID()
 }
 
 // measure notes how long the gateway held the call open, by what came of it.
@@ -149,13 +142,12 @@ func (t *task) measure(reply Reply, err error) {
 	case err != nil:
 		outcome = string(job.Unknown)
 	}
-	t.w.metrics.confirmation.WithLabelValues(outcome).Observe(time.Since(t.calledAt).Seconds())
+	t.w.Metrics.confirmation.WithLabelValues(outcome).Observe(time.Since(t.calledAt).Seconds())
 }
 
-// report counts and logs the job's end.
 func (t *task) report(ctx context.Context, e *job.Event) {
-	t.w.metrics.jobs.WithLabelValues(string(e.Outcome)).Inc()
-	t.w.metrics.overhead.Observe((time.Since(t.takenAt) - t.elsewhere).Seconds())
+	t.w.Metrics.jobs.WithLabelValues(string(e.Outcome)).Inc()
+	t.w.Metrics.overhead.Observe((time.Since(t.takenAt) - t.elsewhere).Seconds())
 	attrs := []any{"outcome", string(e.Outcome), "prompted", e.Prompted, "attempts", e.Attempts}
 	if e.Outcome != job.Succeeded {
 		attrs = append(attrs, "code", e.Code, "message", e.Message)

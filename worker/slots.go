@@ -52,7 +52,6 @@ type slotLane struct {
 	others peak        // how many the others had open
 }
 
-// slotTenant is a tenant in a lane.
 type slotTenant struct {
 	name    string
 	open    int // how many confirmations it has open
@@ -266,7 +265,6 @@ type peak struct {
 	now, earlier int // the highest since then, and in as long a time before
 }
 
-// note notes a number, and returns the peak.
 func (p *peak) note(n int) int {
 	if past := time.Since(p.since); past > lately {
 		if past > 2*lately {

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"strconv"
@@ -64,8 +65,6 @@ type claim struct {
 	reserved  bool      // the turn under the tenant's rate has come
 }
 
-func (c *claim) wasSent() bool { return c.token != "" && c.sentToken == c.token }
-
 // spend notes that the gateway may have made a prompt: what was granted is used up, and the
 // next ask is about a new attempt.
 func (c *claim) spend() { c.token, c.attempt, c.reserved = "", "", false }
@@ -83,9 +82,7 @@ type evidence struct {
 // mayStillPublish tells whether a delivery that has concluded the job may be about to publish
 // its event: it repeats that as long as it lives. One that died never will.
 func (e *evidence) mayStillPublish() bool {
-	if e.concludedSeen.IsZero() {
-		e.concludedSeen = time.Now()
-	}
+	e.concludedSeen = cmp.Or(e.concludedSeen, time.Now())
 	return time.Since(e.concludedSeen) < publishGrace
 }
 
@@ -186,17 +183,6 @@ func (t *task) release(ctx context.Context) {
 	if othersWait {
 		t.w.queue.Freed(t.job.WcID)
 	}
-}
-
-// late tells whether another delivery may have ended the job meanwhile, so that nothing
-// but its event tells: a tombstone is kept for longer than DedupWindow.
-func (t *task) late() bool {
-	return t.d.Attempts > 1 || sinceBothClocks(t.takenAt) > t.w.DedupWindow
-}
-
-// published tells whether the event of that id is in the stream already.
-func (t *task) published(ctx context.Context, eventID string) (bool, error) {
-	return t.w.queue.Published(ctx, t.job.WcID, eventID, t.evidence.notBefore)
 }
 
 // clock is the store's clock, which all pods share, once it is known.

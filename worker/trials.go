@@ -30,7 +30,7 @@ func (r *refusals) mayTry(tenant, wcID string) bool {
 	if e == nil || !e.paused {
 		return true
 	}
-	if e.credit == 0 || e.wasRefused(wcID) {
+	if e.credit == 0 || e.accounts[wcID] {
 		return false
 	}
 	e.credit--
@@ -94,7 +94,7 @@ func (e *refusal) permit(n int, refused bool) (given int) {
 		if given == n {
 			break
 		}
-		if e.wasRefused(wcID) != refused {
+		if e.accounts[wcID] != refused {
 			continue
 		}
 		select {
@@ -112,7 +112,7 @@ func (e *refusal) due() int {
 	if e.trials >= largeTrials {
 		after, jobs = min(firstTrial<<min(e.trials-largeTrials+1, 16), trialEvery), 1
 	}
-	if !slices.ContainsFunc(slices.Collect(maps.Keys(e.waiting)), func(wcID string) bool { return !e.wasRefused(wcID) }) {
+	if !slices.ContainsFunc(slices.Collect(maps.Keys(e.waiting)), func(wcID string) bool { return !e.accounts[wcID] }) {
 		after += 2 * shareEvery // a pod that has a job whose account was not refused goes first
 	}
 	if len(e.waiting) == 0 || time.Since(e.tried) < after {

@@ -3,7 +3,6 @@ package worker
 import (
 	"container/list"
 	"context"
-	"math"
 	"sync"
 
 	"github.com/relogin/relogin/worker/job"
@@ -95,19 +94,17 @@ func (ws *waiters) add(ctx context.Context, wcID, tenant string) (*waiter, error
 // jobs of each tenant, which learn for the others how it ended. A lock that was let go of
 // wakes one of all, since only one can get it.
 func (at *watchedAccount) watch(ctx context.Context) error {
-	stop, err := at.all.watch(ctx, at.wcID, func() { at.wake(everyTenant) }, func() { at.wake(1) })
+	stop, err := at.all.watch(ctx, at.wcID, func() { at.wake(true) }, func() { at.wake(false) })
 	at.all.mu.Lock()
 	defer at.all.mu.Unlock()
 	at.stop = stop
 	return err
 }
 
-const everyTenant = math.MaxInt
-
-func (at *watchedAccount) wake(tenants int) {
+func (at *watchedAccount) wake(ofEachTenant bool) {
 	at.all.mu.Lock()
 	defer at.all.mu.Unlock()
-	at.lead(tenants)
+	at.lead(ofEachTenant)
 }
 
 // place is called with the lock of waiters held.
@@ -123,13 +120,11 @@ func (at *watchedAccount) place(tenant string) *waiter {
 	return w
 }
 
-// lead sees to it that one job of each of up to that many tenants asks from now on. The
-// lock of waiters is held.
-func (at *watchedAccount) lead(tenants int) {
+// lead sees to it that one job, or one of each tenant, asks from now on. The lock of waiters
+// is held.
+func (at *watchedAccount) lead(ofEachTenant bool) {
 	for _, c := range at.tenants {
 		switch {
-		case tenants == 0:
-			return
 		case c.leading != nil:
 			c.again = c.again || c.leading.asleepAt != nil // it has asked already
 		case c.asleep.Len() > 0:
@@ -137,7 +132,9 @@ func (at *watchedAccount) lead(tenants int) {
 		default:
 			continue // they are about to ask
 		}
-		tenants--
+		if !ofEachTenant {
+			return
+		}
 	}
 }
 
@@ -193,7 +190,7 @@ func (w *waiter) noteAnswer(state State, s sharedResult) {
 		next = true
 	}
 	if next {
-		c.at.lead(1)
+		c.at.lead(false)
 	}
 }
 
@@ -208,7 +205,7 @@ func (w *waiter) leave() {
 	}
 	if c.leading == w {
 		c.leading, c.again = nil, false
-		at.lead(1)
+		at.lead(false)
 	}
 	last := len(at.tenants) == 0
 	if last {

@@ -18,8 +18,8 @@ func watching() *waiters {
 	}
 }
 
-func (ws *waiters) ended()            { ws.accounts["a"].wake(everyTenant) }
-func (ws *waiters) freed(wcID string) { ws.accounts[wcID].wake(1) }
+func (ws *waiters) ended()            { ws.accounts["a"].wake(true) }
+func (ws *waiters) freed(wcID string) { ws.accounts[wcID].wake(false) }
 
 func (ws *waiters) mustEnter(tb testing.TB, tenant string) *waiter {
 	tb.Helper()

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,20 +29,14 @@ func (w *Worker) process(run lifetime, d *job.Delivery) {
 // next is what is to be done with a job. Its zero value says that the job's event is stored
 // already, so that nothing is left to do but to take the job from the queue.
 type next struct {
-	again *pause      // ask for the account again, after this pause
-	end   *Conclusion // remember that the job ends so, and publish its event
-	dead  error       // put the job into the dead stream for this reason, after its event if it has one
-	back  *handBack   // return the job to the queue
-}
-
-// handBack is how a job returns to the queue.
-type handBack struct {
-	after  time.Duration
-	defect error // why it returns, when that must not happen; nil: it has to wait, and did not fail
+	again *pause         // ask for the account again, after this pause
+	end   *Conclusion    // remember that the job ends so, and publish its event
+	dead  error          // put the job into the dead stream for this reason, after its event if it has one
+	back  *time.Duration // return the job to the queue, which delivers it again after that time
 }
 
 func again(p *pause) *next           { return &next{again: p} }
-func back(after time.Duration) *next { return &next{back: &handBack{after: after}} }
+func back(after time.Duration) *next { return &next{back: &after} }
 
 // tryAgain has the job ask again after a failure that may pass.
 func (t *task) tryAgain() *next { return again(t.pauseInTime(t.retries.NextBackOff())) }
@@ -51,7 +46,7 @@ func (t *task) decode(run lifetime) *next {
 	var wrong error
 	t.job, t.record, wrong = t.d.Read()
 	if t.d.Attempts > 1 {
-		t.w.metrics.redelivered.Inc()
+		t.w.Metrics.redelivered.Inc()
 	}
 	t.log(run.calls, slog.LevelDebug, "job taken", "lane", t.d.Lane, "deliveries", t.d.Attempts, "sequence", t.d.Sequence)
 	if wrong != nil {
@@ -116,12 +111,16 @@ func (t *task) decide(ctx context.Context) *next {
 		return t.await(ctx)
 	case Shared:
 		return t.share()
-	case InDoubt:
-		return t.resolveDoubt(ctx)
+	case InDoubt: // the confirmation has ended without an answer, and is never repeated
+		t.evidence.maybePublished = true // a delivery that knew more may have published it without storing it
+		return cmp.Or(t.reconcile(ctx), t.unknown(answer.Token, answer.Wait))
 	case Cooling:
 		return t.ends(job.Result{Outcome: job.Throttled, Message: answer.Reason, RetryAfter: answer.RetryAt})
 	case TooLate:
-		return t.tooLate()
+		if t.refused || t.w.refusals.isPaused(t.job.Tenant) {
+			return t.ends(job.Result{Outcome: job.Unauthorized, Message: ErrRefused.Error()})
+		}
+		return t.ends(job.Result{Outcome: job.Expired, Message: "too little time was left before the deadline"})
 	case Suspended:
 		t.w.outages.quarantine.failed(fmt.Errorf("for %v from now on", answer.Wait.Round(time.Second)))
 		return again(t.standBy(answer.Wait))
@@ -131,7 +130,7 @@ func (t *task) decide(ctx context.Context) *next {
 	case Ended:
 		return &next{}
 	}
-	return &next{back: &handBack{after: time.Minute, defect: fmt.Errorf("the store answered with the unknown state %q", t.answer.State)}}
+	panic(fmt.Sprintf("the store answered with the unknown state %q", t.answer.State))
 }
 
 // obstacle returns what to do instead of calling the gateway, nil when nothing stands in
@@ -152,7 +151,7 @@ func (t *task) obstacle(ctx context.Context) *next {
 		return again(t.awaitSlot())
 	}
 	if !t.evidence.soleWhenGranted || t.evidence.maybePublished {
-		published, err := t.published(ctx, t.eventID(""))
+		published, err := t.w.queue.Published(ctx, t.job.WcID, t.eventID(""), t.evidence.notBefore)
 		switch {
 		case err != nil:
 			t.w.outages.events.failed(err)
@@ -180,7 +179,7 @@ func (t *task) confirm(ctx context.Context) *next {
 	if !ran {
 		return t.tryAgain()
 	}
-	if t.claim.wasSent() {
+	if t.claim.token != "" && t.claim.sentToken == t.claim.token {
 		t.measure(reply, err)
 	}
 	return t.replied(ctx, reply, err)
@@ -191,8 +190,8 @@ func (t *task) call(ctx context.Context, sent func()) (Reply, error) {
 	w := t.w
 	ctx, cancel := context.WithDeadline(ctx, t.claim.askedAt.Add(w.SendWindow+w.ConfirmTimeout))
 	defer cancel()
-	w.metrics.open.Inc()
-	defer w.metrics.open.Dec()
+	w.Metrics.open.Inc()
+	defer w.Metrics.open.Dec()
 	t.startedAt, t.calledAt = t.clock(), time.Now()
 	defer func() { t.elsewhere += time.Since(t.calledAt) }()
 	t.log(ctx, slog.LevelDebug, "asking the phone", "tenant", t.job.Tenant, "gateway", t.access.Address)
@@ -212,7 +211,6 @@ func (t *task) call(ctx context.Context, sent func()) (Reply, error) {
 	})
 }
 
-// errSlow is returned when the request would go out after the send window.
 var errSlow = errors.New("the send window closed before the request was written")
 
 // replied goes by what the call has brought. It is apart from confirm, whose frame every
@@ -300,14 +298,11 @@ func (t *task) settle(run lifetime, n *next) {
 		n = t.bury(ctx, n)
 	}
 	switch {
-	case n.back != nil && n.back.defect != nil:
-		t.d.HandBack(n.back.after)
-		t.log(ctx, slog.LevelError, "this is a defect in relogin, please report it: the job is handed back", "after", n.back.after, "error", n.back.defect)
 	case n.back != nil:
 		t.w.locker.Snooze(t.job.WcID, t.record)
-		t.d.HandBack(n.back.after)
+		t.d.HandBack(*n.back)
 		failpoint("handedBack")
-		t.log(ctx, slog.LevelDebug, "job handed back", "after", n.back.after)
+		t.log(ctx, slog.LevelDebug, "job handed back", "after", *n.back)
 	case n.dead != nil:
 		t.d.Term()
 		if n.end != nil && n.end.Result.Outcome != job.Invalid {

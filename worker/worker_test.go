@@ -398,7 +398,7 @@ func TestEventOfAnotherDeliveryIsNotCounted(t *testing.T) {
 		s.published = true
 		s.begin = answers(Answer{State: Done, Result: &job.Result{Outcome: job.Failed, FinishedAt: noon}})
 	}, plain, "begin:done finish:failed published? ack shrink")
-	if n := testutil.ToFloat64(s.metrics.jobs.WithLabelValues(string(job.Failed))); n != 0 {
+	if n := testutil.ToFloat64(s.Metrics.jobs.WithLabelValues(string(job.Failed))); n != 0 {
 		t.Errorf("counted %v times", n)
 	}
 }

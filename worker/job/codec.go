@@ -2,6 +2,7 @@ package job
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -48,22 +49,13 @@ func DecodeJob(data []byte, contentType string) (*Job, error) {
 	} else if !errors.Is(err, ErrInvalidJob) {
 		err = fmt.Errorf("%w: %w", ErrInvalidJob, err)
 	}
-	if j.Type == 0 {
-		j.Type = defaultType
-	}
-	if j.Tenant == "" {
-		j.Tenant = defaultTenant
-	}
+	j.Type = cmp.Or(j.Type, defaultType)
+	j.Tenant = cmp.Or(j.Tenant, defaultTenant)
 	return j, err
 }
 
 // Encode returns the job's bytes; what is zero is left out. It does not check the job.
-func (j *Job) Encode(as Encoding) ([]byte, error) {
-	if as == EncodingJSON {
-		return json.Marshal(j)
-	}
-	return marshalMsgpack(j)
-}
+func (j *Job) Encode(as Encoding) ([]byte, error) { return encode(j, as) }
 
 // decodeJSON reads key by key, so that one wrong value does not hide the others.
 func (j *Job) decodeJSON(data []byte) error {
@@ -124,7 +116,11 @@ func set(field, value any) (err error) {
 	}
 	switch field := field.(type) {
 	case *string:
-		*field, err = text(value)
+		s, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("want a string, got %T", value)
+		}
+		*field = s
 	case *int:
 		*field, err = integer(value)
 	case *time.Time:
@@ -133,14 +129,6 @@ func set(field, value any) (err error) {
 		*field, err = labels(value)
 	}
 	return err
-}
-
-func text(value any) (string, error) {
-	s, ok := value.(string)
-	if !ok {
-		return "", fmt.Errorf("want a string, got %T", value)
-	}
-	return s, nil
 }
 
 func integer(value any) (int, error) {

@@ -86,12 +86,7 @@ const (
 func (e Encoding) ContentType() string { return "application/" + string(e) }
 
 // Encode returns the event's bytes.
-func (e *Event) Encode(as Encoding) ([]byte, error) {
-	if as == EncodingJSON {
-		return json.Marshal(e)
-	}
-	return marshalMsgpack(e)
-}
+func (e *Event) Encode(as Encoding) ([]byte, error) { return encode(e, as) }
 
 // DecodeEvent reads an event in either encoding: JSON where contentType says so or
 // the body starts with "{".
@@ -112,7 +107,10 @@ func DecodeEvent(data []byte, contentType string) (*Event, error) {
 // usualBytes is what an event with a login needs: replies that were captured have some 900.
 const usualBytes = 1536
 
-func marshalMsgpack(v any) ([]byte, error) {
+func encode(v any, as Encoding) ([]byte, error) {
+	if as == EncodingJSON {
+		return json.Marshal(v)
+	}
 	var b bytes.Buffer
 	b.Grow(usualBytes)
 	enc := msgpack.GetEncoder()

@@ -56,7 +56,7 @@ func TestEventIsWrittenAsItsTagsSay(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want, err := marshalMsgpack(tagged(e))
+		want, err := encode(tagged(e), EncodingMsgpack)
 		if err != nil {
 			t.Fatal(err)
 		}

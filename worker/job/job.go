@@ -115,27 +115,21 @@ func checkLabels(labels map[string]string) error {
 // EventID returns the id of the job's one event. It depends on the account and the
 // job's id alone, so that it is the same however often, and from whichever pod, the
 // event is sent; two accounts' jobs of the same id have different events.
-func (j *Job) EventID() string { return EventID(j.WcID, j.ID) }
+func (j *Job) EventID() string {
+	name := append(append(append(strconv.AppendInt(nil, int64(len(j.WcID)), 10), ':'), j.WcID...), j.ID...)
+	return uuid.NewSHA1(uuid.NameSpaceOID, name).String()
+}
 
 // InvalidEventID returns the id of the event that says that the job is invalid as it stands
 // in this body. A job that is mended keeps its own id, and its event has that of [Job.EventID].
-func (j *Job) InvalidEventID(body []byte) string { return InvalidEventID(j.WcID, j.ID, body) }
-
-// InvalidEventID is [Job.InvalidEventID] for the job that has this record, as [Delivery.Read] returns it.
-func InvalidEventID(wcID, record string, body []byte) string {
-	return EventID(wcID, record+recordMark+Digest(body))
+func (j *Job) InvalidEventID(body []byte) string {
+	return (&Job{WcID: j.WcID, ID: j.ID + recordMark + Digest(body)}).EventID()
 }
 
 // Digest names the content of a job's message.
 func Digest(body []byte) string {
 	sum := sha256.Sum256(body)
 	return hex.EncodeToString(sum[:16])
-}
-
-// EventID is [Job.EventID] for the job that has this record, as [Delivery.Read] returns it.
-func EventID(wcID, record string) string {
-	name := append(append(append(strconv.AppendInt(nil, int64(len(wcID)), 10), ':'), wcID...), record...)
-	return uuid.NewSHA1(uuid.NameSpaceOID, name).String()
 }
 
 // AccountToken returns wcID as it stands in subjects and Redis keys: as it is when it
