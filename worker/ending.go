@@ -76,14 +76,14 @@ func (t *task) await(ctx context.Context) *next {
 		}
 		atMost = min(atMost, t.looks.NextBackOff())
 	}
-	if t.seat.waiter == nil {
+	if t.waiter == nil {
 		place, err := t.w.waiters.add(ctx, t.job.WcID, t.job.Tenant)
 		if err != nil {
 			t.w.outages.jobs.failed(err)
 			t.log(ctx, slog.LevelDebug, "watching the account's events failed: trying again", "error", err)
 			return again(t.standBy(t.retries.NextBackOff()))
 		}
-		t.seat.waiter = place
+		t.waiter = place
 		return again(noPause) // the confirmation may have ended before the subscription stood
 	}
 	t.log(ctx, slog.LevelDebug, "waiting for the account", "behind", t.answer.By, "of", t.answer.Pod, "until", t.answer.Now.Add(t.answer.Wait))
@@ -91,7 +91,7 @@ func (t *task) await(ctx context.Context) *next {
 	if t.answer.Own {
 		p = t.pause(atMost)
 	}
-	p.healthy, p.woken, p.observe = true, t.seat.waiter.woke, t.w.Metrics.lockWait
+	p.healthy, p.woken, p.observe = true, t.waiter.woke, t.w.Metrics.lockWait
 	return again(p)
 }
 

@@ -120,7 +120,7 @@ func (t *task) waitForSlot(run lifetime) *next {
 	if _, err := t.w.slots.acquire(run.waiting, t.d.Lane, t.job.Tenant, 1); err != nil {
 		return back(0)
 	}
-	t.seat.slot, t.seat.owner = true, t.job.Tenant
+	t.slot, t.slotOwner = true, t.job.Tenant
 	t.w.room.leave(t.job)
 	return nil
 }

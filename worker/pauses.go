@@ -3,7 +3,6 @@ package worker
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"time"
 
@@ -24,13 +23,10 @@ func (r *refusals) share(ctx context.Context, access func(tenant string) (Access
 		r.adopt(stored, access)
 		next, trials = stored, r.tell(stored)
 	})
-	if err != nil {
-		return fmt.Errorf("share paused tenants: %w", err)
-	}
 	if ok { // else the next time
 		r.told(next, trials)
 	}
-	return nil
+	return err
 }
 
 // adopt does here what other pods have done: pause, lift, or try. r.mu is held.

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -31,8 +32,12 @@ type task struct {
 	storeTime time.Time // the store's clock when it was given
 
 	claim    claim
-	seat     seat
 	evidence evidence
+
+	slot      bool           // it holds one of the pod's slots for confirmations
+	slotOwner string         // the tenant in whose share that is, or nobody
+	waiter    *waiter        // its place among those that wait for the account
+	lent      sync.WaitGroup // is waited for before the task goes on: the slot is being given back meanwhile
 
 	exhausted   bool          // the job was delivered too often
 	access      Access        // where and as whom the gateway is called
@@ -93,7 +98,7 @@ func (w *Worker) newTask(d *job.Delivery) *task {
 		exhausted: d.Attempts > w.MaxDeliveries,
 		takenAt:   now, startedAt: now, ambiguousAt: now,
 		evidence: evidence{notBefore: d.StoredAt},
-		seat:     seat{slot: true},
+		slot:     true,
 		retries:  newBackOff(firstRetry, longRetry), storeRetries: newBackOff(firstRetry, longRetry),
 		refusalRetries: newBackOff(firstRefusal, longRefusal), looks: newBackOff(time.Second, longRetry),
 	}
@@ -110,8 +115,8 @@ func newBackOff(first, longest time.Duration) backoff.ExponentialBackOff {
 // close gives back what the task still holds.
 func (t *task) close(run lifetime) {
 	t.release(run.calls)
-	if t.seat.waiter != nil {
-		t.seat.waiter.leave()
+	if t.waiter != nil {
+		t.waiter.leave()
 	}
 	t.returnTrial()
 	t.w.room.leave(t.job)
@@ -126,8 +131,8 @@ func (t *task) nextAsk() Ask {
 	}
 	c.asks++
 	c.token = c.attempt + "#" + strconv.Itoa(c.asks)
-	if t.seat.waiter != nil {
-		t.shared = t.seat.waiter.ask()
+	if t.waiter != nil {
+		t.shared = t.waiter.ask()
 	}
 	c.askedAt = time.Now()
 	return t.ask()
@@ -158,8 +163,8 @@ func (t *task) noteAnswer() {
 	if answer.State == Shared && answer.Result == nil {
 		answer.Result = t.shared.result
 	}
-	if t.seat.waiter != nil {
-		t.seat.waiter.noteAnswer(answer.State, sharedResult{answer.Token, answer.Result})
+	if t.waiter != nil {
+		t.waiter.noteAnswer(answer.State, sharedResult{answer.Token, answer.Result})
 	}
 }
 

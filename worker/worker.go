@@ -81,8 +81,8 @@ func (t *task) attempt(run lifetime) *next {
 
 // begin asks for the account: one round trip, shared with other jobs.
 func (t *task) begin(ctx context.Context) error {
-	if t.seat.waiter == nil {
-		t.seat.waiter = t.w.waiters.tryAdd(t.job.WcID, t.job.Tenant)
+	if t.waiter == nil {
+		t.waiter = t.w.waiters.tryAdd(t.job.WcID, t.job.Tenant)
 	}
 	failpoint("asking")
 	ask := t.nextAsk()
@@ -280,9 +280,7 @@ func (t *task) remember(run lifetime, n *next) *next {
 	e := &t.evidence
 	e.first = finished.First && (n.end.Token == "" || e.soleWhenGranted)
 	e.maybePublished = e.maybePublished || finished.ConcludedBefore
-	if !finished.Since.IsZero() {
-		e.notBefore = finished.Since
-	}
+	e.notBefore = cmp.Or(finished.Since, e.notBefore)
 	n.end.Result = finished.Result
 	return n
 }
