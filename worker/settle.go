@@ -53,7 +53,7 @@ func (t *task) announce(ctx context.Context, n *next) *next {
 		t.log(ctx, slog.LevelError, "the event can't be sent: the job goes to the dead stream", "error", err)
 		n.dead = err
 	case err != nil:
-		return t.untold(err)
+		return t.untold(ctx)
 	case tried:
 		t.report(ctx, event)
 	}
@@ -71,7 +71,7 @@ func (t *task) bury(ctx context.Context, n *next) *next {
 		t.log(ctx, slog.LevelError, "the server refuses the dead letter: the job stays in the queue, and is tried again in ten minutes; see the limits of the dead stream", "reason", n.dead, "error", err)
 		return back(unburiedPause)
 	case err != nil:
-		return t.untold(err)
+		return t.untold(ctx)
 	}
 	t.w.Metrics.dead.Inc()
 	failpoint("buried")
@@ -81,7 +81,7 @@ func (t *task) bury(ctx context.Context, n *next) *next {
 // retry repeats do, with growing pauses, until it succeeds or no try will. Meanwhile the
 // job has no slot that a new confirmation could use, as long as there is room to wait. When
 // there is none, a job that may leave does, unless something holds up all jobs: then its
-// slot keeps the pod from taking more. It returns ctx's cause when that ends.
+// slot keeps the pod from taking more. It ends with ctx, too, and returns the last error.
 func (t *task) retry(ctx context.Context, o *outage, mayLeave bool, do func() error) error {
 	for wait := newBackOff(firstRetry, longRetry); ; {
 		err := do()
@@ -94,23 +94,20 @@ func (t *task) retry(ctx context.Context, o *outage, mayLeave bool, do func() er
 		}
 		o.failed(err)
 		t.log(ctx, slog.LevelDebug, "telling how the job ended failed: trying again", "error", err)
-		if !t.park(true) && mayLeave && !t.w.outages.total() {
-			return errNoRoom
-		}
-		if !sleep(ctx, wait.NextBackOff()) {
-			return context.Cause(ctx)
+		leaves := !t.park(true) && mayLeave && !t.w.outages.total()
+		if leaves || !sleep(ctx, wait.NextBackOff()) {
+			return err
 		}
 	}
 }
 
-var errNoRoom = errors.New("there is no room for the job to wait")
-
-// untold returns how a job goes back whose end could not be told for that reason.
-func (t *task) untold(err error) *next {
-	if errors.Is(err, errNoRoom) {
-		return back(t.awayPause())
+// untold returns how a job goes back whose end could not be told: the worker stops, or there
+// is no room to wait for it.
+func (t *task) untold(ctx context.Context) *next {
+	if ctx.Err() != nil {
+		return back(0)
 	}
-	return back(0)
+	return back(t.awayPause())
 }
 
 func (t *task) event(r job.Result) *job.Event {

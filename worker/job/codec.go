@@ -68,11 +68,8 @@ func (j *Job) decodeJSON(data []byte) error {
 		var v any
 		d := json.NewDecoder(bytes.NewReader(value))
 		d.UseNumber()
-		err := d.Decode(&v)
-		if err == nil {
-			err = set(j.field(key), v)
-		}
-		errs = append(errs, keyError(key, err))
+		_ = d.Decode(&v) // it was valid above, and any takes all that is
+		errs = append(errs, keyError(key, set(j.field(key), v)))
 	}
 	return errors.Join(errs...)
 }

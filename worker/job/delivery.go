@@ -52,13 +52,11 @@ type Credential struct {
 	Fingerprint string `json:"fingerprint"` // changes when the gateway's address or the credential does
 }
 
-// ErrUnsendable is returned by a queue for an event that can't be encoded, or is too
-// large for the server.
-var ErrUnsendable = errors.New("the event can't be sent")
-
-// ErrUnburiable is returned by a queue for a dead letter that the server refuses in
-// whatever form.
-var ErrUnburiable = errors.New("the dead letter can't be stored")
+// Errors of a queue that no other try would change.
+var (
+	ErrUnsendable = errors.New("the event can't be sent")         // it can't be encoded, or is too large for the server
+	ErrUnburiable = errors.New("the dead letter can't be stored") // the server refuses it in whatever form
+)
 
 // Job reads the delivery's job and fills in what the message tells: the id, and the
 // limits that hold for it. The error wraps [ErrInvalidJob]; the job is never nil.
