@@ -52,18 +52,6 @@ func (t *task) awayPause() time.Duration {
 	return awayPause<<min(t.d.Attempts-1, 3) + jitter(awayPause)
 }
 
-// awaitSlot is for a place among the pod's confirmations: the job was parked, or its tenant
-// has its share of them.
-func (t *task) awaitSlot() *pause {
-	return &pause{forSlot: true, healthy: true, comesBack: t.comeBack(time.Minute)}
-}
-
-// awaitCredential lasts until the tenant's credential has changed or works again, or this
-// job may try it, or the deadline has passed.
-func (t *task) awaitCredential() *pause {
-	return &pause{atMost: max(t.left(), 0), forTurn: true, comesBack: noRoomPause/2 + jitter(noRoomPause)}
-}
-
 // comeBack is how long a job stays in the queue that found no room to wait here, at most
 // d: the shorter the less often it was delivered, so that one which waits for a moment
 // comes back soon, and thousands that wait for long do not go round and round.

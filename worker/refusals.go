@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"cmp"
 	"context"
 	"log/slog"
 	"maps"
@@ -77,13 +76,6 @@ type PausedTenant struct {
 	Tenant string
 	Since  time.Time
 	Err    error // what the gateway said last
-}
-
-func newRefusals(o *Options) *refusals {
-	return &refusals{
-		log: o.Logger, metrics: o.Metrics, pauses: cmp.Or[Pauses](o.Pauses, ownPauses{}),
-		tenants: map[string]*refusal{}, untold: map[job.Credential]bool{},
-	}
 }
 
 // add notes that the gateway refused a call for the account, after that time. It returns a

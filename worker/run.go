@@ -96,8 +96,12 @@ func New(q Queue, l Locker, g Gateway, o Options) (*Worker, error) {
 	return &Worker{
 		Options: o, queue: q, locker: l, gateway: g, run: string(id[:]),
 		slots:   newSlots(o.Concurrency, func() bool { return g.Tenants() > 1 }),
-		waiters: newWaiters(q), room: newRoom(o.MaxParked, o.Metrics.parked),
-		breakers: newBreakers(o.Logger, o.Metrics), refusals: newRefusals(&o), outages: newOutages(o.Logger),
+		waiters: &waiters{watch: q.Watch, accounts: map[string]*watchedAccount{}}, room: newRoom(o.MaxParked, o.Metrics.parked),
+		breakers: newBreakers(o.Logger, o.Metrics), outages: newOutages(o.Logger),
+		refusals: &refusals{
+			log: o.Logger, metrics: o.Metrics, pauses: cmp.Or[Pauses](o.Pauses, ownPauses{}),
+			tenants: map[string]*refusal{}, untold: map[job.Credential]bool{},
+		},
 	}, nil
 }
 

@@ -56,10 +56,6 @@ type waiter struct {
 	woke     chan struct{} // buffered: holds a wake-up that came while nobody waited
 }
 
-func newWaiters(q Queue) *waiters {
-	return &waiters{watch: q.Watch, accounts: map[string]*watchedAccount{}}
-}
-
 // tryAdd returns a place if the account is watched already, else nil. A job that has its place
 // before it asks for the account misses no wake-up.
 func (ws *waiters) tryAdd(wcID, tenant string) *waiter {

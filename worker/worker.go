@@ -142,13 +142,13 @@ func (t *task) obstacle(ctx context.Context) *next {
 	}
 	t.access = access
 	if !t.trial && !t.w.refusals.mayTry(t.job.Tenant, t.job.WcID) {
-		return again(t.awaitCredential())
+		return again(&pause{forTurn: true, atMost: max(t.left(), 0), comesBack: noRoomPause/2 + jitter(noRoomPause)})
 	}
 	if t.ambiguity != nil {
 		return t.unknown("", 0)
 	}
-	if !t.takeSlot() {
-		return again(t.awaitSlot())
+	if !t.takeSlot() { // the job was parked, or its tenant has its share
+		return again(&pause{forSlot: true, healthy: true, comesBack: t.comeBack(time.Minute)})
 	}
 	if !t.evidence.soleWhenGranted || t.evidence.maybePublished {
 		published, err := t.w.queue.Published(ctx, t.job.WcID, t.eventID(""), t.evidence.notBefore)
