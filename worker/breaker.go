@@ -57,7 +57,6 @@ func (bs *breakers) at(address string) *breaker {
 			fails: "calls to the gateway fail: what was not sent is tried again, and what may have been keeps its account locked; see that the gateway works, and that its address and certificate are right",
 			works: "calls to the gateway work again",
 		}}
-		b.gauge.Set(0)
 		bs.byAt[address] = b
 	}
 	return b
@@ -153,10 +152,6 @@ func (b *breaker) ended(failure error, trial bool) {
 // healthy tells whether the end of a call shows a gateway that works. A person may
 // take longer than the time-out.
 func healthy(err error) bool {
-	for _, fine := range []error{nil, ErrRefused, ErrUnknownTenant, errSlow, context.DeadlineExceeded, context.Canceled} {
-		if errors.Is(err, fine) {
-			return true
-		}
-	}
-	return false
+	return err == nil || errors.Is(err, ErrRefused) || errors.Is(err, ErrUnknownTenant) || errors.Is(err, errSlow) ||
+		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }

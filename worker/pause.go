@@ -80,7 +80,12 @@ func (t *task) wait(run lifetime, p *pause) *next {
 		}
 	}()
 	if p.forSlot {
-		return t.waitForSlot(run)
+		if _, err := t.w.slots.acquire(run.waiting, t.d.Lane, t.job.Tenant, 1); err != nil {
+			return back(0)
+		}
+		t.slot, t.slotOwner = true, t.job.Tenant
+		t.w.room.leave(t.job)
+		return nil
 	}
 	woken, permit := p.woken, chan struct{}(nil)
 	if p.forTurn {
@@ -101,15 +106,6 @@ func (t *task) wait(run lifetime, p *pause) *next {
 	case <-run.waiting.Done():
 		return back(0)
 	}
-	return nil
-}
-
-func (t *task) waitForSlot(run lifetime) *next {
-	if _, err := t.w.slots.acquire(run.waiting, t.d.Lane, t.job.Tenant, 1); err != nil {
-		return back(0)
-	}
-	t.slot, t.slotOwner = true, t.job.Tenant
-	t.w.room.leave(t.job)
 	return nil
 }
 

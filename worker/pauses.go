@@ -14,6 +14,8 @@ import (
 // due. It blocks until the store has answered; an error changes nothing, and the pod goes by what
 // it knows.
 func (r *refusals) share(ctx context.Context, access func(tenant string) (Access, error)) error {
+	ctx, cancel := context.WithTimeout(ctx, shareTimeout)
+	defer cancel()
 	r.review(access)
 	var next map[job.Credential]uint64
 	var trials map[*refusal]int

@@ -203,10 +203,7 @@ func (w *Worker) share(ctx context.Context) {
 	failed := outage{log: w.Logger, fails: "sharing with other pods which tenants are paused fails: this pod goes by what it sees itself; see that NATS works",
 		works: "pods share again which tenants are paused"}
 	for sleep(ctx, shareEvery) {
-		try, cancel := context.WithTimeout(ctx, shareTimeout)
-		err := w.refusals.share(try, w.gateway.Access)
-		cancel()
-		switch {
+		switch err := w.refusals.share(ctx, w.gateway.Access); {
 		case ctx.Err() != nil:
 		case err != nil:
 			failed.failed(err)

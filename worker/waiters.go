@@ -74,7 +74,15 @@ func (ws *waiters) add(ctx context.Context, wcID, tenant string) (*waiter, error
 	at := ws.accounts[wcID]
 	if at == nil {
 		at = &watchedAccount{all: ws, wcID: wcID, tenants: map[string]*tenantWaiters{}}
-		at.subscribe = sync.OnceValue(func() error { return at.watch(ctx) })
+		// The end of a confirmation wakes one of the account's jobs of each tenant, which learn for
+		// the others how it ended. A lock that was let go of wakes one of all: only one can get it.
+		at.subscribe = sync.OnceValue(func() error {
+			stop, err := ws.watch(ctx, wcID, func() { at.wake(true) }, func() { at.wake(false) })
+			ws.mu.Lock()
+			defer ws.mu.Unlock()
+			at.stop = stop
+			return err
+		})
 		ws.accounts[wcID] = at
 	}
 	w := at.place(tenant)
@@ -84,17 +92,6 @@ func (ws *waiters) add(ctx context.Context, wcID, tenant string) (*waiter, error
 		return nil, err
 	}
 	return w, nil
-}
-
-// watch subscribes to the account's events. The end of a confirmation wakes one of the account's
-// jobs of each tenant, which learn for the others how it ended. A lock that was let go of
-// wakes one of all, since only one can get it.
-func (at *watchedAccount) watch(ctx context.Context) error {
-	stop, err := at.all.watch(ctx, at.wcID, func() { at.wake(true) }, func() { at.wake(false) })
-	at.all.mu.Lock()
-	defer at.all.mu.Unlock()
-	at.stop = stop
-	return err
 }
 
 func (at *watchedAccount) wake(ofEachTenant bool) {
