@@ -20,7 +20,7 @@ func (o samples) Declare(s *settings.Settings) {
 	s.Section("Flags")
 	s.AddFlag("once", settings.Bool(&o.Once), "", "end after the samples: exit status 0 when each job had its event")
 	s.AddFlag("jobs", settings.Int(&o.Jobs, 0, 1_000_000), "0", "further sample jobs, which all succeed, three to an account")
-	s.AddFlag("data-dir", settings.Text(&o.DataDir), "", "keep the queue in this directory").FallsBackTo("a temporary one")
+	s.AddFlag("data-dir", settings.Text(&o.DataDir), "", "keep the queue in this directory").Default = "a temporary one"
 }
 
 func (o samples) Check(s *settings.Settings) {

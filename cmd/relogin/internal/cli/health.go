@@ -34,11 +34,7 @@ func newHealthCommand(p *Program) *cobra.Command {
 	}
 	settings.Declare(cmd, p.Environ, &s)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		err := httpserver.AskReady(cmd.Context(), s.HTTPAddr, p.Stdout)
-		if errors.Is(err, httpserver.ErrNotReady) {
-			return errReported // its lines say why
-		}
-		return err
+		return httpserver.AskReady(cmd.Context(), s.HTTPAddr, p.Stdout)
 	}
 	return cmd
 }

@@ -15,12 +15,9 @@ import (
 
 func TestMonitor(t *testing.T) {
 	var broken error
-	m := &Monitor{
-		Ready: func(context.Context) []Readiness {
-			return []Readiness{{Name: "nats"}, {Name: "redis", Err: broken}}
-		},
-		Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
-	}
+	m := Monitor(func(context.Context) []Readiness {
+		return []Readiness{{Name: "nats"}, {Name: "redis", Err: broken}}
+	}, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
 	ctx, stop := context.WithCancel(t.Context())
 	listener, err := Listen(ctx, "127.0.0.1:0")
 	if err != nil {
@@ -29,7 +26,7 @@ func TestMonitor(t *testing.T) {
 	addr := listener.Addr().String()
 	var running sync.WaitGroup
 	running.Go(func() {
-		if err := m.Serve(ctx, listener); err != nil {
+		if err := Serve(ctx, listener, m); err != nil {
 			t.Error(err)
 		}
 	})

@@ -64,10 +64,10 @@ func (p *PipelineSettings) Declare(s *settings.Settings) {
 	s.Add("cooldown", settings.Duration(&p.Cooldown, 0, 365*settings.Day), "1m", "after failed, before the account's next prompt; 0 is off")
 	s.Add("daily-prompts", settings.Int(&p.DailyPrompts, 0, 1_000_000), "0", "prompts that an account may get in 24 hours; 0 is off")
 	s.Add("gateway-rate", settings.Rate(&p.GatewayRate, 1_000_000), "0", "prompts a second of each tenant, over all pods; 0 is off")
-	s.Add("max-parked", settings.Int(&p.MaxParked, 0, 100_000_000), "", "jobs that may wait in memory for their accounts").FallsBackTo("16 × concurrency")
+	s.Add("max-parked", settings.Int(&p.MaxParked, 0, 100_000_000), "", "jobs that may wait in memory for their accounts").Default = "16 × concurrency"
 	s.Add("max-deliveries", settings.Int(&p.MaxDeliveries, 1, 1_000_000), "100", "tries at a job before it goes to the dead stream; deliveries that were handed back do not count")
-	s.Add("shutdown-grace", settings.Duration(&p.ShutdownGrace, 0, settings.Day), "", "how long open confirmations may take to finish after SIGTERM").FallsBackTo("confirm-timeout + 30s")
-	s.Add("pod", settings.Text(&p.Pod), "", "this worker's name in events").FallsBackTo("the host's name")
+	s.Add("shutdown-grace", settings.Duration(&p.ShutdownGrace, 0, settings.Day), "", "how long open confirmations may take to finish after SIGTERM").Default = "confirm-timeout + 30s"
+	s.Add("pod", settings.Text(&p.Pod), "", "this worker's name in events").Default = "the host's name"
 }
 
 // Check implements [settings.Checker].
@@ -114,5 +114,5 @@ func (o *SetupSettings) Declare(s *settings.Settings) {
 
 // DeclareHTTPAddr declares --http-addr.
 func DeclareHTTPAddr(s *settings.Settings, p *string) {
-	s.Add("http-addr", settings.Address(p), "", "where /livez, /readyz and /metrics are served").FallsBackTo("not served")
+	s.Add("http-addr", settings.Address(p), "", "where /livez, /readyz and /metrics are served").Default = "not served"
 }
