@@ -28,13 +28,12 @@ The exit status is 1 also when a job has no event or did not succeed, or an acco
 		Example: `  relogin bench --nats-url nats://nats:4222 --redis-url redis://redis:6379/0
   relogin bench --rate 500 --confirm-after 200ms -o json
   relogin bench --jobs 20000 --concurrency 10000 --confirm-after 20s`,
-		Args: noArguments,
 	}
 	declared := settings.Declare(cmd, p.Environ, &s.Load, &s.NATS, &s.Redis, &s.Log)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		return bench.Run(cmd.Context(), bench.Options{
 			Settings: s, Declared: declared, Environ: p.Environ, Version: releaseOf(p.Version),
-			Stderr: p.Stderr, Printer: output.NewPrinter(p.Stdout, s.Load.Output, p.Environ), Logger: s.Log.Logger(p.Stderr),
+			Stderr: p.Stderr, Printer: output.NewPrinter(p.Stdout, s.Load.Output, p.Environ), Logger: s.Log.Logger(p.Stderr, declared.Hints),
 		})
 	}
 	return cmd

@@ -96,15 +96,13 @@ Try it, with nothing to install:  relogin dev`,
 	return root
 }
 
-// command returns cmd, which reads the settings of the groups and of the log, and then runs. It
-// takes no arguments, unless its Args say so.
+// command returns cmd, which reads the settings of the groups and of the log, and then runs.
 func (p *Program) command(cmd *cobra.Command, run func(ctx context.Context, args []string, log *slog.Logger) error, groups ...settings.Group) *cobra.Command {
-	var log logging.Settings
-	if cmd.Args == nil {
-		cmd.Args = noArguments
+	var s logging.Settings
+	declared := settings.Declare(cmd, p.Environ, append(groups, &s)...)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		return run(cmd.Context(), args, s.Logger(p.Stderr, declared.Hints))
 	}
-	settings.Declare(cmd, p.Environ, append(groups, &log)...)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error { return run(cmd.Context(), args, log.Logger(p.Stderr)) }
 	return cmd
 }
 
@@ -117,13 +115,4 @@ func unknownCommand(root *cobra.Command, args []string) error {
 		names = append(names, cmd.Name())
 	}
 	return settings.UsageError{Err: fmt.Errorf("unknown command %q%s", args[0], settings.Suggestion(args[0], names))}
-}
-
-// noArguments is for commands that take flags alone.
-func noArguments(_ *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		// They are not repeated: one may be what follows a space in a credential.
-		return settings.UsageError{Err: fmt.Errorf("no arguments are taken, and there are %d: quote a value that has a space", len(args))}
-	}
-	return nil
 }

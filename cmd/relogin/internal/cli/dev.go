@@ -41,7 +41,6 @@ func newDevCommand(p *Program) *cobra.Command {
 		Long: `Runs an embedded NATS server with JetStream, an embedded Redis-compatible server, a simulated gateway with phones, and a worker, on loopback. It submits sample jobs, one for each way in which a job can end, and shows the events as they arrive. Then it goes on, so that submit, watch and the nats command line work against it from another terminal.
 
 With --gateway-url or --tenants-file it works against a real gateway: it submits no samples then.`,
-		Args: noArguments,
 	}
 	declared := settings.Declare(cmd, p.Environ, samples{&s}, &s.Gateway, &s.Pipeline, &s.Streams, &s.Output, &log)
 	for name, value := range dev.Presets {
@@ -50,7 +49,7 @@ With --gateway-url or --tenants-file it works against a real gateway: it submits
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		return dev.Run(cmd.Context(), dev.Options{
 			Settings: &s, Simulate: simulated(declared), Stdout: p.Stdout,
-			Printer: output.NewPrinter(p.Stdout, output.Text, p.Environ), Logger: log.Logger(p.Stderr),
+			Printer: output.NewPrinter(p.Stdout, output.Text, p.Environ), Logger: log.Logger(p.Stderr, declared.Hints),
 		})
 	}
 	return cmd

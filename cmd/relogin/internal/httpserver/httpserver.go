@@ -69,9 +69,7 @@ func Serve(ctx context.Context, listener net.Listener, server *http.Server) erro
 	if server.Shutdown(grace) != nil {
 		_ = server.Close()
 	}
-	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serve http: %w", err)
-	}
+	<-ended
 	return nil
 }
 
@@ -138,11 +136,12 @@ var ErrNotReady = errors.New("the worker is not ready")
 func AskReady(ctx context.Context, addr string, w io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+loopback(addr)+"/readyz", nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/readyz", nil)
 	if err != nil {
 		return fmt.Errorf("ask worker: %w", err)
 	}
-	response, err := http.DefaultClient.Do(request)
+	// Without a proxy. An address that listens on all interfaces is dialed on this machine.
+	response, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(request)
 	if err != nil {
 		return fmt.Errorf("ask worker: %w", err)
 	}
@@ -154,16 +153,4 @@ func AskReady(ctx context.Context, addr string, w io.Writer) error {
 		return ErrNotReady
 	}
 	return nil
-}
-
-// loopback returns the address to reach a server at that listens on addr.
-func loopback(addr string) string {
-	host, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		return addr
-	}
-	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-		host = "127.0.0.1"
-	}
-	return net.JoinHostPort(host, port)
 }

@@ -13,20 +13,18 @@ import (
 type Settings struct {
 	Level  string
 	Format string // empty: text on a terminal, else json
-	all    *settings.Settings
 }
 
 // Declare implements [settings.Group].
 func (l *Settings) Declare(s *settings.Settings) {
-	l.all = s
 	s.Section("Log")
 	s.Add("log-level", settings.Choice(&l.Level, "debug", "info", "warn", "error"), "info", "least level that is logged")
 	s.Add("log-format", settings.Choice(&l.Format, "text", "json"), "", "of the log, on standard error").Default = "text on a terminal, else json"
 }
 
-// Logger returns a command's logger, which writes to stderr, and tells it what in all of the
-// command's settings looks like a mistake. These are read.
-func (l *Settings) Logger(stderr io.Writer) *slog.Logger {
+// Logger returns a command's logger, which writes to stderr and has told the hints, which are
+// about what looks like a mistake in the settings.
+func (l *Settings) Logger(stderr io.Writer, hints []string) *slog.Logger {
 	var level slog.Level
 	_ = level.UnmarshalText([]byte(l.Level)) // it was checked
 	options := &slog.HandlerOptions{Level: level, ReplaceAttr: readable}
@@ -35,7 +33,7 @@ func (l *Settings) Logger(stderr io.Writer) *slog.Logger {
 		handler = slog.NewTextHandler(stderr, options)
 	}
 	log := slog.New(handler)
-	for _, hint := range l.all.Hints {
+	for _, hint := range hints {
 		log.Warn(hint)
 	}
 	return log

@@ -189,11 +189,8 @@ func Suggestion(name string, names []string) string {
 	best, distance := "", max(1, min(3, len(name)/3))+1
 	for _, candidate := range names {
 		if d := levenshtein.ComputeDistance(name, candidate); d < distance {
-			best, distance = candidate, d
+			best, distance = fmt.Sprintf("; did you mean %s?", candidate), d
 		}
 	}
-	if best == "" {
-		return ""
-	}
-	return fmt.Sprintf("; did you mean %s?", best)
+	return best
 }

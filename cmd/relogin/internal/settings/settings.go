@@ -75,7 +75,8 @@ func (s *Setting) String() string { return s.fallback }
 func (s *Setting) Type() string { return s.value.metavar }
 
 // Declare gives the command the groups' settings. They are read, and the arguments checked
-// with cmd.Args, before the command runs. The environment has the form of [os.Environ].
+// with cmd.Args, by default [NoArguments], before the command runs. The environment has the form
+// of [os.Environ].
 func Declare(cmd *cobra.Command, environ []string, groups ...Group) *Settings {
 	s := &Settings{cmd: cmd, environ: environ}
 	for _, g := range groups {
@@ -91,6 +92,9 @@ func Declare(cmd *cobra.Command, environ []string, groups ...Group) *Settings {
 		}
 	}
 	arguments := cmd.Args
+	if arguments == nil {
+		arguments = NoArguments
+	}
 	cmd.FParseErrWhitelist.UnknownFlagsHandling = pflag.PassUnknownFlagToArgs
 	cmd.Args = func(_ *cobra.Command, args []string) error {
 		s.refuseUnknownFlags(args)
@@ -107,6 +111,15 @@ func Declare(cmd *cobra.Command, environ []string, groups ...Group) *Settings {
 		return s.err()
 	})
 	return s
+}
+
+// NoArguments is for commands that take flags alone.
+func NoArguments(_ *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		// They are not repeated: one may be what follows a space in a credential.
+		return UsageError{fmt.Errorf("no arguments are taken, and there are %d: quote a value that has a space", len(args))}
+	}
+	return nil
 }
 
 // Section starts a section of the help, for the settings that are declared next.
