@@ -109,14 +109,10 @@ func (o *OutputSettings) Declare(s *settings.Settings) {
 	DeclareHTTPAddr(s, &o.HTTPAddr)
 }
 
-// protector returns what a value of --event-secrets does to a login before anybody stores
-// it: nothing for include; omit empties token and data; seal:<public xkey> encrypts each of
-// them to the holder of that curve key, as
-//
-//	seal:<public xkey of the sender>:<base64url of what nkeys' Seal returns>
-//
-// which nkeys.KeyPair.Open undoes. The sender's key is new for each secret. What can't
-// be sealed is left out.
+// protector returns what a value of --event-secrets does to a login before anybody stores it.
+// One that begins with seal: makes token and data seal:<public xkey of the sender>:<base64url>,
+// which nkeys.KeyPair.Open undoes. The sender's key is new for each; what can't be sealed is
+// left out.
 func protector(text string) (func(*job.Login), error) {
 	key, sealed := strings.CutPrefix(text, "seal:")
 	switch {

@@ -65,11 +65,11 @@ func Secret(p *string) Value {
 func File(p *string) Value {
 	return NewValue(p, "file", func(s string) (string, error) {
 		info, err := os.Stat(s)
-		if err == nil && info.IsDir() {
-			return "", errors.New("want a file: it is a directory")
-		}
-		if err != nil {
+		switch {
+		case err != nil:
 			return "", fmt.Errorf("want a file: %w", errors.Unwrap(err))
+		case info.IsDir():
+			return "", errors.New("want a file: it is a directory")
 		}
 		return s, nil
 	})
