@@ -32,7 +32,7 @@ func read(environ []string, args ...string) (*bench, error) {
 	var err error
 	b.Declared, err = readSettings(environ, args, []settings.Group{
 		&known.NATS, &known.Gateway, &known.Pipeline, &known.Streams, &known.Output,
-	}, &b.Load, &b.NATS, &b.Redis, &b.Log)
+	}, &b.Load, &b.NATS, &b.Redis)
 	return b, err
 }
 

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/relogin/relogin/cmd/relogin/internal/backend"
-	"github.com/relogin/relogin/cmd/relogin/internal/logging"
 	"github.com/relogin/relogin/cmd/relogin/internal/output"
 	"github.com/relogin/relogin/cmd/relogin/internal/settings"
 	"github.com/relogin/relogin/worker/job"
@@ -19,7 +18,6 @@ type Settings struct {
 	Load  Load
 	NATS  backend.NATSServer
 	Redis backend.Redis
-	Log   logging.Settings
 }
 
 // Load says what load to make. Most of it are flags alone: no pod has them.

@@ -97,11 +97,11 @@ Try it, with nothing to install:  relogin dev`,
 }
 
 // command returns cmd, which reads the settings of the groups and of the log, and then runs.
-func (p *Program) command(cmd *cobra.Command, run func(ctx context.Context, args []string, log *slog.Logger) error, groups ...settings.Group) *cobra.Command {
+func (p *Program) command(cmd *cobra.Command, run func(ctx context.Context, declared *settings.Settings, log *slog.Logger) error, groups ...settings.Group) *cobra.Command {
 	var s logging.Settings
 	declared := settings.Declare(cmd, p.Environ, append(groups, &s)...)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		return run(cmd.Context(), args, s.Logger(p.Stderr, declared.Hints))
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		return run(cmd.Context(), declared, s.Logger(p.Stderr, declared.Hints))
 	}
 	return cmd
 }

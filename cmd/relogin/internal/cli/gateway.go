@@ -51,7 +51,7 @@ GET /stats tells how many prompts were open at once, GET /prompts lists them.`,
 }
 
 // run serves until ctx ends.
-func (g *simulationSettings) run(ctx context.Context, _ []string, log *slog.Logger) error {
+func (g *simulationSettings) run(ctx context.Context, _ *settings.Settings, log *slog.Logger) error {
 	listener, err := httpserver.Listen(ctx, g.Addr)
 	if err != nil {
 		return fmt.Errorf("flag --addr: %w", err)

@@ -44,7 +44,7 @@ func newSetupCommand(p *Program) *cobra.Command {
 		Long: `Creates the streams and consumers that are missing, and checks those that are there. It changes none unless told to. A worker does the same when it starts; with --no-setup it only checks. It may be run as often as you like.
 
 What would break a promise is refused, with exit status 1, and no worker starts then. What merely differs from the settings is told, and harms nothing. Each line names the command that changes it.`,
-	}, func(ctx context.Context, _ []string, log *slog.Logger) error {
+	}, func(ctx context.Context, _ *settings.Settings, log *slog.Logger) error {
 		return s.run(ctx, output.NewPrinter(p.Stdout, s.Output, p.Environ), log)
 	}, &s.NATS, &s.Streams, &s)
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/relogin/relogin/cmd/relogin/internal/backend"
 	"github.com/relogin/relogin/cmd/relogin/internal/jobfile"
 	"github.com/relogin/relogin/cmd/relogin/internal/output"
+	"github.com/relogin/relogin/cmd/relogin/internal/settings"
 	"github.com/relogin/relogin/cmd/relogin/internal/submit"
 )
 
@@ -27,13 +28,13 @@ A file has a wcId a line, or is CSV whose first line names the columns: ` + jobf
   relogin submit wxid_1 --urgent --deadline 3m --wait
   printf 'wcId,id,label.batch\nwxid_1,job-1,7\n' | relogin submit --file - --wait -o json`,
 		Args: func(_ *cobra.Command, args []string) error { return s.CheckArguments(args) },
-	}, func(ctx context.Context, args []string, log *slog.Logger) error {
+	}, func(ctx context.Context, declared *settings.Settings, log *slog.Logger) error {
 		if d := s.Timeout; d > 0 {
 			var cancel context.CancelFunc
 			ctx, cancel = context.WithTimeoutCause(ctx, d, fmt.Errorf("time-out after %s", d))
 			defer cancel()
 		}
-		jobs, err := s.Gather(args, p.Stdin)
+		jobs, err := s.Gather(declared.Args, p.Stdin)
 		if err != nil {
 			return err
 		}

@@ -47,7 +47,7 @@ func newWatchCommand(p *Program) *cobra.Command {
 		Example: `  relogin watch
   relogin watch --outcome failed,unknown --since 24h
   relogin watch --account wxid_1 -o json --count 1`,
-	}, func(ctx context.Context, _ []string, log *slog.Logger) error {
+	}, func(ctx context.Context, _ *settings.Settings, log *slog.Logger) error {
 		nc, err := n.ConnectSoon(ctx, "relogin watch", log, backend.Patience)
 		if err != nil {
 			return err

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/relogin/relogin/cmd/relogin/internal/pod"
+	"github.com/relogin/relogin/cmd/relogin/internal/settings"
 )
 
 func newWorkerCommand(p *Program) *cobra.Command {
@@ -20,7 +21,7 @@ func newWorkerCommand(p *Program) *cobra.Command {
 		Long: `Takes jobs, asks the gateway to confirm each account's login on its phone under the account's lock, and publishes one event for each job. Start as many as you like.
 
 SIGTERM or SIGINT stops it cleanly: it takes no more jobs, hands back those that only wait, and lets open confirmations finish within the grace. A second signal stops it at once. Nothing is lost either way.`,
-	}, func(ctx context.Context, _ []string, log *slog.Logger) error {
+	}, func(ctx context.Context, _ *settings.Settings, log *slog.Logger) error {
 		defer context.AfterFunc(ctx, func() { exitOnSignal(log) })()
 		pod.GiveGCRoom()
 		return pod.Run(ctx, &s, log)

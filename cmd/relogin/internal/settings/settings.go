@@ -35,7 +35,9 @@ func (e UsageError) Error() string { return e.Err.Error() }
 
 // Settings are those of one command.
 type Settings struct {
-	Hints []string // what looks like a mistake in the environment, but may be none
+	Presets map[string]string // defaults that are this command's own; a group may set them as it declares
+	Args    []string          // the command's arguments
+	Hints   []string          // what looks like a mistake in the environment, but may be none
 
 	cmd     *cobra.Command
 	environ []string
@@ -84,6 +86,10 @@ func Declare(cmd *cobra.Command, environ []string, groups ...Group) *Settings {
 	}
 	s.Section("Settings file")
 	s.Add("config", File(&s.configFile), "", "YAML file of settings. Its keys are the flags' names without the dashes: nats-url: nats://10.0.0.1:4222. One file can serve all commands.")
+	for name, preset := range s.Presets {
+		one := s.named(name)
+		one.fallback, one.Default = preset, preset
+	}
 	cmd.Flags().SortFlags = false
 	for _, one := range s.all {
 		flag := cmd.Flags().VarPF(one, one.Name, one.Shorthand, one.Usage)
@@ -97,6 +103,7 @@ func Declare(cmd *cobra.Command, environ []string, groups ...Group) *Settings {
 	}
 	cmd.FParseErrWhitelist.UnknownFlagsHandling = pflag.PassUnknownFlagToArgs
 	cmd.Args = func(_ *cobra.Command, args []string) error {
+		s.Args = args
 		s.refuseUnknownFlags(args)
 		unknown := len(s.problems) > 0
 		s.read(groups)
@@ -149,12 +156,6 @@ func (s *Settings) named(name string) *Setting {
 
 // IsSet tells whether the setting has a value other than its default.
 func (s *Settings) IsSet(name string) bool { return s.named(name).source != "" }
-
-// SetDefault changes a default for this command.
-func (s *Settings) SetDefault(name, fallback string) {
-	one := s.named(name)
-	one.fallback, one.Default = fallback, fallback
-}
 
 // Environment returns the settings of the named sections that are set, as environment
 // variables in the form of [os.Environ].
