@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,13 +14,13 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/spf13/cobra"
 	"gotest.tools/v3/golden"
 
 	"github.com/relogin/relogin/cmd/relogin/internal/backend"
 	"github.com/relogin/relogin/cmd/relogin/internal/output"
 	"github.com/relogin/relogin/cmd/relogin/internal/pod"
 	"github.com/relogin/relogin/cmd/relogin/internal/settings"
-	"github.com/relogin/relogin/cmd/relogin/internal/settings/settingstest"
 	"github.com/relogin/relogin/worker/gateway/gatewaytest"
 	"github.com/relogin/relogin/worker/job"
 )
@@ -28,10 +30,24 @@ func read(environ []string, args ...string) (*bench, error) {
 	var known pod.Settings
 	b := &bench{Options: Options{Environ: environ}, namespace: "relogin-bench-x"}
 	var err error
-	b.Declared, err = settingstest.Read(environ, args, []settings.Group{
+	b.Declared, err = readSettings(environ, args, []settings.Group{
 		&known.NATS, &known.Gateway, &known.Pipeline, &known.Streams, &known.Output,
-	}, &b.Load, &b.NATS, &b.Redis, &b.Log)
+	}, &b.Load, &b.NATS, &b.Redis)
 	return b, err
+}
+
+// readSettings reads the settings of the groups. Those of the others are known, as another
+// command's are.
+func readSettings(environ, args []string, others []settings.Group, groups ...settings.Group) (*settings.Settings, error) {
+	command := func(name string) *cobra.Command {
+		return &cobra.Command{Use: name, Args: cobra.NoArgs, Run: func(*cobra.Command, []string) {}}
+	}
+	root, cmd, other := &cobra.Command{SilenceErrors: true, SilenceUsage: true}, command("this"), command("other")
+	root.AddCommand(cmd, other)
+	root.SetArgs(append([]string{"this"}, args...))
+	settings.Declare(other, environ, others...)
+	s := settings.Declare(cmd, environ, groups...)
+	return s, root.Execute()
 }
 
 func mustRead(t *testing.T, environ []string, args ...string) *bench {
@@ -58,7 +74,10 @@ func TestBenchSettings(t *testing.T) {
 }
 
 func TestBenchWorkerHasItsOwnSettings(t *testing.T) {
-	file := settingstest.WriteFile(t, "redis-url: redis://:pass@redis\ngateway-url: http://production\nnamespace: relogin\n")
+	file := filepath.Join(t.TempDir(), "settings.yaml")
+	if err := os.WriteFile(file, []byte("redis-url: redis://:pass@redis\ngateway-url: http://production\nnamespace: relogin\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	b := mustRead(t, []string{
 		"PATH=/bin", "RELOGIN_CONFIG=" + file, "RELOGIN_NAMESPACE=relogin", "RELOGIN_TENANTS_FILE=" + file, "NATS_URL=nats://common",
 	}, "--nats-inbox-prefix", "_INBOX_x", "--concurrency", "9", "--confirm-after", "40s")
@@ -81,7 +100,7 @@ func TestBenchWorkerHasItsOwnSettings(t *testing.T) {
 	var p pod.PipelineSettings
 	var c backend.Streams
 	var rest pod.Settings
-	if _, err := settingstest.Read(env, nil, []settings.Group{&rest.Gateway, &rest.Output, &rest.Setup}, &rest.NATS, &b.Redis, &p, &c); err != nil {
+	if _, err := readSettings(env, nil, []settings.Group{&rest.Gateway, &rest.Output, &rest.Setup}, &rest.NATS, &b.Redis, &p, &c); err != nil {
 		t.Errorf("a worker refuses its settings: %v", err)
 	}
 	if lease := p.SendWindow + p.ConfirmTimeout + p.ConfirmTimeout/10; c.EventMaxAge < lease {

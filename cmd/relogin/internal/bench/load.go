@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/relogin/relogin/cmd/relogin/internal/backend"
-	"github.com/relogin/relogin/cmd/relogin/internal/logging"
 	"github.com/relogin/relogin/cmd/relogin/internal/output"
 	"github.com/relogin/relogin/cmd/relogin/internal/settings"
 	"github.com/relogin/relogin/worker/job"
@@ -19,7 +18,6 @@ type Settings struct {
 	Load  Load
 	NATS  backend.NATSServer
 	Redis backend.Redis
-	Log   logging.Settings
 }
 
 // Load says what load to make. Most of it are flags alone: no pod has them.
@@ -38,7 +36,7 @@ func (l *Load) Declare(s *settings.Settings) {
 	s.Section("Load")
 	s.AddFlag("jobs", settings.Int(&l.Jobs, 1, 1_000_000), "10000", "how many are published")
 	s.AddFlag("accounts", settings.Int(&l.Accounts, 1, 1_000_000), "",
-		"how many accounts the jobs are for, in turn; jobs that meet at one account share a prompt").FallsBackTo("as many as jobs")
+		"how many accounts the jobs are for, in turn; jobs that meet at one account share a prompt").Default = "as many as jobs"
 	s.AddFlag("concurrency", settings.Int(&l.Concurrency, 1, 100_000), "512", "confirmations that the worker holds open at once; an eighth of them waits for urgent jobs, and these are normal ones")
 	s.AddFlag("confirm-after", settings.Duration(&l.ConfirmAfter, 0, 30*time.Minute), "0s", "how long the simulated people take to answer")
 	s.AddFlag("rate", settings.Rate(&l.Rate, 1_000_000), "0",

@@ -3,6 +3,9 @@
 package cli
 
 import (
+	"context"
+	"log/slog"
+
 	"github.com/spf13/cobra"
 
 	"github.com/relogin/relogin/cmd/relogin/internal/bench"
@@ -12,7 +15,7 @@ import (
 
 func newBenchCommand(p *Program) *cobra.Command {
 	var s bench.Settings
-	cmd := &cobra.Command{
+	return p.command(&cobra.Command{
 		Use:   "bench",
 		Short: "measure a worker on your NATS and Redis, and clean up",
 		Long: `Measures how many jobs a second one worker does on these NATS and Redis servers, what it adds to each job's time, and its memory. The gateway is simulated, and in this process; the worker is a process of its own, with the defaults of relogin worker. Both, and whoever reads the events, share this machine's processors.
@@ -28,14 +31,10 @@ The exit status is 1 also when a job has no event or did not succeed, or an acco
 		Example: `  relogin bench --nats-url nats://nats:4222 --redis-url redis://redis:6379/0
   relogin bench --rate 500 --confirm-after 200ms -o json
   relogin bench --jobs 20000 --concurrency 10000 --confirm-after 20s`,
-		Args: noArguments,
-	}
-	declared := settings.Declare(cmd, p.Environ, &s.Load, &s.NATS, &s.Redis, &s.Log)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		return bench.Run(cmd.Context(), bench.Options{
+	}, func(ctx context.Context, declared *settings.Settings, log *slog.Logger) error {
+		return bench.Run(ctx, bench.Options{
 			Settings: s, Declared: declared, Environ: p.Environ, Version: releaseOf(p.Version),
-			Stderr: p.Stderr, Printer: output.NewPrinter(p.Stdout, s.Load.Output, p.Environ), Logger: s.Log.Logger(p.Stderr),
+			Stderr: p.Stderr, Printer: output.NewPrinter(p.Stdout, s.Load.Output, p.Environ), Logger: log,
 		})
-	}
-	return cmd
+	}, &s.Load, &s.NATS, &s.Redis)
 }

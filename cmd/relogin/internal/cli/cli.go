@@ -6,13 +6,18 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
+	"github.com/relogin/relogin/cmd/relogin/internal/httpserver"
+	"github.com/relogin/relogin/cmd/relogin/internal/logging"
 	"github.com/relogin/relogin/cmd/relogin/internal/settings"
+	"github.com/relogin/relogin/cmd/relogin/internal/submit"
 )
 
 // Exit statuses.
@@ -30,8 +35,11 @@ type Program struct {
 	Environ        []string // in the form of [os.Environ]
 }
 
-// errReported ends a command with status 1; what went wrong was printed already.
-var errReported = errors.New("failed")
+// errNotAsWanted ends a command with status 1.
+var errNotAsWanted = errors.New("not all is as the settings say")
+
+// reported are the errors that are not printed: what they are about was, or nobody reads it.
+var reported = []error{errNotAsWanted, submit.ErrNotSucceeded, httpserver.ErrNotReady, syscall.EPIPE}
 
 // Run executes the command line and returns the exit status. SIGINT and SIGTERM end the
 // commands' context; after that they have their usual effect, so a second one ends the
@@ -53,7 +61,7 @@ func Run(ctx context.Context, p Program, args []string) int {
 	case errors.As(err, &usage):
 		fmt.Fprintf(p.Stderr, "%s: %v\nSee %s --help.\n", cmd.CommandPath(), err, cmd.CommandPath())
 		return exitUsage
-	case !errors.Is(err, errReported) && !errors.Is(err, syscall.EPIPE): // nobody reads what it prints
+	case !slices.ContainsFunc(reported, func(one error) bool { return errors.Is(err, one) }):
 		fmt.Fprintf(p.Stderr, "%s: %v\n", cmd.CommandPath(), err)
 	}
 	return exitFailed
@@ -88,6 +96,16 @@ Try it, with nothing to install:  relogin dev`,
 	return root
 }
 
+// command returns cmd, which reads the settings of the groups and of the log, and then runs.
+func (p *Program) command(cmd *cobra.Command, run func(ctx context.Context, declared *settings.Settings, log *slog.Logger) error, groups ...settings.Group) *cobra.Command {
+	var s logging.Settings
+	declared := settings.Declare(cmd, p.Environ, append(groups, &s)...)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		return run(cmd.Context(), declared, s.Logger(p.Stderr, declared.Hints))
+	}
+	return cmd
+}
+
 func unknownCommand(root *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
@@ -97,13 +115,4 @@ func unknownCommand(root *cobra.Command, args []string) error {
 		names = append(names, cmd.Name())
 	}
 	return settings.UsageError{Err: fmt.Errorf("unknown command %q%s", args[0], settings.Suggestion(args[0], names))}
-}
-
-// noArguments is for commands that take flags alone.
-func noArguments(_ *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		// They are not repeated: one may be what follows a space in a credential.
-		return settings.UsageError{Err: fmt.Errorf("no arguments are taken, and there are %d: quote a value that has a space", len(args))}
-	}
-	return nil
 }

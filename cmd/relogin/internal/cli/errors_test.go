@@ -2,12 +2,13 @@ package cli
 
 import (
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"gotest.tools/v3/golden"
 
-	"github.com/relogin/relogin/cmd/relogin/internal/settings/settingstest"
 	"github.com/relogin/relogin/test/servers"
 )
 
@@ -82,13 +83,16 @@ func TestListenFails(t *testing.T) {
 }
 
 func TestAllErrorsAtOnce(t *testing.T) {
-	file := settingstest.WriteFile(t, `replicas: 2
+	file := filepath.Join(t.TempDir(), "settings.yaml")
+	if err := os.WriteFile(file, []byte(`replicas: 2
 redis-url: http://user:hunter2@redis
 cooldwn: 1m
 ack-wait: [1, 2]
 gateway-authorization: "hunter2\nhunter2"
 shutdown-grace: 5m
-`)
+`), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	got := relogin(t, []string{
 		"RELOGIN_NATS_URL=ftp://user:hunter2@nats", "RELOGIN_CONCURRENCY=0", "RELOGIN_EVENT_SECRETS=seal:SXHUNTER2",
 		"RELOGIN_PORT=tcp://10.0.0.1:80", "RELOGIN_TENANTS_FILE=nowhere.yaml",

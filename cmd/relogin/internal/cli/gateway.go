@@ -7,12 +7,12 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"net/http"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/relogin/relogin/cmd/relogin/internal/httpserver"
-	"github.com/relogin/relogin/cmd/relogin/internal/logging"
 	"github.com/relogin/relogin/cmd/relogin/internal/settings"
 	"github.com/relogin/relogin/worker/gateway/gatewaytest"
 )
@@ -37,8 +37,7 @@ func (g *simulationSettings) Declare(s *settings.Settings) {
 
 func newGatewayCommand(p *Program) *cobra.Command {
 	var s simulationSettings
-	var log logging.Settings
-	cmd := &cobra.Command{
+	return p.command(&cobra.Command{
 		Use:   "gateway",
 		Short: "run a simulated gateway with phones, to try things out",
 		Long: `Runs a simulated gateway. Every account has a phone whose owner confirms; the part of the wcId before the first "-" changes that:
@@ -48,28 +47,22 @@ unauthorized, busy: HTTP 401 or 503, and no prompt
 error, reset, hang, garbage, empty, huge, half, redirect: a prompt, and no proper reply
 
 GET /stats tells how many prompts were open at once, GET /prompts lists them.`,
-		Args: noArguments,
-	}
-	settings.Declare(cmd, p.Environ, &s, &log)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		return runGateway(cmd.Context(), s, log.Logger(p.Stderr))
-	}
-	return cmd
+	}, s.run, &s)
 }
 
-// runGateway serves until ctx ends.
-func runGateway(ctx context.Context, s simulationSettings, log *slog.Logger) error {
-	listener, err := httpserver.Listen(ctx, s.Addr)
+// run serves until ctx ends.
+func (g *simulationSettings) run(ctx context.Context, _ *settings.Settings, log *slog.Logger) error {
+	listener, err := httpserver.Listen(ctx, g.Addr)
 	if err != nil {
 		return fmt.Errorf("flag --addr: %w", err)
 	}
-	s.Options.Seed = rand.Uint64()
-	g := gatewaytest.New(s.Options)
-	defer context.AfterFunc(ctx, g.Close)() // callers wait for minutes: they are cut off
+	g.Options.Seed = rand.Uint64()
+	simulated := gatewaytest.New(g.Options)
+	defer context.AfterFunc(ctx, simulated.Close)() // callers wait for minutes: they are cut off
 	log.Info("simulated gateway listens", "url", fmt.Sprintf("http://%s", listener.Addr()))
-	err = httpserver.Serve(ctx, listener, g)
-	g.Close()
-	stats := g.Stats()
+	err = httpserver.Serve(ctx, listener, &http.Server{Handler: simulated})
+	simulated.Close()
+	stats := simulated.Stats()
 	log.Info("simulated gateway stopped", "prompts", stats.Prompts, "accounts", stats.Accounts,
 		"mostOpenAtOnce", stats.MaxOpen, "mostOpenForOneAccount", stats.MaxOpenPerAccount)
 	return err

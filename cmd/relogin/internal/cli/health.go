@@ -30,15 +30,10 @@ func newHealthCommand(p *Program) *cobra.Command {
 		Use:   "health",
 		Short: "ask this machine's worker whether it is ready",
 		Long:  "Asks the worker on this machine, at /readyz of its --http-addr, and prints its answer. The exit status is 0 when it is ready, else 1: the health check of a container.",
-		Args:  noArguments,
 	}
 	settings.Declare(cmd, p.Environ, &s)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		err := httpserver.AskReady(cmd.Context(), s.HTTPAddr, p.Stdout)
-		if errors.Is(err, httpserver.ErrNotReady) {
-			return errReported // its lines say why
-		}
-		return err
+		return httpserver.AskReady(cmd.Context(), s.HTTPAddr, p.Stdout)
 	}
 	return cmd
 }

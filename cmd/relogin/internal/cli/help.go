@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -20,11 +21,7 @@ func (p *Program) help(cmd *cobra.Command, _ []string) {
 	printf := func(format string, args ...any) { fmt.Fprintf(p.Stdout, format, args...) }
 	paragraph := func(indent, text string) { terminal.Wrap(p.Stdout, width, indent, text) }
 
-	about := cmd.Long
-	if about == "" {
-		about = cmd.Short
-	}
-	for line := range strings.SplitSeq(about, "\n") {
+	for line := range strings.SplitSeq(cmp.Or(cmd.Long, cmd.Short), "\n") {
 		paragraph("", line)
 	}
 	printf("\nUsage\n")

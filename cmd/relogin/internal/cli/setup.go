@@ -9,27 +9,22 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/relogin/relogin/cmd/relogin/internal/backend"
-	"github.com/relogin/relogin/cmd/relogin/internal/logging"
 	"github.com/relogin/relogin/cmd/relogin/internal/output"
 	"github.com/relogin/relogin/cmd/relogin/internal/settings"
 	"github.com/relogin/relogin/queue"
 )
 
+// setupSettings are those of the queue, and what else setup does than to create: the latter
+// are flags alone.
 type setupSettings struct {
-	NATS    backend.NATS
-	Streams backend.Streams
-	Mode    setupMode
-	Log     logging.Settings
-}
-
-// setupMode is what else setup does than to create. It is flags alone.
-type setupMode struct {
+	NATS      backend.NATS
+	Streams   backend.Streams
 	CheckOnly bool
 	Update    bool
 	Output    output.Format
 }
 
-func (m *setupMode) Declare(s *settings.Settings) {
+func (m *setupSettings) Declare(s *settings.Settings) {
 	s.Section("Setup")
 	s.AddFlag("check", settings.Bool(&m.CheckOnly), "false", "create and change nothing: exit status 1 when anything is missing or not as the settings say")
 	s.AddFlag("update", settings.Bool(&m.Update), "false",
@@ -37,42 +32,38 @@ func (m *setupMode) Declare(s *settings.Settings) {
 	output.Declare(s, &m.Output)
 }
 
-func (m *setupMode) Check(s *settings.Settings) {
+func (m *setupSettings) Check(s *settings.Settings) {
 	s.Require(!m.CheckOnly || !m.Update, "want only one of --check and --update", "update", "check")
 }
 
 func newSetupCommand(p *Program) *cobra.Command {
 	var s setupSettings
-	cmd := &cobra.Command{
+	return p.command(&cobra.Command{
 		Use:   "setup",
 		Short: "create, check or change the streams and consumers",
 		Long: `Creates the streams and consumers that are missing, and checks those that are there. It changes none unless told to. A worker does the same when it starts; with --no-setup it only checks. It may be run as often as you like.
 
 What would break a promise is refused, with exit status 1, and no worker starts then. What merely differs from the settings is told, and harms nothing. Each line names the command that changes it.`,
-		Args: noArguments,
-	}
-	settings.Declare(cmd, p.Environ, &s.NATS, &s.Streams, &s.Mode, &s.Log)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		return setUp(cmd.Context(), &s, output.NewPrinter(p.Stdout, s.Mode.Output, p.Environ), s.Log.Logger(p.Stderr))
-	}
-	return cmd
+	}, func(ctx context.Context, _ *settings.Settings, log *slog.Logger) error {
+		return s.run(ctx, output.NewPrinter(p.Stdout, s.Output, p.Environ), log)
+	}, &s.NATS, &s.Streams, &s)
 }
 
-func setUp(ctx context.Context, s *setupSettings, p *output.Printer, log *slog.Logger) error {
-	nc, err := s.NATS.Connect(ctx, "relogin setup", log)
+func (m *setupSettings) run(ctx context.Context, p *output.Printer, log *slog.Logger) error {
+	nc, err := m.NATS.Connect(ctx, "relogin setup", log)
 	if err != nil {
 		return err
 	}
 	defer nc.Close()
-	config := s.Streams.Config
-	config.Namespace, config.Logger = s.NATS.Namespace, log
-	if s.Mode.Update {
+	config := m.Streams.Config
+	config.Namespace, config.Logger = m.NATS.Namespace, log
+	if m.Update {
 		changed, err := queue.Update(ctx, nc, config)
 		if err := errors.Join(printFindings(p, changed), err); err != nil {
 			return err
 		}
 	}
-	if !s.Mode.CheckOnly {
+	if !m.CheckOnly {
 		// What can't serve is among what is found below.
 		if err := queue.Setup(ctx, nc, config); err != nil && !errors.Is(err, queue.ErrMismatch) {
 			return err
@@ -82,19 +73,19 @@ func setUp(ctx context.Context, s *setupSettings, p *output.Printer, log *slog.L
 	if err := errors.Join(err, printFindings(p, found)); err != nil {
 		return err
 	}
-	harmful := func(f queue.Finding) bool { return s.Mode.CheckOnly || f.Severity != queue.Differs }
+	harmful := func(f queue.Finding) bool { return m.CheckOnly || f.Severity != queue.Differs }
 	if slices.ContainsFunc(found, harmful) {
-		return errReported
+		return errNotAsWanted
 	}
-	if len(found) > 0 || s.Mode.Output == output.JSON {
+	if len(found) > 0 || m.Output == output.JSON {
 		return nil
 	}
-	return p.Print(nil, "The streams and consumers of namespace %s are there, and as the settings say.\n", s.NATS.Namespace)
+	return p.Print(nil, "The streams and consumers of namespace %s are there, and as the settings say.\n", m.NATS.Namespace)
 }
 
 func printFindings(p *output.Printer, found []queue.Finding) error {
 	for _, f := range found {
-		if err := p.Finding(f); err != nil {
+		if err := p.Print(f, "%-7s  %v\n", f.Severity, f); err != nil {
 			return err
 		}
 	}

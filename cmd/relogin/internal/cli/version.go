@@ -7,13 +7,15 @@ import (
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
+
+	"github.com/relogin/relogin/cmd/relogin/internal/settings"
 )
 
 func newVersionCommand(p *Program) *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "print the version",
-		Args:  noArguments,
+		Args:  settings.NoArguments,
 		RunE: func(*cobra.Command, []string) error {
 			_, err := fmt.Fprintf(p.Stdout, "relogin %s %s %s/%s\n", releaseOf(p.Version), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 			return err

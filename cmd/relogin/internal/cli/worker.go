@@ -9,30 +9,23 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/relogin/relogin/cmd/relogin/internal/logging"
 	"github.com/relogin/relogin/cmd/relogin/internal/pod"
 	"github.com/relogin/relogin/cmd/relogin/internal/settings"
 )
 
 func newWorkerCommand(p *Program) *cobra.Command {
 	var s pod.Settings
-	var log logging.Settings
-	cmd := &cobra.Command{
+	return p.command(&cobra.Command{
 		Use:   "worker",
 		Short: "take jobs until SIGTERM or SIGINT",
 		Long: `Takes jobs, asks the gateway to confirm each account's login on its phone under the account's lock, and publishes one event for each job. Start as many as you like.
 
 SIGTERM or SIGINT stops it cleanly: it takes no more jobs, hands back those that only wait, and lets open confirmations finish within the grace. A second signal stops it at once. Nothing is lost either way.`,
-		Args: noArguments,
-	}
-	settings.Declare(cmd, p.Environ, &s.NATS, &s.Streams, &s.Setup, &s.Redis, &s.Gateway, &s.Pipeline, &s.Output, &log)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		log := log.Logger(p.Stderr)
-		defer context.AfterFunc(cmd.Context(), func() { exitOnSignal(log) })()
+	}, func(ctx context.Context, _ *settings.Settings, log *slog.Logger) error {
+		defer context.AfterFunc(ctx, func() { exitOnSignal(log) })()
 		pod.GiveGCRoom()
-		return pod.Run(cmd.Context(), &s, log)
-	}
-	return cmd
+		return pod.Run(ctx, &s, log)
+	}, &s.NATS, &s.Streams, &s.Setup, &s.Redis, &s.Gateway, &s.Pipeline, &s.Output)
 }
 
 // exitOnSignal ends the process with status 1 at the next SIGTERM or SIGINT.

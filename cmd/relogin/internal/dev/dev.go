@@ -84,14 +84,11 @@ func Run(ctx context.Context, o Options) error {
 
 // work runs the worker, and shows what it does.
 func (d *dev) work(ctx context.Context) error {
-	p := pod.New(&d.Settings.Settings, d.Logger, true)
-	if err := p.ServeMonitor(ctx); err != nil {
+	p, err := pod.Start(ctx, &d.Settings.Settings, d.Logger, true)
+	if err != nil {
 		return err
 	}
 	defer p.Close()
-	if err := p.Connect(ctx); err != nil {
-		return err
-	}
 	d.introduce()
 	defer background(func(ctx context.Context) {
 		if err := p.Work(ctx); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"sync"
@@ -125,7 +126,7 @@ func (d *dev) startGateway(ctx context.Context, dir string) (end func(), err err
 		return nil, err
 	}
 	d.gateway = gatewaytest.New(gatewaytest.Options{ConfirmAfter: time.Second, Jitter: time.Second, PromptLife: 5 * time.Second})
-	stopServing := background(func(ctx context.Context) { _ = httpserver.Serve(ctx, listener, d.gateway) })
+	stopServing := background(func(ctx context.Context) { _ = httpserver.Serve(ctx, listener, &http.Server{Handler: d.gateway}) })
 	end = func() { d.gateway.Close(); stopServing() }
 
 	s := &d.Settings.Gateway

@@ -23,10 +23,9 @@ const (
 	askTimeout   = 5 * time.Second // for an answer of another process
 	readyTimeout = 3 * time.Second // for all that readiness asks
 	closeTimeout = 2 * time.Second // for requests that are under way when the server ends
-	headTimeout  = 5 * time.Second // for the head of a request
 
-	// Of health and metrics alone.
-	readTimeout        = 5 * time.Second  // for a request
+	// Of health and metrics.
+	readTimeout        = 5 * time.Second  // for a request, and of any server for its head
 	writeTimeout       = 10 * time.Second // from a request's head to the end of the reply
 	monitorIdleTimeout = time.Minute      // between requests
 	maxMonitorHead     = 8 << 10
@@ -38,13 +37,6 @@ type Readiness struct {
 	Name string
 	Err  error  // nil: it works
 	Note string // what else there is to know of it
-}
-
-// Monitor is what a process shows of itself.
-type Monitor struct {
-	Ready   func(context.Context) []Readiness
-	Metrics prometheus.Gatherer
-	Log     *slog.Logger
 }
 
 // Listen returns a listener for [Serve]. The caller hands it there, or closes it.
@@ -61,15 +53,10 @@ func Listen(ctx context.Context, addr string) (net.Listener, error) {
 	return listener, nil
 }
 
-// Serve serves until ctx ends, lets requests under way end shortly, and returns nil.
-// It closes the listener. A reply may take as long as it wants.
-func Serve(ctx context.Context, listener net.Listener, handler http.Handler) error {
-	return serveBy(ctx, listener, &http.Server{Handler: handler})
-}
-
-// serveBy is [Serve] by a server that has bounds of its own.
-func serveBy(ctx context.Context, listener net.Listener, server *http.Server) error {
-	server.ReadHeaderTimeout, server.ErrorLog = headTimeout, slog.NewLogLogger(slog.DiscardHandler, 0)
+// Serve has the server serve until ctx ends, lets requests under way end shortly, and returns
+// nil. It closes the listener. A reply may take as long as it wants, unless the server has a bound.
+func Serve(ctx context.Context, listener net.Listener, server *http.Server) error {
+	server.ReadHeaderTimeout, server.ErrorLog = readTimeout, slog.NewLogLogger(slog.DiscardHandler, 0)
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(listener) }()
 	select {
@@ -82,18 +69,23 @@ func serveBy(ctx context.Context, listener net.Listener, server *http.Server) er
 	if server.Shutdown(grace) != nil {
 		_ = server.Close()
 	}
-	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serve http: %w", err)
-	}
+	<-ended
 	return nil
 }
 
-// Serve is [Serve] of health and metrics, within bounds that no client can exhaust.
-func (m *Monitor) Serve(ctx context.Context, listener net.Listener) error {
-	return serveBy(ctx, listener, &http.Server{
-		Handler: m.handler(), ConnState: boundConns(maxMonitorConns), ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
+// Monitor returns a server for [Serve] that answers /livez, /readyz and /metrics, within bounds
+// that no client can exhaust.
+func Monitor(ready func(context.Context) []Readiness, metrics prometheus.Gatherer, log *slog.Logger) *http.Server {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { readyz(w, r, ready) })
+	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelError), ErrorHandling: promhttp.ContinueOnError,
+	}))
+	return &http.Server{
+		Handler: mux, ConnState: boundConns(maxMonitorConns), ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
 		IdleTimeout: monitorIdleTimeout, MaxHeaderBytes: maxMonitorHead,
-	})
+	}
 }
 
 // boundConns returns what closes the oldest connection of a server, as its ConnState, where
@@ -118,23 +110,12 @@ func boundConns(limit int) func(net.Conn, http.ConnState) {
 	}
 }
 
-// handler answers /livez, /readyz and /metrics.
-func (m *Monitor) handler() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
-	mux.HandleFunc("GET /readyz", m.readyz)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(m.Metrics, promhttp.HandlerOpts{
-		ErrorLog: slog.NewLogLogger(m.Log.Handler(), slog.LevelError), ErrorHandling: promhttp.ContinueOnError,
-	}))
-	return mux
-}
-
 // readyz answers 200 when all works, else 503, with a line for each thing.
-func (m *Monitor) readyz(w http.ResponseWriter, r *http.Request) {
+func readyz(w http.ResponseWriter, r *http.Request, ready func(context.Context) []Readiness) {
 	ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
 	defer cancel()
 	status, text := http.StatusOK, ""
-	for _, one := range m.Ready(ctx) {
+	for _, one := range ready(ctx) {
 		if one.Err != nil {
 			status = http.StatusServiceUnavailable
 			text += fmt.Sprintf("%s: %v\n", one.Name, one.Err)
@@ -155,11 +136,12 @@ var ErrNotReady = errors.New("the worker is not ready")
 func AskReady(ctx context.Context, addr string, w io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+loopback(addr)+"/readyz", nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/readyz", nil)
 	if err != nil {
 		return fmt.Errorf("ask worker: %w", err)
 	}
-	response, err := http.DefaultClient.Do(request)
+	// Without a proxy. An address that listens on all interfaces is dialed on this machine.
+	response, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(request)
 	if err != nil {
 		return fmt.Errorf("ask worker: %w", err)
 	}
@@ -171,16 +153,4 @@ func AskReady(ctx context.Context, addr string, w io.Writer) error {
 		return ErrNotReady
 	}
 	return nil
-}
-
-// loopback returns the address to reach a server at that listens on addr.
-func loopback(addr string) string {
-	host, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		return addr
-	}
-	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-		host = "127.0.0.1"
-	}
-	return net.JoinHostPort(host, port)
 }

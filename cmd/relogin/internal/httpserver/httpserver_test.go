@@ -3,8 +3,10 @@ package httpserver
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -15,12 +17,9 @@ import (
 
 func TestMonitor(t *testing.T) {
 	var broken error
-	m := &Monitor{
-		Ready: func(context.Context) []Readiness {
-			return []Readiness{{Name: "nats"}, {Name: "redis", Err: broken}}
-		},
-		Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
-	}
+	m := Monitor(func(context.Context) []Readiness {
+		return []Readiness{{Name: "nats"}, {Name: "redis", Err: broken}}
+	}, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
 	ctx, stop := context.WithCancel(t.Context())
 	listener, err := Listen(ctx, "127.0.0.1:0")
 	if err != nil {
@@ -29,7 +28,7 @@ func TestMonitor(t *testing.T) {
 	addr := listener.Addr().String()
 	var running sync.WaitGroup
 	running.Go(func() {
-		if err := m.Serve(ctx, listener); err != nil {
+		if err := Serve(ctx, listener, m); err != nil {
 			t.Error(err)
 		}
 	})
@@ -57,12 +56,21 @@ func TestMonitor(t *testing.T) {
 	running.Wait()
 }
 
-func TestLoopback(t *testing.T) {
-	for addr, want := range map[string]string{
-		":8080": "127.0.0.1:8080", "0.0.0.0:1": "127.0.0.1:1", "[::]:1": "127.0.0.1:1", "10.0.0.1:1": "10.0.0.1:1", "[::1]:1": "[::1]:1",
-	} {
-		if got := loopback(addr); got != want {
-			t.Errorf("%s: %s, want %s", addr, got, want)
+// What listens on all interfaces is asked on this machine.
+func TestAskReadyOfAllInterfaces(t *testing.T) {
+	t.Setenv("HTTP_PROXY", "http://127.0.0.1:1")
+	for _, host := range []string{"", "0.0.0.0", "[::]"} {
+		ctx, stop := context.WithCancel(t.Context())
+		listener, err := Listen(ctx, host+":0")
+		if err != nil {
+			t.Fatal(err)
 		}
+		var running sync.WaitGroup
+		running.Go(func() { _ = Serve(ctx, listener, newTestMonitor()) })
+		if err := AskReady(t.Context(), fmt.Sprintf("%s:%d", host, listener.Addr().(*net.TCPAddr).Port), io.Discard); err != nil {
+			t.Errorf("%q: %v", host, err)
+		}
+		stop()
+		running.Wait()
 	}
 }

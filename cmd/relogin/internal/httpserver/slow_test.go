@@ -17,11 +17,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-func newTestMonitor() *Monitor {
-	return &Monitor{
-		Ready:   func(context.Context) []Readiness { return []Readiness{{Name: "nats"}} },
-		Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
-	}
+func newTestMonitor() *http.Server {
+	ready := func(context.Context) []Readiness { return []Readiness{{Name: "nats"}} }
+	return Monitor(ready, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
 }
 
 // TestSlowClients has more clients than there may be connections, none of which ends its
@@ -34,7 +32,7 @@ func TestSlowClients(t *testing.T) {
 		t.Fatal(err)
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- newTestMonitor().Serve(ctx, listener) }()
+	go func() { ended <- Serve(ctx, listener, newTestMonitor()) }()
 	addr := listener.Addr().String()
 	var slow []net.Conn
 	for range clients {
@@ -100,13 +98,13 @@ func (p *pipes) dial() net.Conn {
 	return client
 }
 
-// onPipes runs the test on a false clock beside what serves.
-func onPipes(t *testing.T, serve func(context.Context, net.Listener) error, test func(t *testing.T, p *pipes)) {
+// onPipes runs the test on a false clock beside the server.
+func onPipes(t *testing.T, server *http.Server, test func(t *testing.T, p *pipes)) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		p := newPipes()
 		ended := make(chan error, 1)
-		go func() { ended <- serve(ctx, p) }()
+		go func() { ended <- Serve(ctx, p, server) }()
 		test(t, p)
 		stop()
 		if err := <-ended; err != nil {
@@ -117,7 +115,7 @@ func onPipes(t *testing.T, serve func(context.Context, net.Listener) error, test
 
 // TestMonitorCutsOff has clients that are slow in every way: each is cut off in its time.
 func TestMonitorCutsOff(t *testing.T) {
-	onPipes(t, newTestMonitor().Serve, func(t *testing.T, p *pipes) {
+	onPipes(t, newTestMonitor(), func(t *testing.T, p *pipes) {
 		for name, sends := range map[string]string{
 			"nothing":      "",
 			"half a head":  "GET /livez HTTP/1.1\r\nHost",
@@ -153,7 +151,7 @@ func TestCallsStayOpen(t *testing.T) {
 		time.Sleep(10 * time.Minute)
 		fmt.Fprint(w, "confirmed")
 	})
-	onPipes(t, func(ctx context.Context, l net.Listener) error { return Serve(ctx, l, slow) }, func(t *testing.T, p *pipes) {
+	onPipes(t, &http.Server{Handler: slow}, func(t *testing.T, p *pipes) {
 		c := p.dial()
 		defer c.Close()
 		answered(t, c, "POST /secondLogin HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}", http.StatusOK)

@@ -27,10 +27,10 @@ const (
 
 // Declare declares --output.
 func Declare(s *settings.Settings, p *Format) {
-	s.AddFlag("output", settings.Choice(p, Text, JSON), "text", "json: one object a line").Short("o")
+	s.AddFlag("output", settings.Choice(p, Text, JSON), "text", "json: one object a line").Shorthand = "o"
 }
 
-// Printer prints jobs, events and findings.
+// Printer prints what commands have to say.
 type Printer struct {
 	w       io.Writer
 	format  Format
@@ -62,11 +62,6 @@ func (p *Printer) Print(v any, format string, args ...any) error {
 func (p *Printer) Event(e *job.Event) error {
 	return p.Print(e, "%s  %s  %s  %s%s\n", e.FinishedAt.Local().Format(time.DateTime), p.Outcome(e.Outcome),
 		terminal.Printable(e.WcID), terminal.Printable(e.JobID), Notes(e))
-}
-
-// Finding prints what is wrong with the queue, or was.
-func (p *Printer) Finding(f queue.Finding) error {
-	return p.Print(f, "%-7s  %v\n", f.Severity, f)
 }
 
 // Published prints a job that is stored.

@@ -22,12 +22,11 @@ func FuzzSettingsFile(f *testing.F) {
 		if err := os.WriteFile(path, []byte(before+canary+after), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		var read Settings
-		_, err := tryOn(nil, []string{"--config", path}, &read.NATS, &read.Redis, &read.Gateway, &read.Output)
+		s, err := read("--config", path)
 		if err != nil && strings.Contains(err.Error(), "c4n4ry") && isSecret(before) {
 			t.Errorf("the error shows the secret: %v", err)
 		}
-		if err == nil && read.Gateway.Authorization != "" && read.Gateway.AuthorizationFile != "" {
+		if err == nil && s.Gateway.Authorization != "" && s.Gateway.AuthorizationFile != "" {
 			t.Error("two credentials were accepted")
 		}
 	})

@@ -13,9 +13,8 @@ import (
 	"github.com/relogin/relogin/cmd/relogin/internal/httpserver"
 )
 
-// ServeMonitor serves health and metrics until Close, where --http-addr says so. It is called
-// before Connect, and does not block.
-func (p *Pod) ServeMonitor(ctx context.Context) error {
+// serveMonitor serves health and metrics until Close, where --http-addr says so. It does not block.
+func (p *Pod) serveMonitor(ctx context.Context) error {
 	if p.s.Output.HTTPAddr == "" {
 		return nil
 	}
@@ -25,12 +24,9 @@ func (p *Pod) ServeMonitor(ctx context.Context) error {
 	}
 	p.log.Info("serving health and metrics", "addr", listener.Addr().String())
 	stopping := ctx
-	m := &httpserver.Monitor{
-		Ready:   func(ctx context.Context) []httpserver.Readiness { return p.ready(ctx, stopping) },
-		Metrics: p.registry, Log: p.log,
-	}
+	ready := func(ctx context.Context) []httpserver.Readiness { return p.ready(ctx, stopping) }
 	p.inBackground(ctx, func(ctx context.Context) {
-		if err := m.Serve(ctx, listener); err != nil {
+		if err := httpserver.Serve(ctx, listener, httpserver.Monitor(ready, p.registry, p.log)); err != nil {
 			p.log.Error("health and metrics are no longer served", "error", err)
 		}
 	})
@@ -87,8 +83,9 @@ func (podCollector) Describe(chan<- *prometheus.Desc) {}
 // Collect implements [prometheus.Collector]. It asks NATS for the backlog, for a second
 // at most; without an answer that metric is left out.
 func (c podCollector) Collect(out chan<- prometheus.Metric) {
-	send := func(kind prometheus.ValueType, value float64, name, help string) {
-		out <- prometheus.MustNewConstMetric(prometheus.NewDesc(name, help, nil, nil), kind, value)
+	send := func(kind prometheus.ValueType, value float64, name, help string, lane ...string) {
+		desc := prometheus.NewDesc(name, help, []string{"lane"}[:len(lane)], nil)
+		out <- prometheus.MustNewConstMetric(desc, kind, value, lane...)
 	}
 	stats := c.cache.Stats()
 	send(prometheus.GaugeValue, stats.SuspendedFor.Seconds(), "relogin_quarantine_seconds", "How long no confirmation starts, because Redis may have lost locks; 0: none.")
@@ -106,9 +103,6 @@ func (c podCollector) Collect(out chan<- prometheus.Metric) {
 	defer cancel()
 	backlog, _ := c.queue.Backlog(ctx)
 	for lane, n := range backlog {
-		out <- prometheus.MustNewConstMetric(backlogDesc, prometheus.GaugeValue, float64(n), string(lane))
+		send(prometheus.GaugeValue, float64(n), "relogin_backlog_jobs", "Jobs that the lane holds: waiting, delayed, and in the hands of all workers.", string(lane))
 	}
 }
-
-var backlogDesc = prometheus.NewDesc("relogin_backlog_jobs",
-	"Jobs that the lane holds: waiting, delayed, and in the hands of all workers.", []string{"lane"}, nil)

@@ -1,8 +1,14 @@
 package pod
 
 import (
+	"encoding/base64"
+	"errors"
 	"os"
+	"strconv"
+	"strings"
 	"time"
+
+	"github.com/nats-io/nkeys"
 
 	"github.com/relogin/relogin/cmd/relogin/internal/backend"
 	"github.com/relogin/relogin/cmd/relogin/internal/settings"
@@ -64,10 +70,10 @@ func (p *PipelineSettings) Declare(s *settings.Settings) {
 	s.Add("cooldown", settings.Duration(&p.Cooldown, 0, 365*settings.Day), "1m", "after failed, before the account's next prompt; 0 is off")
 	s.Add("daily-prompts", settings.Int(&p.DailyPrompts, 0, 1_000_000), "0", "prompts that an account may get in 24 hours; 0 is off")
 	s.Add("gateway-rate", settings.Rate(&p.GatewayRate, 1_000_000), "0", "prompts a second of each tenant, over all pods; 0 is off")
-	s.Add("max-parked", settings.Int(&p.MaxParked, 0, 100_000_000), "", "jobs that may wait in memory for their accounts").FallsBackTo("16 × concurrency")
+	s.Add("max-parked", settings.Int(&p.MaxParked, 0, 100_000_000), "", "jobs that may wait in memory for their accounts").Default = "16 × concurrency"
 	s.Add("max-deliveries", settings.Int(&p.MaxDeliveries, 1, 1_000_000), "100", "tries at a job before it goes to the dead stream; deliveries that were handed back do not count")
-	s.Add("shutdown-grace", settings.Duration(&p.ShutdownGrace, 0, settings.Day), "", "how long open confirmations may take to finish after SIGTERM").FallsBackTo("confirm-timeout + 30s")
-	s.Add("pod", settings.Text(&p.Pod), "", "this worker's name in events").FallsBackTo("the host's name")
+	s.Add("shutdown-grace", settings.Duration(&p.ShutdownGrace, 0, settings.Day), "", "how long open confirmations may take to finish after SIGTERM").Default = "confirm-timeout + 30s"
+	s.Add("pod", settings.Text(&p.Pod), "", "this worker's name in events").Default = "the host's name"
 }
 
 // Check implements [settings.Checker].
@@ -103,6 +109,47 @@ func (o *OutputSettings) Declare(s *settings.Settings) {
 	DeclareHTTPAddr(s, &o.HTTPAddr)
 }
 
+// protector returns what a value of --event-secrets does to a login before anybody stores it.
+// One that begins with seal: makes token and data seal:<public xkey of the sender>:<base64url>,
+// which nkeys.KeyPair.Open undoes. The sender's key is new for each; what can't be sealed is
+// left out.
+func protector(text string) (func(*job.Login), error) {
+	key, sealed := strings.CutPrefix(text, "seal:")
+	switch {
+	case sealed && nkeys.IsValidPublicCurveKey(key):
+		return func(l *job.Login) { l.Token, l.Data = seal(l.Token, key), seal(l.Data, key) }, nil
+	case sealed:
+		return nil, errors.New("want seal: and a public xkey, which begins with X")
+	case text == "omit":
+		return func(l *job.Login) { l.Token, l.Data = "", "" }, nil
+	case text != "include":
+		return nil, errors.New("want include, omit or seal:<public xkey>")
+	}
+	return func(*job.Login) {}, nil
+}
+
+// showSecrets hides a key in an error: it may be the private one.
+func showSecrets(text string) string {
+	if strings.HasPrefix(text, "seal:") {
+		text = "seal:(hidden)"
+	}
+	return strconv.Quote(text)
+}
+
+func seal(secret, recipient string) string {
+	if secret == "" {
+		return ""
+	}
+	sender, _ := nkeys.CreateCurveKeys() // it can't fail: without randomness Go ends the process
+	defer sender.Wipe()
+	public, _ := sender.PublicKey() // nor can this, of a new pair
+	box, err := sender.Seal([]byte(secret), recipient)
+	if err != nil {
+		return ""
+	}
+	return "seal:" + public + ":" + base64.RawURLEncoding.EncodeToString(box)
+}
+
 // SetupSettings say whether a worker sets up the queue.
 type SetupSettings struct{ Off bool }
 
@@ -114,5 +161,5 @@ func (o *SetupSettings) Declare(s *settings.Settings) {
 
 // DeclareHTTPAddr declares --http-addr.
 func DeclareHTTPAddr(s *settings.Settings, p *string) {
-	s.Add("http-addr", settings.Address(p), "", "where /livez, /readyz and /metrics are served").FallsBackTo("not served")
+	s.Add("http-addr", settings.Address(p), "", "where /livez, /readyz and /metrics are served").Default = "not served"
 }

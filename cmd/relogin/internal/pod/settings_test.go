@@ -4,29 +4,31 @@ import (
 	"testing"
 	"time"
 
-	"github.com/relogin/relogin/cmd/relogin/internal/backend"
+	"github.com/spf13/cobra"
+
 	"github.com/relogin/relogin/cmd/relogin/internal/logging"
 	"github.com/relogin/relogin/cmd/relogin/internal/settings"
-	"github.com/relogin/relogin/cmd/relogin/internal/settings/settingstest"
 	"github.com/relogin/relogin/worker/job"
 )
 
-// tryOn reads the settings of the groups, as a command would. All of a pod's are known.
-func tryOn(environ, args []string, groups ...settings.Group) (*settings.Settings, error) {
-	var s Settings
+// read reads all settings of a pod, as a command would.
+func read(args ...string) (s Settings, err error) {
 	var log logging.Settings
-	return settingstest.Read(environ, args, []settings.Group{
-		&s.NATS, &s.Streams, &s.Setup, &s.Redis, &s.Gateway, &s.Pipeline, &s.Output, &log,
-	}, groups...)
+	root := &cobra.Command{SilenceErrors: true, SilenceUsage: true}
+	cmd := &cobra.Command{Use: "worker", Args: cobra.NoArgs, Run: func(*cobra.Command, []string) {}}
+	root.AddCommand(cmd)
+	root.SetArgs(append([]string{"worker"}, args...))
+	settings.Declare(cmd, nil, &s.NATS, &s.Streams, &s.Setup, &s.Redis, &s.Gateway, &s.Pipeline, &s.Output, &log)
+	err = root.Execute()
+	return s, err
 }
 
 func TestDefaults(t *testing.T) {
-	var p PipelineSettings
-	var c backend.Streams
-	var o OutputSettings
-	if _, err := tryOn(nil, nil, &p, &c, &o); err != nil {
+	s, err := read()
+	if err != nil {
 		t.Fatal(err)
 	}
+	p, c, o := &s.Pipeline, &s.Streams, &s.Output
 	if p.ShutdownGrace != p.ConfirmTimeout+30*time.Second || p.MaxParked != 16*2048 || p.Pod == "" {
 		t.Errorf("computed defaults: %+v", p)
 	}
@@ -40,11 +42,22 @@ func TestDefaults(t *testing.T) {
 }
 
 func TestComputedDefaultsYield(t *testing.T) {
-	var p PipelineSettings
-	if _, err := tryOn(nil, []string{"--shutdown-grace", "0", "--max-parked", "0", "--pod", "p"}, &p); err != nil {
+	s, err := read("--shutdown-grace", "0", "--max-parked", "0", "--pod", "p")
+	if err != nil {
 		t.Fatal(err)
 	}
+	p := &s.Pipeline
 	if p.ShutdownGrace != 0 || p.MaxParked != 0 || p.Pod != "p" {
 		t.Errorf("got %+v", p)
+	}
+}
+
+func TestShortJobMemoryShortensTheDuplicateWindow(t *testing.T) {
+	s, err := read("--job-memory", "5s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := s.Streams.DuplicateWindow; got != 5*time.Second {
+		t.Errorf("got %s", got)
 	}
 }

@@ -26,15 +26,13 @@ func EnvironmentName(name string) string {
 func (s *Settings) read(groups []Group) {
 	known := s.known()
 	s.readEnvironment(known)
-	config := s.named("config")
-	s.store(config)
+	config := len(s.all) - 1 // it is declared last
+	s.store(s.all[config])
 	if s.configFile != "" {
 		s.readFile(known)
 	}
-	for _, one := range s.all {
-		if one != config {
-			s.store(one)
-		}
+	for _, one := range s.all[:config] {
+		s.store(one)
 	}
 	for _, g := range groups {
 		if c, ok := g.(Checker); ok {
@@ -170,8 +168,8 @@ func yamlProblem(err error) string {
 	return fmt.Sprintf(", line %d: not valid YAML: %s", y.GetToken().Position.Line, strings.TrimSpace(text))
 }
 
-// unknownFlags reports the flags that pflag passed on as arguments.
-func (s *Settings) unknownFlags(args []string) (found bool) {
+// refuseUnknownFlags reports the flags that pflag passed on as arguments.
+func (s *Settings) refuseUnknownFlags(args []string) {
 	if end := s.cmd.ArgsLenAtDash(); end >= 0 {
 		args = args[:end]
 	}
@@ -179,13 +177,11 @@ func (s *Settings) unknownFlags(args []string) (found bool) {
 		if !strings.HasPrefix(arg, "-") || arg == "-" {
 			continue
 		}
-		found = true
 		arg, _, _ = strings.Cut(arg, "=") // the value may be a secret
 		var names []string
 		s.cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, "--"+f.Name) })
 		s.Refuse(fmt.Errorf("unknown flag %s%s", arg, Suggestion(arg, names)))
 	}
-	return found
 }
 
 // Suggestion returns "; did you mean …?" where one of the names is near.
@@ -193,11 +189,8 @@ func Suggestion(name string, names []string) string {
 	best, distance := "", max(1, min(3, len(name)/3))+1
 	for _, candidate := range names {
 		if d := levenshtein.ComputeDistance(name, candidate); d < distance {
-			best, distance = candidate, d
+			best, distance = fmt.Sprintf("; did you mean %s?", candidate), d
 		}
 	}
-	if best == "" {
-		return ""
-	}
-	return fmt.Sprintf("; did you mean %s?", best)
+	return best
 }

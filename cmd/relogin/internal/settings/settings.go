@@ -1,27 +1,15 @@
 // Package settings reads a command's settings from flags, environment variables and a YAML
-// file, and reports all that is wrong with them at once.
+// file, the first of these that has a value winning, and reports all that is wrong with them
+// at once.
 //
-// A [Group] is a struct that declares each of its settings once. The flag, the environment
-// variable, the key of the file, the help and the default follow from that. A command names
-// the groups that it uses:
-//
-//	var s struct {
-//		NATS backend.NATS
-//		Log  logging.Settings
-//	}
-//	cmd := &cobra.Command{Use: "watch", Args: noArguments}
-//	settings.Declare(cmd, os.Environ(), &s.NATS, &s.Log)
-//	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-//		// s is filled in and checked: all errors were reported as a UsageError.
-//		log := s.Log.Logger(os.Stderr)
-//		...
-//	}
-//
-// The first of these that has a value wins: flags, environment, file, default. The package
-// knows no command and no setting but --config.
+// A [Group] is a struct that declares each of its settings once: the flag, the environment
+// variable, the key of the file, the help and the default follow from that. A command names the
+// groups that it uses in [Declare], and finds them filled in and checked when it runs. The
+// package knows no command and no setting but --config.
 package settings
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -31,19 +19,13 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// Group is a part of the settings that commands share.
-type Group interface {
-	// Declare adds the group's settings.
-	Declare(s *Settings)
-}
+// Group is a part of the settings that commands share. Declare adds its settings.
+type Group interface{ Declare(s *Settings) }
 
 // Checker is a Group whose settings must fit each other, or have defaults that depend on
-// others.
-type Checker interface {
-	// Check is called once all settings are read. It reports what is wrong between them, and
-	// fills in those defaults.
-	Check(s *Settings)
-}
+// others. Check is called once all settings are read. It reports what is wrong between them,
+// and fills in those defaults.
+type Checker interface{ Check(s *Settings) }
 
 // UsageError is wrong usage of a command, or wrong settings.
 type UsageError struct{ Err error }
@@ -53,7 +35,9 @@ func (e UsageError) Error() string { return e.Err.Error() }
 
 // Settings are those of one command.
 type Settings struct {
-	Hints []string // what looks like a mistake in the environment, but may be none
+	Presets map[string]string // defaults that are this command's own; a group may set them as it declares
+	Args    []string          // the command's arguments
+	Hints   []string          // what looks like a mistake in the environment, but may be none
 
 	cmd     *cobra.Command
 	environ []string
@@ -68,7 +52,7 @@ type Settings struct {
 type Setting struct {
 	Name, Section, Usage string
 	Shorthand            string   // of the flag, one letter; empty: none
-	Default              string   // as the help shows it
+	Default              string   // as the help shows it, which tells how it is computed where it is
 	Variables            []string // of the environment, in the order of precedence; none: only a flag
 
 	value    Value
@@ -93,7 +77,8 @@ func (s *Setting) String() string { return s.fallback }
 func (s *Setting) Type() string { return s.value.metavar }
 
 // Declare gives the command the groups' settings. They are read, and the arguments checked
-// with cmd.Args, before the command runs. The environment has the form of [os.Environ].
+// with cmd.Args, by default [NoArguments], before the command runs. The environment has the form
+// of [os.Environ].
 func Declare(cmd *cobra.Command, environ []string, groups ...Group) *Settings {
 	s := &Settings{cmd: cmd, environ: environ}
 	for _, g := range groups {
@@ -101,6 +86,10 @@ func Declare(cmd *cobra.Command, environ []string, groups ...Group) *Settings {
 	}
 	s.Section("Settings file")
 	s.Add("config", File(&s.configFile), "", "YAML file of settings. Its keys are the flags' names without the dashes: nats-url: nats://10.0.0.1:4222. One file can serve all commands.")
+	for name, preset := range s.Presets {
+		one := s.named(name)
+		one.fallback, one.Default = preset, preset
+	}
 	cmd.Flags().SortFlags = false
 	for _, one := range s.all {
 		flag := cmd.Flags().VarPF(one, one.Name, one.Shorthand, one.Usage)
@@ -109,9 +98,14 @@ func Declare(cmd *cobra.Command, environ []string, groups ...Group) *Settings {
 		}
 	}
 	arguments := cmd.Args
+	if arguments == nil {
+		arguments = NoArguments
+	}
 	cmd.FParseErrWhitelist.UnknownFlagsHandling = pflag.PassUnknownFlagToArgs
 	cmd.Args = func(_ *cobra.Command, args []string) error {
-		unknown := s.unknownFlags(args)
+		s.Args = args
+		s.refuseUnknownFlags(args)
+		unknown := len(s.problems) > 0
 		s.read(groups)
 		if !unknown {
 			s.Refuse(arguments(cmd, args))
@@ -124,6 +118,15 @@ func Declare(cmd *cobra.Command, environ []string, groups ...Group) *Settings {
 		return s.err()
 	})
 	return s
+}
+
+// NoArguments is for commands that take flags alone.
+func NoArguments(_ *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		// They are not repeated: one may be what follows a space in a credential.
+		return UsageError{fmt.Errorf("no arguments are taken, and there are %d: quote a value that has a space", len(args))}
+	}
+	return nil
 }
 
 // Section starts a section of the help, for the settings that are declared next.
@@ -143,14 +146,8 @@ func (s *Settings) AddFlag(name string, v Value, fallback, usage string) *Settin
 	return one
 }
 
-// Short gives the flag a letter.
-func (s *Setting) Short(letter string) { s.Shorthand = letter }
-
 // AlsoFrom names a further environment variable, of lower precedence.
 func (s *Setting) AlsoFrom(variable string) { s.Variables = append(s.Variables, variable) }
-
-// FallsBackTo says what the default is where it is computed.
-func (s *Setting) FallsBackTo(usage string) { s.Default = usage }
 
 // named returns the setting of that name, which is declared.
 func (s *Settings) named(name string) *Setting {
@@ -159,12 +156,6 @@ func (s *Settings) named(name string) *Setting {
 
 // IsSet tells whether the setting has a value other than its default.
 func (s *Settings) IsSet(name string) bool { return s.named(name).source != "" }
-
-// SetDefault changes a default for this command.
-func (s *Settings) SetDefault(name, fallback string) {
-	one := s.named(name)
-	one.fallback, one.Default = fallback, fallback
-}
 
 // Environment returns the settings of the named sections that are set, as environment
 // variables in the form of [os.Environ].
@@ -192,29 +183,22 @@ func (s *Settings) CommandLine(names ...string) string {
 // Require reports that something else is wanted of the first of the named settings that
 // was set, unless it is fulfilled or one of them is wrong anyway.
 func (s *Settings) Require(fulfilled bool, wanted string, names ...string) {
-	if fulfilled {
-		return
-	}
 	blamed := s.named(names[0])
 	for _, name := range slices.Backward(names) {
 		one := s.named(name)
-		if one.wrong {
-			return
-		}
+		fulfilled = fulfilled || one.wrong
 		if one.source != "" {
 			blamed = one
 		}
 	}
-	s.Refuse(blamed.refused(errors.New(wanted)))
+	if !fulfilled {
+		s.Refuse(blamed.refused(errors.New(wanted)))
+	}
 }
 
 // refused returns an error that says where the value comes from, and what is wrong.
 func (s *Setting) refused(err error) error {
-	source := s.source
-	if source == "" {
-		source = "default of --" + s.Name
-	}
-	return fmt.Errorf("%s: %s: %w", source, s.value.shown(s.text), err)
+	return fmt.Errorf("%s: %s: %w", cmp.Or(s.source, "default of --"+s.Name), s.value.shown(s.text), err)
 }
 
 // Refuse notes what is wrong; nil is nothing.

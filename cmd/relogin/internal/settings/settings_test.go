@@ -1,12 +1,15 @@
 package settings_test
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/relogin/relogin/cmd/relogin/internal/settings"
-	"github.com/relogin/relogin/cmd/relogin/internal/settings/settingstest"
 )
 
 // server are the settings of one command.
@@ -34,11 +37,29 @@ func (*other) Check(*settings.Settings) {}
 
 // read reads the settings of the group, as a command would that is not the only one.
 func read(environ, args []string, g settings.Group) (*settings.Settings, error) {
-	return settingstest.Read(environ, args, []settings.Group{&other{}}, g)
+	command := func(name string) *cobra.Command {
+		return &cobra.Command{Use: name, Args: cobra.NoArgs, Run: func(*cobra.Command, []string) {}}
+	}
+	root, cmd, another := &cobra.Command{SilenceErrors: true, SilenceUsage: true}, command("this"), command("other")
+	root.AddCommand(cmd, another)
+	root.SetArgs(append([]string{"this"}, args...))
+	settings.Declare(another, environ, &other{})
+	s := settings.Declare(cmd, environ, g)
+	return s, root.Execute()
+}
+
+// writeFile returns the path of a settings file with the text. The file goes with the test.
+func writeFile(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "settings.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 func TestPrecedence(t *testing.T) {
-	file := settingstest.WriteFile(t, "nats-url: nats://file\n")
+	file := writeFile(t, "nats-url: nats://file\n")
 	tests := map[string]struct {
 		environ, args []string
 		want          string
@@ -85,7 +106,7 @@ func TestYAMLProblems(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			var n server
-			_, err := read(nil, []string{"--config", settingstest.WriteFile(t, test.text)}, &n)
+			_, err := read(nil, []string{"--config", writeFile(t, test.text)}, &n)
 			switch {
 			case test.want == "" && err != nil:
 				t.Error(err)

@@ -35,9 +35,9 @@ func (j *Settings) Declare(s *settings.Settings) {
 	s.AddFlag("file", settings.Text(&j.File), "", "file of jobs; - is standard input")
 	s.AddFlag("urgent", settings.Bool(&j.Urgent), "", "somebody waits at the phone: go before the normal ones")
 	s.AddFlag("deadline", settings.Time(&j.Deadline, 1), "", "when it is too late to ask: a duration from now on, such as 5m, or a time, such as 2026-01-31T15:04:05Z")
-	s.AddFlag("tenant", settings.Text(&j.Tenant), "", "whose credential to use").FallsBackTo("default")
+	s.AddFlag("tenant", settings.Text(&j.Tenant), "", "whose credential to use").Default = "default"
 	s.AddFlag("label", settings.Pairs(&j.Labels), "", "key=value that comes back in the event; may be repeated")
-	s.AddFlag("id", settings.Text(&j.ID), "", "the job's id, for one wcId alone").FallsBackTo("a new UUID for each job")
+	s.AddFlag("id", settings.Text(&j.ID), "", "the job's id, for one wcId alone").Default = "a new UUID for each job"
 	s.Section("Waiting")
 	s.AddFlag("wait", settings.Bool(&j.Wait), "", "wait for the jobs' events; exit with 1 unless all succeeded")
 	s.AddFlag("timeout", settings.Duration(&j.Timeout, 0, 365*settings.Day), "0s", "give up after this, with status 1; 0s: never, but for a server that can't be reached within 10s")
