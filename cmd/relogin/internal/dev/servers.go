@@ -41,7 +41,8 @@ func background(do func(context.Context)) (end func()) {
 }
 
 // startNATS starts the server with its files in the directory.
-func startNATS(dir string) (url string, end func(), err error) {
+func (d *dev) startNATS(_ context.Context, dir string) (end func(), err error) {
+	dir = filepath.Join(dir, "nats")
 	o := &server.Options{ServerName: "relogin-dev", Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, JetStream: true, StoreDir: dir}
 	if l, err := net.Listen("tcp", natsAddr); err == nil {
 		o.Port = l.Addr().(*net.TCPAddr).Port
@@ -49,7 +50,7 @@ func startNATS(dir string) (url string, end func(), err error) {
 	}
 	s, err := server.NewServer(o)
 	if err != nil {
-		return "", nil, fmt.Errorf("start nats: %w", err)
+		return nil, fmt.Errorf("start nats: %w", err)
 	}
 	trouble := make(natsTrouble, 1)
 	s.SetLoggerV2(trouble, false, false, false)
@@ -64,9 +65,10 @@ func startNATS(dir string) (url string, end func(), err error) {
 	end = func() { s.Shutdown(); s.WaitForShutdown() }
 	if err != nil {
 		end()
-		return "", nil, fmt.Errorf("start nats with its files in %s: %w", dir, err)
+		return nil, fmt.Errorf("start nats with its files in %s: %w", dir, err)
 	}
-	return s.ClientURL(), end, nil
+	d.Settings.NATS.Options.URL = s.ClientURL()
+	return end, nil
 }
 
 // natsTrouble is the server's log. It holds the first line that says why the server ended.
@@ -86,16 +88,17 @@ func (natsTrouble) Debugf(string, ...any)  {}
 func (natsTrouble) Tracef(string, ...any)  {}
 
 // startRedis starts miniredis, and what makes its keys expire.
-func startRedis() (url string, end func(), err error) {
+func (d *dev) startRedis(context.Context, string) (end func(), err error) {
 	r := miniredis.NewMiniRedis()
 	if err = r.StartAddr(redisAddr); err != nil {
 		err = r.StartAddr(anyPort)
 	}
 	if err != nil {
-		return "", nil, fmt.Errorf("start redis: %w", err)
+		return nil, fmt.Errorf("start redis: %w", err)
 	}
+	d.Settings.Redis.URL = "redis://" + r.Addr() + "/0"
 	stopAging := background(func(ctx context.Context) { ageKeys(ctx, r) })
-	return "redis://" + r.Addr() + "/0", func() { stopAging(); r.Close() }, nil
+	return func() { stopAging(); r.Close() }, nil
 }
 
 // ageKeys makes keys expire until ctx ends. After a pause of the process they live longer
@@ -114,9 +117,12 @@ func ageKeys(ctx context.Context, r *miniredis.Miniredis) {
 	}
 }
 
-// startGateway starts the simulated gateway, and tells the worker of it and of a tenant
-// whose credential it refuses.
+// startGateway starts the simulated gateway, if there is to be one, and tells the worker of it
+// and of a tenant whose credential it refuses.
 func (d *dev) startGateway(ctx context.Context, dir string) (end func(), err error) {
+	if !d.Simulate {
+		return func() {}, nil
+	}
 	listener, err := httpserver.Listen(ctx, gatewayAddr)
 	if err != nil {
 		listener, err = httpserver.Listen(ctx, anyPort)
