@@ -2,6 +2,7 @@ package dev
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
+	"github.com/gofrs/flock"
 	"github.com/nats-io/nats-server/v2/server"
 
 	"github.com/relogin/relogin/cmd/relogin/internal/httpserver"
@@ -38,6 +40,32 @@ func background(do func(context.Context)) (end func()) {
 	var running sync.WaitGroup
 	running.Go(func() { do(ctx) })
 	return func() { stop(); running.Wait() }
+}
+
+// dataDir returns the directory of the queue, which is this process's alone until cleanUp is
+// called. One that is temporary is removed then. The lock on another goes with the process,
+// however that ends; its file stays.
+func dataDir(dir string) (path string, cleanUp func(), err error) {
+	if dir == "" {
+		if dir, err = os.MkdirTemp("", "relogin-dev"); err != nil {
+			return "", nil, fmt.Errorf("make data directory: %w", err)
+		}
+		return dir, func() { _ = os.RemoveAll(dir) }, nil // the system cleans up what is left
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", nil, fmt.Errorf("make data directory: %w", err)
+	}
+	lock := flock.New(filepath.Join(dir, "lock"))
+	taken, err := lock.TryLock()
+	switch {
+	case errors.Is(err, os.ErrPermission):
+		return "", nil, fmt.Errorf("the data directory can't be written to: %w", err)
+	case err != nil:
+		return "", nil, fmt.Errorf("lock data directory: %w", err)
+	case !taken:
+		return "", nil, fmt.Errorf("another relogin dev uses the data directory %s: stop that one, or name another directory by --data-dir", dir)
+	}
+	return dir, func() { _ = lock.Unlock() }, nil
 }
 
 // startNATS starts the server with its files in the directory.
