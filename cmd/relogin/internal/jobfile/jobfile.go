@@ -34,16 +34,13 @@ func Read(r io.Reader, template func() *job.Job) ([]*job.Job, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read jobs: %w", err)
 	}
-	lines, names, err := open(bytes.TrimPrefix(text, []byte("\ufeff")))
+	lines, columns, err := open(bytes.TrimPrefix(text, []byte("\ufeff")))
 	if err != nil {
 		return nil, err
 	}
-	columns, mismatch := []string{"wcId"}, "but no first line names them: quote a wcId with commas"
-	if names != nil {
-		columns, mismatch = names, fmt.Sprintf("but the first line names %d", len(names))
-		if err := checkColumns(columns); err != nil {
-			return nil, fmt.Errorf("read the columns' names: %w", err)
-		}
+	mismatch := fmt.Sprintf("but the first line names %d", len(columns))
+	if columns == nil {
+		columns, mismatch = []string{"wcId"}, "but no first line names them: quote a wcId with commas"
 	}
 	var jobs []*job.Job
 	var wrong []string
@@ -83,7 +80,7 @@ func open(text []byte) (lines *csv.Reader, names []string, err error) {
 			continue // what is wrong with it shows when it is read as a job
 		}
 		if slices.ContainsFunc(first, func(name string) bool { return tidy(name) == "wcid" }) {
-			return lines, first, nil
+			return lines, first, checkColumns(first)
 		}
 		if seemsHeader(first) {
 			return nil, nil, fmt.Errorf("the first line, %s, seems to name columns, and none is wcId: call the account's column wcId; there are %s",
@@ -138,9 +135,9 @@ func checkColumns(names []string) error {
 		key := strings.ToLower(name)
 		switch {
 		case !slices.Contains(unlabelled, key) && labelOf(name) == "":
-			return fmt.Errorf("unknown column %q: there are %s", name, Columns)
+			return fmt.Errorf("read the columns' names: unknown column %q: there are %s", name, Columns)
 		case seen[key]:
-			return fmt.Errorf("column %q is there twice", name)
+			return fmt.Errorf("read the columns' names: column %q is there twice", name)
 		}
 		names[i], seen[key] = name, true
 	}
