@@ -26,13 +26,10 @@ const (
 	anyPort     = "127.0.0.1:0"
 )
 
-// natsPatience is how long the embedded NATS server may take to start, with the queue that
-// it finds.
-const natsPatience = 10 * time.Second
-
-// redisTick is how coarse the embedded Redis' expiry is: a key may go so much too early,
-// and a lease has more than a second to spare.
-const redisTick = 20 * time.Millisecond
+const (
+	natsPatience = 10 * time.Second      // for the server to start, with the queue that it finds
+	redisTick    = 20 * time.Millisecond // that keys may go too early: a lease has more than a second to spare
+)
 
 // background starts do, and returns what ends its context and waits for it.
 func background(do func(context.Context)) (end func()) {
@@ -158,16 +155,14 @@ func (d *dev) startGateway(ctx context.Context, dir string) (end func(), err err
 	if err != nil {
 		return nil, err
 	}
-	d.gateway = gatewaytest.New(gatewaytest.Options{ConfirmAfter: time.Second, Jitter: time.Second, PromptLife: 5 * time.Second})
-	stopServing := background(func(ctx context.Context) { _ = httpserver.Serve(ctx, listener, d.gateway) })
-	end = func() { d.gateway.Close(); stopServing() }
-
 	s := &d.Settings.Gateway
 	s.URL, s.TenantsFile = "http://"+listener.Addr().String(), filepath.Join(dir, "tenants.yaml")
 	tenants := fmt.Sprintf("expired:\n  url: %s\n  authorization: a credential that has expired\n", s.URL)
 	if err := os.WriteFile(s.TenantsFile, []byte(tenants), 0o600); err != nil {
-		end()
+		_ = listener.Close()
 		return nil, fmt.Errorf("write tenants file: %w", err)
 	}
-	return end, nil
+	d.gateway = gatewaytest.New(gatewaytest.Options{ConfirmAfter: time.Second, Jitter: time.Second, PromptLife: 5 * time.Second})
+	stopServing := background(func(ctx context.Context) { _ = httpserver.Serve(ctx, listener, d.gateway) })
+	return func() { d.gateway.Close(); stopServing() }, nil
 }

@@ -27,12 +27,10 @@ const (
 	lastPause    = 4 * time.Second // after it they are given up
 )
 
-// ErrNotSucceeded is returned by [Run] when a job's event was printed whose outcome isn't
-// succeeded.
+// ErrNotSucceeded is returned by [Run] when an event was printed that isn't succeeded.
 var ErrNotSucceeded = errors.New("not all jobs succeeded")
 
-// errAllEnded ends following events.
-var errAllEnded = errors.New("all jobs have ended")
+var errAllEnded = errors.New("all jobs have ended") // ends following events
 
 // Options are what [Run] needs.
 type Options struct {
