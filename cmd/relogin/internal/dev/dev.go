@@ -58,10 +58,10 @@ var (
 // dev is everything in one process.
 type dev struct {
 	Options
-	gateway *gatewaytest.Gateway // nil: a real one is used
+	gateway *gatewaytest.Gateway // nil for a real one
 	nats    *nats.Conn
 
-	samples          []sample
+	samples          []sample            // none for a real gateway
 	pending          map[string]sample   // those without an event, by job id
 	outcomes         map[job.Outcome]int // of the events that were shown
 	shared, expected int                 // events: of jobs that share a tap, and of samples that ended as they were to
@@ -94,6 +94,12 @@ func Run(ctx context.Context, o Options) error {
 	}
 	d.nats = p.NATS
 	d.introduce()
+	if o.Simulate {
+		d.samples = samples(o.Settings.Jobs)
+	}
+	for _, s := range d.samples {
+		d.pending[s.job.ID] = s
+	}
 	defer background(func(ctx context.Context) {
 		if err := p.Work(ctx); err != nil {
 			o.Logger.Error("the worker ended", "error", err)
@@ -110,13 +116,15 @@ func (d *dev) show(ctx context.Context) error {
 	quiet := time.AfterFunc(patience, func() { stop(errQuiet) })
 	o := queue.FollowOptions{Namespace: "relogin", Logger: d.Logger, Ready: func() {
 		quiet.Stop()
-		if !d.Simulate {
+		if len(d.pending) == 0 {
 			fmt.Fprint(d.Stdout, goingOn)
-		} else if err := d.sample(ctx); err != nil {
-			stop(err)
-		} else {
-			quiet.Reset(patience)
+			return
 		}
+		d.announce()
+		if err := d.submitAfter(ctx, ""); err != nil {
+			stop(err)
+		}
+		quiet.Reset(patience)
 	}}
 	err := queue.Follow(ctx, d.nats, o, func(e *job.Event) error {
 		quiet.Stop()

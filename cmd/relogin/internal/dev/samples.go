@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/relogin/relogin/queue"
-	"github.com/relogin/relogin/worker/gateway/gatewaytest"
 	"github.com/relogin/relogin/worker/job"
 )
 
@@ -22,8 +21,8 @@ type sample struct {
 	after string // the sample that must have ended first
 }
 
-// samples returns those that have a story, and so many further ones. A run begins the ids of
-// its jobs with its time: a queue that was kept knows the last run's.
+// samples returns those that have a story, and so many further ones. Their deadlines count from
+// now on, and their ids begin with the time: a queue that was kept knows the last run's.
 func samples(further int) []sample {
 	now := time.Now()
 	all := []sample{
@@ -48,17 +47,6 @@ func samples(further int) []sample {
 		all[i].job.ID = fmt.Sprintf("%d-%s", now.Unix(), all[i].name)
 	}
 	return all
-}
-
-// sample announces the samples, and submits those that wait for no other.
-func (d *dev) sample(ctx context.Context) error {
-	d.gateway.Set("lost-lily", gatewaytest.Behaviour{Answer: gatewaytest.Ignore, Fault: gatewaytest.Reset})
-	d.samples = samples(d.Settings.Jobs)
-	for _, s := range d.samples {
-		d.pending[s.job.ID] = s
-	}
-	d.announce()
-	return d.submitAfter(ctx, "")
 }
 
 // submitAfter submits the samples that the named one had to end before.

@@ -163,6 +163,7 @@ func (d *dev) startGateway(ctx context.Context, dir string) (end func(), err err
 		return nil, fmt.Errorf("write tenants file: %w", err)
 	}
 	d.gateway = gatewaytest.New(gatewaytest.Options{ConfirmAfter: time.Second, Jitter: time.Second, PromptLife: 5 * time.Second})
+	d.gateway.Set("lost-lily", gatewaytest.Behaviour{Answer: gatewaytest.Ignore, Fault: gatewaytest.Reset})
 	stopServing := background(func(ctx context.Context) { _ = httpserver.Serve(ctx, listener, d.gateway) })
 	return func() { d.gateway.Close(); stopServing() }, nil
 }
