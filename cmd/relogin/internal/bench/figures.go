@@ -15,8 +15,7 @@ import (
 	"github.com/relogin/relogin/worker/job"
 )
 
-// errAllEnded ends following events.
-var errAllEnded = errors.New("all jobs have ended")
+var errAllEnded = errors.New("all jobs have ended") // ends following events
 
 // figures are what a run has shown.
 type figures struct {

@@ -4,11 +4,9 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
-	"maps"
 	"os"
 	"os/exec"
 	"slices"
@@ -19,6 +17,7 @@ import (
 	"time"
 
 	"github.com/prometheus/procfs"
+	"github.com/tidwall/gjson"
 
 	"github.com/relogin/relogin/cmd/relogin/internal/settings"
 )
@@ -102,28 +101,27 @@ func (b *bench) listen(ctx context.Context, log io.Reader, ready func()) {
 // tell logs a warning or an error of the worker, each a few times, and prints what is no log:
 // why the process ends.
 func (b *bench) tell(line []byte, told map[string]int) {
-	var entry map[string]any
-	if json.Unmarshal(line, &entry) != nil {
+	entry := gjson.ParseBytes(line)
+	if !entry.IsObject() || !gjson.ValidBytes(line) {
 		_, _ = b.Stderr.Write(line)
 		return
 	}
-	text := fmt.Sprint("worker: ", entry[slog.MessageKey])
+	text := "worker: " + entry.Get(slog.MessageKey).String()
 	told[text]++
 	if n := told[text]; n > maxRepeats {
 		return
 	} else if n == maxRepeats {
 		text += " (more of these are not shown)"
 	}
-	level := slog.LevelWarn
-	if entry[slog.LevelKey] == slog.LevelError.String() {
-		level = slog.LevelError
-	}
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(entry.Get(slog.LevelKey).String()))
 	var attrs []any
-	for _, key := range slices.Sorted(maps.Keys(entry)) {
-		if key != slog.TimeKey && key != slog.LevelKey && key != slog.MessageKey {
-			attrs = append(attrs, key, entry[key])
+	entry.ForEach(func(key, value gjson.Result) bool {
+		if name := key.String(); name != slog.TimeKey && name != slog.LevelKey && name != slog.MessageKey {
+			attrs = append(attrs, name, value.Value())
 		}
-	}
+		return true
+	})
 	b.Logger.Log(context.Background(), level, text, attrs...)
 }
 

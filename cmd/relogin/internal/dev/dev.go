@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"path/filepath"
-	"sync"
+	"maps"
+	"slices"
+	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -34,6 +36,11 @@ var Presets = map[string]string{
 	"confirm-timeout": "6s", "min-confirm-time": "1s", "cooldown": "30s", "ack-wait": "5s", "log-level": "warn", "pod": "dev",
 }
 
+const (
+	patience = time.Minute // with the worker, for the next sample's event
+	goingOn  = "\nGoing on until Ctrl-C.\n"
+)
+
 // Options are what [Run] needs.
 type Options struct {
 	Settings *Settings
@@ -43,101 +50,92 @@ type Options struct {
 	Logger   *slog.Logger
 }
 
+var (
+	errAllEnded = errors.New("all samples have ended") // ends following events
+	errQuiet    = errors.New("no event came for a minute")
+)
+
 // dev is everything in one process.
 type dev struct {
 	Options
-	gateway *gatewaytest.Gateway // nil: a real one is used
+	gateway *gatewaytest.Gateway // nil for a real one
+	nats    *nats.Conn
 
-	events chan *job.Event       // those that are to be shown
-	staged map[string]sample     // by job id
-	ended  map[string]*job.Event // those that were shown, by job id
+	samples          []sample            // none for a real gateway
+	pending          map[string]sample   // those without an event, by job id
+	outcomes         map[job.Outcome]int // of the events that were shown
+	shared, expected int                 // events: of jobs that share a tap, and of samples that ended as they were to
 }
 
 // Run runs everything in this process until ctx ends or, where the settings say so, the
 // samples have ended.
 func Run(ctx context.Context, o Options) error {
-	d := &dev{Options: o, events: make(chan *job.Event), staged: map[string]sample{}, ended: map[string]*job.Event{}}
-	s := o.Settings
-	dir, cleanUp, err := dataDir(s.DataDir)
+	d := &dev{Options: o, pending: map[string]sample{}, outcomes: map[job.Outcome]int{}}
+	dir, cleanUp, err := dataDir(o.Settings.DataDir)
 	if err != nil {
 		return err
 	}
 	defer cleanUp()
-	var end func()
-	if s.NATS.Options.URL, end, err = startNATS(filepath.Join(dir, "nats")); err != nil {
-		return err
-	}
-	defer end()
-	if s.Redis.URL, end, err = startRedis(); err != nil {
-		return err
-	}
-	defer end()
-	if o.Simulate {
-		if end, err = d.startGateway(ctx, dir); err != nil {
+	for _, start := range []func(context.Context, string) (end func(), err error){d.startNATS, d.startRedis, d.startGateway} {
+		end, err := start(ctx, dir)
+		if err != nil {
 			return err
 		}
 		defer end()
 	}
-	s.NATS.Namespace, s.Streams.Replicas = "relogin", 1
-	return d.work(ctx)
-}
-
-// work runs the worker, and shows what it does.
-func (d *dev) work(ctx context.Context) error {
-	p, err := pod.Start(ctx, &d.Settings.Settings, d.Logger, true)
+	o.Settings.NATS.Namespace, o.Settings.Streams.Replicas = "relogin", 1
+	p, err := pod.Start(ctx, &o.Settings.Settings, o.Logger, true)
 	if err != nil {
 		return err
 	}
 	defer p.Close()
+	d.nats = p.NATS
 	d.introduce()
+	if o.Simulate {
+		d.samples = samples(o.Settings.Jobs)
+	}
+	for _, s := range d.samples {
+		d.pending[s.job.ID] = s
+	}
 	defer background(func(ctx context.Context) {
 		if err := p.Work(ctx); err != nil {
-			d.Logger.Error("the worker ended", "error", err)
+			o.Logger.Error("the worker ended", "error", err)
 		}
 	})()
-	return d.show(ctx, p.NATS)
+	return d.show(ctx)
 }
 
-// show shows the events while the samples run, and after that until ctx ends, unless it was
-// to be once.
-func (d *dev) show(ctx context.Context, nc *nats.Conn) error {
+// show submits the samples, and shows events until ctx ends or, if it is to be once, each
+// sample has its own.
+func (d *dev) show(ctx context.Context) error {
 	ctx, stop := context.WithCancelCause(ctx)
-	var following sync.WaitGroup
-	defer following.Wait()
 	defer stop(nil)
-	ready := make(chan struct{})
-	following.Go(func() {
-		o := queue.FollowOptions{Namespace: "relogin", Ready: func() { close(ready) }, Logger: d.Logger}
-		stop(queue.Follow(ctx, nc, o, func(e *job.Event) error {
-			select {
-			case d.events <- e:
-			case <-ctx.Done():
-			}
-			return context.Cause(ctx)
-		}))
+	quiet := time.AfterFunc(patience, func() { stop(errQuiet) })
+	o := queue.FollowOptions{Namespace: "relogin", Logger: d.Logger, Ready: func() {
+		quiet.Stop()
+		if len(d.pending) == 0 {
+			fmt.Fprint(d.Stdout, goingOn)
+			return
+		}
+		d.announce()
+		if err := d.submitAfter(ctx, ""); err != nil {
+			stop(err)
+		}
+		quiet.Reset(patience)
+	}}
+	err := queue.Follow(ctx, d.nats, o, func(e *job.Event) error {
+		quiet.Stop()
+		err := d.see(ctx, e)
+		if len(d.pending) > 0 {
+			quiet.Reset(patience)
+		}
+		return err
 	})
-	select {
-	case <-ready:
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	switch {
+	case errors.Is(err, errAllEnded), len(d.pending) == 0 && errors.Is(err, context.Canceled):
+		return nil
+	case errors.Is(err, errQuiet):
+		return fmt.Errorf("%w; these jobs have none: %s", err, strings.Join(slices.Sorted(maps.Keys(d.pending)), ", "))
 	}
-	if d.Simulate {
-		if err := d.sample(ctx, nc); err != nil || d.Settings.Once {
-			return err
-		}
-	}
-	fmt.Fprintln(d.Stdout, "\nGoing on until Ctrl-C.")
-	for {
-		select {
-		case e := <-d.events:
-			if err := d.see(e); err != nil {
-				return err
-			}
-		case <-ctx.Done():
-			if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
-				return err
-			}
-			return nil
-		}
-	}
+	return err
 }

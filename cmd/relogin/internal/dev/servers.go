@@ -2,6 +2,7 @@ package dev
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
+	"github.com/gofrs/flock"
 	"github.com/nats-io/nats-server/v2/server"
 
 	"github.com/relogin/relogin/cmd/relogin/internal/httpserver"
@@ -25,13 +27,10 @@ const (
 	anyPort     = "127.0.0.1:0"
 )
 
-// natsPatience is how long the embedded NATS server may take to start, with the queue that
-// it finds.
-const natsPatience = 10 * time.Second
-
-// redisTick is how coarse the embedded Redis' expiry is: a key may go so much too early,
-// and a lease has more than a second to spare.
-const redisTick = 20 * time.Millisecond
+const (
+	natsPatience = 10 * time.Second      // for the server to start, with the queue that it finds
+	redisTick    = 20 * time.Millisecond // that keys may go too early: a lease has more than a second to spare
+)
 
 // background starts do, and returns what ends its context and waits for it.
 func background(do func(context.Context)) (end func()) {
@@ -41,8 +40,35 @@ func background(do func(context.Context)) (end func()) {
 	return func() { stop(); running.Wait() }
 }
 
+// dataDir returns the directory of the queue, which is this process's alone until cleanUp is
+// called. One that is temporary is removed then. The lock on another goes with the process,
+// however that ends; its file stays.
+func dataDir(dir string) (path string, cleanUp func(), err error) {
+	if dir == "" {
+		if dir, err = os.MkdirTemp("", "relogin-dev"); err != nil {
+			return "", nil, fmt.Errorf("make data directory: %w", err)
+		}
+		return dir, func() { _ = os.RemoveAll(dir) }, nil // the system cleans up what is left
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", nil, fmt.Errorf("make data directory: %w", err)
+	}
+	lock := flock.New(filepath.Join(dir, "lock"))
+	taken, err := lock.TryLock()
+	switch {
+	case errors.Is(err, os.ErrPermission):
+		return "", nil, fmt.Errorf("the data directory can't be written to: %w", err)
+	case err != nil:
+		return "", nil, fmt.Errorf("lock data directory: %w", err)
+	case !taken:
+		return "", nil, fmt.Errorf("another relogin dev uses the data directory %s: stop that one, or name another directory by --data-dir", dir)
+	}
+	return dir, func() { _ = lock.Unlock() }, nil
+}
+
 // startNATS starts the server with its files in the directory.
-func startNATS(dir string) (url string, end func(), err error) {
+func (d *dev) startNATS(_ context.Context, dir string) (end func(), err error) {
+	dir = filepath.Join(dir, "nats")
 	o := &server.Options{ServerName: "relogin-dev", Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, JetStream: true, StoreDir: dir}
 	if l, err := net.Listen("tcp", natsAddr); err == nil {
 		o.Port = l.Addr().(*net.TCPAddr).Port
@@ -50,7 +76,7 @@ func startNATS(dir string) (url string, end func(), err error) {
 	}
 	s, err := server.NewServer(o)
 	if err != nil {
-		return "", nil, fmt.Errorf("start nats: %w", err)
+		return nil, fmt.Errorf("start nats: %w", err)
 	}
 	trouble := make(natsTrouble, 1)
 	s.SetLoggerV2(trouble, false, false, false)
@@ -65,9 +91,10 @@ func startNATS(dir string) (url string, end func(), err error) {
 	end = func() { s.Shutdown(); s.WaitForShutdown() }
 	if err != nil {
 		end()
-		return "", nil, fmt.Errorf("start nats with its files in %s: %w", dir, err)
+		return nil, fmt.Errorf("start nats with its files in %s: %w", dir, err)
 	}
-	return s.ClientURL(), end, nil
+	d.Settings.NATS.Options.URL = s.ClientURL()
+	return end, nil
 }
 
 // natsTrouble is the server's log. It holds the first line that says why the server ended.
@@ -87,16 +114,17 @@ func (natsTrouble) Debugf(string, ...any)  {}
 func (natsTrouble) Tracef(string, ...any)  {}
 
 // startRedis starts miniredis, and what makes its keys expire.
-func startRedis() (url string, end func(), err error) {
+func (d *dev) startRedis(context.Context, string) (end func(), err error) {
 	r := miniredis.NewMiniRedis()
 	if err = r.StartAddr(redisAddr); err != nil {
 		err = r.StartAddr(anyPort)
 	}
 	if err != nil {
-		return "", nil, fmt.Errorf("start redis: %w", err)
+		return nil, fmt.Errorf("start redis: %w", err)
 	}
+	d.Settings.Redis.URL = "redis://" + r.Addr() + "/0"
 	stopAging := background(func(ctx context.Context) { ageKeys(ctx, r) })
-	return "redis://" + r.Addr() + "/0", func() { stopAging(); r.Close() }, nil
+	return func() { stopAging(); r.Close() }, nil
 }
 
 // ageKeys makes keys expire until ctx ends. After a pause of the process they live longer
@@ -115,9 +143,12 @@ func ageKeys(ctx context.Context, r *miniredis.Miniredis) {
 	}
 }
 
-// startGateway starts the simulated gateway, and tells the worker of it and of a tenant
-// whose credential it refuses.
+// startGateway starts the simulated gateway, if there is to be one, and tells the worker of it
+// and of a tenant whose credential it refuses.
 func (d *dev) startGateway(ctx context.Context, dir string) (end func(), err error) {
+	if !d.Simulate {
+		return func() {}, nil
+	}
 	listener, err := httpserver.Listen(ctx, gatewayAddr)
 	if err != nil {
 		listener, err = httpserver.Listen(ctx, anyPort)
@@ -125,16 +156,15 @@ func (d *dev) startGateway(ctx context.Context, dir string) (end func(), err err
 	if err != nil {
 		return nil, err
 	}
-	d.gateway = gatewaytest.New(gatewaytest.Options{ConfirmAfter: time.Second, Jitter: time.Second, PromptLife: 5 * time.Second})
-	stopServing := background(func(ctx context.Context) { _ = httpserver.Serve(ctx, listener, &http.Server{Handler: d.gateway}) })
-	end = func() { d.gateway.Close(); stopServing() }
-
 	s := &d.Settings.Gateway
 	s.URL, s.TenantsFile = "http://"+listener.Addr().String(), filepath.Join(dir, "tenants.yaml")
 	tenants := fmt.Sprintf("expired:\n  url: %s\n  authorization: a credential that has expired\n", s.URL)
 	if err := os.WriteFile(s.TenantsFile, []byte(tenants), 0o600); err != nil {
-		end()
+		_ = listener.Close()
 		return nil, fmt.Errorf("write tenants file: %w", err)
 	}
-	return end, nil
+	d.gateway = gatewaytest.New(gatewaytest.Options{ConfirmAfter: time.Second, Jitter: time.Second, PromptLife: 5 * time.Second})
+	d.gateway.Set("lost-lily", gatewaytest.Behaviour{Answer: gatewaytest.Ignore, Fault: gatewaytest.Reset})
+	stopServing := background(func(ctx context.Context) { _ = httpserver.Serve(ctx, listener, &http.Server{Handler: d.gateway}) })
+	return func() { d.gateway.Close(); stopServing() }, nil
 }

@@ -7,7 +7,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime/debug"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -55,11 +54,11 @@ func program() string {
 	if _, err := os.Stat("cmd/relogin/main.go"); err == nil {
 		return "go run ./cmd/relogin"
 	}
-	path, version := "github.com/relogin/relogin/cmd/relogin", ""
+	command := "go run github.com/relogin/relogin/cmd/relogin"
 	if info, ok := debug.ReadBuildInfo(); ok && strings.HasPrefix(info.Main.Version, "v") {
-		version = "@" + info.Main.Version
+		command += "@" + info.Main.Version
 	}
-	return "go run " + path + version
+	return command
 }
 
 // natsProgram returns the nats command line, or what fetches it.
@@ -71,30 +70,56 @@ func natsProgram() string {
 }
 
 // announce prints what the samples are, and how each is to end.
-func (d *dev) announce(all []sample) {
+func (d *dev) announce() {
 	fmt.Fprint(d.Stdout, `Samples: jobs that end in each of the ways there are, within ten seconds or so.
 Their mishaps are staged: log lines with WARN or ERROR belong to them.
 
 `)
-	fmt.Fprintf(d.Stdout, "  %-16s  %-43s  %s\n", "SAMPLE", "WHAT HAPPENS", "IS TO END AS")
-	for _, s := range all {
-		fmt.Fprintf(d.Stdout, "  %-16s  %-43s  %s\n", s.name, s.story, s.ends)
+	const row = "  %-16s  %-43s  %s\n"
+	fmt.Fprintf(d.Stdout, row, "SAMPLE", "WHAT HAPPENS", "IS TO END AS")
+	for _, s := range d.samples {
+		if s.story != "" {
+			fmt.Fprintf(d.Stdout, row, s.name, s.story, s.ends)
+		}
 	}
 	if n := d.Settings.Jobs; n > 0 {
-		fmt.Fprintf(d.Stdout, "  %-16s  %-43s  %s\n", fmt.Sprintf("job-1 to job-%d", n), "three for each account, and all confirm", job.Succeeded)
+		fmt.Fprintf(d.Stdout, row, fmt.Sprintf("job-1 to job-%d", n), "three for each account, and all confirm", job.Succeeded)
 	}
 	fmt.Fprintln(d.Stdout)
 }
 
-// see prints one event and remembers it. Of a sample's it says whether that ended as it was to.
-func (d *dev) see(e *job.Event) error {
-	d.ended[e.JobID] = e
-	s, staged := d.staged[e.JobID]
-	if !staged {
-		return d.Printer.Event(e)
+// see shows an event, and submits what waited for it. It returns [errAllEnded] after the last
+// sample's, unless dev mode is to go on.
+func (d *dev) see(ctx context.Context, e *job.Event) error {
+	s, sampled := d.pending[e.JobID]
+	delete(d.pending, e.JobID)
+	d.outcomes[e.Outcome]++
+	if e.SharedWith != "" {
+		d.shared++
 	}
+	var err error
+	if s.story == "" {
+		err = d.Printer.Event(e)
+	} else if err = d.judge(e, s); err == nil {
+		err = d.submitAfter(ctx, s.name)
+	}
+	if err != nil || !sampled || len(d.pending) > 0 {
+		return err
+	}
+	d.summarize()
+	if d.Settings.Once {
+		return errAllEnded
+	}
+	_, err = fmt.Fprint(d.Stdout, goingOn)
+	return err
+}
+
+// judge prints a sample's event, and whether that ended as it was to.
+func (d *dev) judge(e *job.Event, s sample) error {
 	verdict := "as expected"
-	if e.Outcome != s.ends {
+	if e.Outcome == s.ends {
+		d.expected++
+	} else {
 		verdict = "NOT as expected: " + string(s.ends) + " was"
 	}
 	_, err := fmt.Fprintf(d.Stdout, "%s  %s  %-16s  %s\n", e.FinishedAt.Local().Format(time.TimeOnly), d.Printer.Outcome(e.Outcome), s.name, verdict)
@@ -103,44 +128,14 @@ func (d *dev) see(e *job.Event) error {
 	return err
 }
 
-// await shows events until the jobs have ended.
-func (d *dev) await(ctx context.Context, jobs ...string) error {
-	for {
-		jobs = slices.DeleteFunc(jobs, func(id string) bool { return d.ended[id] != nil })
-		if len(jobs) == 0 {
-			return nil
-		}
-		select {
-		case e := <-d.events:
-			if err := d.see(e); err != nil {
-				return err
-			}
-		case <-time.After(time.Minute):
-			return fmt.Errorf("no event came for a minute; these jobs have none: %s", strings.Join(jobs, ", "))
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
-}
-
 func (d *dev) summarize() {
-	counts := map[job.Outcome]int{}
-	shared, expected := 0, 0
-	for id, e := range d.ended {
-		counts[e.Outcome]++
-		if e.SharedWith != "" {
-			shared++
-		}
-		if s, staged := d.staged[id]; staged && e.Outcome == s.ends {
-			expected++
-		}
-	}
-	jobs, samples := len(d.ended), len(d.staged)
-	fmt.Fprintf(d.Stdout, "\n%d jobs, %d events; %d of %d samples ended as expected:\n", jobs, jobs, expected, samples)
+	jobs, table := 0, ""
 	for _, outcome := range job.Outcomes() {
-		fmt.Fprintf(d.Stdout, "  %-12s  %d\n", outcome, counts[outcome])
+		jobs += d.outcomes[outcome]
+		table += fmt.Sprintf("  %-12s  %d\n", outcome, d.outcomes[outcome])
 	}
 	stats := d.gateway.Stats()
+	fmt.Fprintf(d.Stdout, "\n%d jobs, %d events; %d of %d samples ended as expected:\n%s", jobs, jobs, d.expected, len(d.samples)-d.Settings.Jobs, table)
 	fmt.Fprintf(d.Stdout, "%d jobs shared another's tap.\nThe phones were asked %d times, at most %d at once for one account.\n",
-		shared, stats.Prompts, stats.MaxOpenPerAccount)
+		d.shared, stats.Prompts, stats.MaxOpenPerAccount)
 }

@@ -34,16 +34,13 @@ func Read(r io.Reader, template func() *job.Job) ([]*job.Job, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read jobs: %w", err)
 	}
-	lines, names, err := open(bytes.TrimPrefix(text, []byte("\ufeff")))
+	lines, columns, err := open(bytes.TrimPrefix(text, []byte("\ufeff")))
 	if err != nil {
 		return nil, err
 	}
-	columns, mismatch := []string{"wcId"}, "but no first line names them: quote a wcId with commas"
-	if names != nil {
-		columns, mismatch = names, fmt.Sprintf("but the first line names %d", len(names))
-		if err := checkColumns(columns); err != nil {
-			return nil, fmt.Errorf("read the columns' names: %w", err)
-		}
+	mismatch := fmt.Sprintf("but the first line names %d", len(columns))
+	if columns == nil {
+		columns, mismatch = []string{"wcId"}, "but no first line names them: quote a wcId with commas"
 	}
 	var jobs []*job.Job
 	var wrong []string
@@ -72,6 +69,56 @@ func Read(r io.Reader, template func() *job.Job) ([]*job.Job, error) {
 	return jobs, nil
 }
 
+// open finds out how the columns are separated. It returns a reader of the jobs, and the
+// columns' names where the first line has them. One that seems to, but has no wcId, is an
+// error: its names would be jobs.
+func open(text []byte) (lines *csv.Reader, names []string, err error) {
+	for _, separator := range ",;\t" {
+		lines = newReader(text, separator)
+		first, err := next(lines)
+		if err != nil {
+			continue // what is wrong with it shows when it is read as a job
+		}
+		if slices.ContainsFunc(first, func(name string) bool { return tidy(name) == "wcid" }) {
+			return lines, first, checkColumns(first)
+		}
+		if seemsHeader(first) {
+			return nil, nil, fmt.Errorf("the first line, %s, seems to name columns, and none is wcId: call the account's column wcId; there are %s",
+				terminal.Printable(strings.Join(first, string(separator))), Columns)
+		}
+	}
+	return newReader(text, ','), nil, nil
+}
+
+func newReader(text []byte, separator rune) *csv.Reader {
+	lines := csv.NewReader(bytes.NewReader(text))
+	lines.Comma, lines.Comment, lines.FieldsPerRecord, lines.TrimLeadingSpace = separator, '#', -1, true
+	return lines
+}
+
+func tidy(name string) string { return strings.ToLower(strings.Trim(name, "\" \t")) }
+
+// accountNames are what people call the column of accounts, without spaces, _ and -.
+var accountNames = []string{
+	"wxid", "wechat", "wechatid", "weixin", "weixinid", "account", "accountid", "user", "userid", "username",
+	"微信", "微信号", "微信id", "账号", "帐号", "账户", "帐户", "用户", "用户名", "用户id",
+}
+
+// seemsHeader tells whether a line without wcId has another name of the account's column,
+// or nothing but names of columns.
+func seemsHeader(line []string) bool {
+	names := strings.FieldsFunc(strings.Join(line, ","), func(r rune) bool { return r == ',' || r == '，' })
+	allKnown := len(names) > 0
+	for _, name := range names {
+		name = tidy(name)
+		if slices.Contains(accountNames, strings.NewReplacer(" ", "", "_", "", "-", "").Replace(name)) {
+			return true
+		}
+		allKnown = allKnown && slices.Contains(unlabelled, name)
+	}
+	return allKnown
+}
+
 // next returns the next line that is not blank.
 func next(lines *csv.Reader) (record []string, err error) {
 	for strings.TrimSpace(strings.Join(record, "")) == "" && err == nil {
@@ -88,9 +135,9 @@ func checkColumns(names []string) error {
 		key := strings.ToLower(name)
 		switch {
 		case !slices.Contains(unlabelled, key) && labelOf(name) == "":
-			return fmt.Errorf("unknown column %q: there are %s", name, Columns)
+			return fmt.Errorf("read the columns' names: unknown column %q: there are %s", name, Columns)
 		case seen[key]:
-			return fmt.Errorf("column %q is there twice", name)
+			return fmt.Errorf("read the columns' names: column %q is there twice", name)
 		}
 		names[i], seen[key] = name, true
 	}
@@ -105,43 +152,31 @@ func labelOf(column string) string {
 	return ""
 }
 
-// fillIn sets what the record's cells say; empty ones say nothing.
-func fillIn(j *job.Job, columns, record []string) error {
+// fillIn sets what the record's cells say; empty ones say nothing. Its error says what is wanted.
+func fillIn(j *job.Job, columns, record []string) (err error) {
+	texts := map[string]*string{"wcid": &j.WcID, "id": &j.ID, "ttuid": &j.TTUID, "aid": &j.AID, "tenant": &j.Tenant}
 	for i, text := range record {
-		if text = strings.TrimSpace(text); text == "" {
-			continue
+		text = strings.TrimSpace(text)
+		column := strings.ToLower(columns[i])
+		switch p := texts[column]; {
+		case text == "":
+		case p != nil:
+			*p = text
+		case column == "type":
+			if j.Type, err = strconv.Atoi(text); err != nil {
+				err = errors.New("want a number")
+			}
+		case column == "deadline":
+			j.Deadline, err = settings.ParseTime(text, 1)
+		default:
+			if j.Labels == nil {
+				j.Labels = map[string]string{}
+			}
+			j.Labels[labelOf(columns[i])] = text
 		}
-		if err := set(j, columns[i], text); err != nil {
+		if err != nil {
 			return fmt.Errorf("column %s: %q: %w", columns[i], text, err)
 		}
 	}
 	return j.Check()
-}
-
-// set sets what one cell says. Its error says what is wanted.
-func set(j *job.Job, column, text string) (err error) {
-	switch strings.ToLower(column) {
-	case "wcid":
-		j.WcID = text
-	case "id":
-		j.ID = text
-	case "type":
-		if j.Type, err = strconv.Atoi(text); err != nil {
-			return errors.New("want a number")
-		}
-	case "ttuid":
-		j.TTUID = text
-	case "aid":
-		j.AID = text
-	case "tenant":
-		j.Tenant = text
-	case "deadline":
-		j.Deadline, err = settings.ParseTime(text, 1)
-	default:
-		if j.Labels == nil {
-			j.Labels = map[string]string{}
-		}
-		j.Labels[labelOf(column)] = text
-	}
-	return err
 }

@@ -40,10 +40,7 @@ type Printer struct {
 // NewPrinter returns a printer that writes to w. It colours text on a terminal, unless the
 // environment, in the form of [os.Environ], has NO_COLOR.
 func NewPrinter(w io.Writer, format Format, environ []string) *Printer {
-	noColor := slices.ContainsFunc(environ, func(v string) bool {
-		text, found := strings.CutPrefix(v, "NO_COLOR=")
-		return found && text != ""
-	})
+	noColor := slices.ContainsFunc(environ, func(v string) bool { return strings.HasPrefix(v, "NO_COLOR=") && v != "NO_COLOR=" })
 	return &Printer{w: w, format: format, colored: terminal.IsTerminal(w) && !noColor}
 }
 

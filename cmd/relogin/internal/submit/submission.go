@@ -27,12 +27,10 @@ const (
 	lastPause    = 4 * time.Second // after it they are given up
 )
 
-// ErrNotSucceeded is returned by [Run] when a job's event was printed whose outcome isn't
-// succeeded.
+// ErrNotSucceeded is returned by [Run] when an event was printed that isn't succeeded.
 var ErrNotSucceeded = errors.New("not all jobs succeeded")
 
-// errAllEnded ends following events.
-var errAllEnded = errors.New("all jobs have ended")
+var errAllEnded = errors.New("all jobs have ended") // ends following events
 
 // Options are what [Run] needs.
 type Options struct {
@@ -93,13 +91,24 @@ func (s *submission) publish(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	lane := job.Normal
+	if s.Settings.Urgent {
+		lane = job.Urgent
+	}
 	round := func(jobs []*job.Job) (failed []*job.Job) {
-		_ = publisher.PublishAll(ctx, s.lane(), slices.Values(jobs), func(j *job.Job, stored queue.Stored, failure error) {
+		_ = publisher.PublishAll(ctx, lane, slices.Values(jobs), func(j *job.Job, stored queue.Stored, failure error) {
 			if failure != nil {
 				failed, err = append(failed, j), failure
 				return
 			}
-			s.wasStored(j, stored)
+			s.stored++
+			if s.Settings.Wait {
+				return // its event is shown
+			}
+			_ = s.progress.Add(1)
+			if s.each && s.printed == nil {
+				s.printed = s.Printer.Published(j, lane, stored)
+			}
 		})
 		return failed
 	}
@@ -124,24 +133,6 @@ func (s *submission) publish(ctx context.Context) error {
 	return nil
 }
 
-func (s *submission) lane() job.Lane {
-	if s.Settings.Urgent {
-		return job.Urgent
-	}
-	return job.Normal
-}
-
-func (s *submission) wasStored(j *job.Job, stored queue.Stored) {
-	s.stored++
-	if s.Settings.Wait {
-		return
-	}
-	_ = s.progress.Add(1)
-	if s.each && s.printed == nil {
-		s.printed = s.Printer.Published(j, s.lane(), stored)
-	}
-}
-
 // publishAndWait publishes the jobs once events are followed, and blocks until each has one.
 func (s *submission) publishAndWait(ctx context.Context) error {
 	for _, j := range s.jobs {
@@ -151,25 +142,17 @@ func (s *submission) publishAndWait(ctx context.Context) error {
 			s.invalid[j.InvalidEventID(body)] = id
 		}
 	}
-	ready := make(chan struct{})
-	o := queue.FollowOptions{Namespace: s.Namespace, Since: s.since, Ready: func() { close(ready) }}
+	o := queue.FollowOptions{Namespace: s.Namespace, Since: s.since}
 	if len(s.jobs) == 1 {
 		o.Account = s.jobs[0].WcID
 	}
 	both, ctx := errgroup.WithContext(ctx)
+	o.Ready = func() { both.Go(func() error { return s.publish(ctx) }) }
 	both.Go(func() error {
 		if err := queue.Follow(ctx, s.Conn, o, s.ended); !errors.Is(err, errAllEnded) {
 			return err
 		}
 		return nil
-	})
-	both.Go(func() error {
-		select {
-		case <-ready:
-			return s.publish(ctx)
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
 	})
 	return s.summarizeEvents(both.Wait())
 }

@@ -38,36 +38,31 @@ func Wrap(w io.Writer, width int, indent, text string) {
 	}
 	line := indent
 	for word := range strings.FieldsSeq(text) {
-		switch {
-		case line == indent:
-			line += word
-		case len(line)+1+len(word) > width:
+		if line != indent && len(line)+1+len(word) > width {
 			fmt.Fprintln(w, line)
-			line = indent + word
-		default:
-			line += " " + word
+			line = indent
 		}
+		if line != indent {
+			line += " "
+		}
+		line += word
 	}
 	fmt.Fprintln(w, line)
 }
 
 // Printable quotes what could play tricks on a terminal.
 func Printable(s string) string {
-	quoted := strconv.Quote(s)
-	if quoted == `"`+s+`"` && s != "" {
-		return s
+	if quoted := strconv.Quote(s); s == "" || quoted != `"`+s+`"` {
+		return quoted
 	}
-	return quoted
+	return s
 }
 
 // Progress returns a bar that counts up to total on w, and is silent where w is no terminal.
 // The description may be empty.
 func Progress(w io.Writer, total int, description string) *progressbar.ProgressBar {
-	if !IsTerminal(w) {
-		return progressbar.DefaultSilent(int64(total))
-	}
-	return progressbar.NewOptions(total, progressbar.OptionSetWriter(w), progressbar.OptionSetDescription(description),
-		progressbar.OptionShowCount(), progressbar.OptionClearOnFinish(), progressbar.OptionThrottle(100*time.Millisecond))
+	return progressbar.NewOptions(total, progressbar.OptionSetWriter(w), progressbar.OptionSetVisibility(IsTerminal(w)),
+		progressbar.OptionSetDescription(description), progressbar.OptionShowCount(), progressbar.OptionClearOnFinish(), progressbar.OptionThrottle(100*time.Millisecond))
 }
 
 // Some returns the first ten of the lines, each after a line break, and how many more there are.
