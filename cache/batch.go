@@ -54,16 +54,13 @@ func (c *Client) run(ctx context.Context, one *call) (reply any, err error) {
 	return nil, err
 }
 
-// tidying is a job whose record a script tidies. Nobody waits for that.
-type tidying struct{ wcID, jobID string }
-
-// tidy leaves a job to the script, which the next pipeline takes along.
-func (c *Client) tidy(s *script, wcID, jobID string) {
+// tidy leaves a job to the script, which the next pipeline takes along. Nobody waits for that.
+func (c *Client) tidy(by *script, wcID, jobID string) {
 	to := c.shard
 	if c.cluster != nil {
 		to, _ = c.shardOf(context.Background(), c.keys(wcID).lock())
 	}
-	if to == nil || !to.addTidying(s, tidying{wcID, jobID}) {
+	if to == nil || !to.addTidying(by, c.keys(wcID), jobID) {
 		c.stats.dropped.Add(1)
 	}
 }
@@ -77,7 +74,7 @@ func (s *shard) flush() {
 		if len(batch) == 0 {
 			return
 		}
-		s.exec(s.pipe(), batch)
+		s.exec(s.node.Load().Pipeline(), batch)
 	}
 }
 
@@ -86,7 +83,7 @@ func (s *shard) flush() {
 func (s *shard) next() []*call {
 	s.mu.Lock()
 	batch := s.takeCalls()
-	var tidyings map[*script][]tidying
+	var tidyings map[*script][]*call
 	if len(batch) > 0 || s.overdue {
 		tidyings, s.tidyings, s.overdue = s.tidyings, nil, false
 	}
@@ -95,8 +92,13 @@ func (s *shard) next() []*call {
 	}
 	s.mu.Unlock()
 	// Snoozes first: the shrinking of the same job takes them away.
-	batch = s.tidyCalls(batch, s.scripts.snooze, tidyings)
-	return s.tidyCalls(batch, s.scripts.shrink, tidyings)
+	for _, by := range []*script{s.scripts.snooze, s.scripts.shrink} {
+		for _, one := range tidyings[by] {
+			one.seal()
+			batch = append(batch, one)
+		}
+	}
+	return batch
 }
 
 // takeCalls takes calls that fit into a pipeline, without those that their callers gave up, but
@@ -117,31 +119,20 @@ func (s *shard) takeCalls() []*call {
 	return batch
 }
 
-// tidyCalls appends calls that run the script for its tidyings. In a Cluster their keys are
-// in many slots, and each has a call of its own.
-func (c *Client) tidyCalls(batch []*call, s *script, tidyings map[*script][]tidying) []*call {
-	atOnce := tidyAtOnce
-	if c.cluster != nil {
-		atOnce = 1
-	}
-	for these := range slices.Chunk(tidyings[s], atOnce) {
-		one := &call{script: s}
-		for _, t := range these {
-			one.account = c.keys(t.wcID)
-			one.accountKeys(jobName, t.jobID, snoozedName, t.jobID)
-		}
-		one.seal()
-		batch = append(batch, one)
-	}
-	return batch
-}
-
-// exec runs the calls in one pipeline and completes them. It runs once more those whose
-// script the server does not know, and leaves those that it redirects to go-redis, which finds
-// out where to, and nobody waits for: the server has executed none of these.
+// exec runs the calls in one pipeline, and once more those whose script the server does not
+// know, within the time-out of one.
 func (s *shard) exec(pipe redis.Pipeliner, batch []*call) {
 	ctx, cancel := context.WithTimeout(context.Background(), s.opts.Timeout)
 	defer cancel()
+	for len(batch) > 0 {
+		batch = s.pipeline(ctx, pipe, batch)
+	}
+}
+
+// pipeline runs the calls and completes them, but for those that the server has not executed:
+// it returns those whose script is unknown, and leaves those that are redirected to go-redis,
+// which finds out where to, and which nobody waits for here.
+func (s *shard) pipeline(ctx context.Context, pipe redis.Pipeliner, batch []*call) (unknown []*call) {
 	cmds := make([]redis.Cmder, len(batch))
 	for i, one := range batch {
 		cmds[i] = once{redis.NewCmd(ctx, one.args...)}
@@ -151,7 +142,7 @@ func (s *shard) exec(pipe redis.Pipeliner, batch []*call) {
 	s.stats.commands.Add(uint64(len(batch)))
 	_, failed := pipe.Exec(ctx)
 	s.noteReply(failed)
-	var unknown, redirected []*call
+	var redirected []*call
 	for i, one := range batch {
 		one.reply, one.err = cmds[i].(once).Result()
 		if one.reply == nil && one.err == nil {
@@ -162,6 +153,7 @@ func (s *shard) exec(pipe redis.Pipeliner, batch []*call) {
 			s.complete(one)
 		case redis.HasErrorPrefix(one.err, "NOSCRIPT"):
 			one.withSource()
+			s.stats.reloads.Add(1)
 			unknown = append(unknown, one)
 		case s.redirects(one):
 			one.redirected = true
@@ -170,13 +162,10 @@ func (s *shard) exec(pipe redis.Pipeliner, batch []*call) {
 			s.complete(one)
 		}
 	}
-	if len(unknown) > 0 {
-		s.stats.reloads.Add(uint64(len(unknown)))
-		s.exec(pipe, unknown)
-	}
 	if len(redirected) > 0 {
 		s.running.Go(func() { s.exec(s.redis.Pipeline(), redirected) })
 	}
+	return unknown
 }
 
 // notRun returns the error of a command that got neither a reply nor an error. go-redis

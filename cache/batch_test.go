@@ -120,6 +120,25 @@ func TestBatchBytes(t *testing.T) {
 	}
 }
 
+// TestGivenUpBytes has calls given up that a slow server had no time for: they count among the
+// bytes of the pipeline that would have carried them, so that it gets fewer at once.
+func TestGivenUpBytes(t *testing.T) {
+	s := &shard{Client: &Client{}}
+	for i := range 8 {
+		one := &call{abandoned: i%2 == 0}
+		one.buf.Write(make([]byte, batchBytes/4))
+		s.calls = append(s.calls, one)
+	}
+	for range 2 {
+		if batch := s.takeCalls(); len(batch) != 2 {
+			t.Fatalf("%d calls in a pipeline, where half of a full one was given up", len(batch))
+		}
+	}
+	if len(s.calls) > 0 {
+		t.Errorf("%d calls are left", len(s.calls))
+	}
+}
+
 // TestLargeResults has many jobs end at once with results that one pipeline could not carry
 // before the time-out: each try gets some of them on.
 func TestLargeResults(t *testing.T) {

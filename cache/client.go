@@ -62,13 +62,14 @@ func Open(ctx context.Context, o Options) (*Client, error) {
 	}
 	c.redis = redis.NewUniversalClient(universal)
 	c.close = sync.OnceValue(c.shut)
-	if c.cluster, _ = c.redis.(*redis.ClusterClient); c.cluster == nil {
-		c.shard = c.newShard("")
-	} else {
-		c.quarantine.slots = new([slots]atomic.Int64)
-	}
-	if o.Incarnations != nil && c.cluster == nil {
-		c.mark.Store(unknownMark)
+	switch server := c.redis.(type) {
+	case *redis.ClusterClient:
+		c.cluster, c.quarantine.cluster = server, true
+	case *redis.Client:
+		c.shard = c.shardTo(server)
+		if o.Incarnations != nil {
+			c.mark.Store(unknownMark)
+		}
 	}
 	if err := c.ready(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("open redis %s: %w", redacted(o.URL), err), c.Close())
@@ -238,26 +239,16 @@ type Stats struct {
 	Failed       uint64        // scripts that ended with an error
 	Reloads      uint64        // scripts that the server did not know and was sent
 	Dropped      uint64        // calls of Shrink and Snooze that found their buffer full
-	Waiting      int           // calls that wait for a pipeline now
 	SuspendedFor time.Duration // how long no confirmation starts, from now, for some accounts at the least; see [IncarnationStore]
-	Connections  uint32        // open now
 }
 
 type counters struct{ commands, pipelines, failed, reloads, dropped atomic.Uint64 }
 
 // Stats returns the counts.
 func (c *Client) Stats() Stats {
-	waiting := 0
-	c.mu.Lock()
-	for _, s := range c.shards {
-		s.mu.Lock()
-		waiting += len(s.calls)
-		s.mu.Unlock()
-	}
-	c.mu.Unlock()
 	return Stats{
 		Commands: c.stats.commands.Load(), Pipelines: c.stats.pipelines.Load(),
 		Failed: c.stats.failed.Load(), Reloads: c.stats.reloads.Load(), Dropped: c.stats.dropped.Load(),
-		Waiting: waiting, SuspendedFor: c.quarantine.wait(anySlot), Connections: c.redis.PoolStats().TotalConns,
+		SuspendedFor: c.quarantine.wait(anySlot),
 	}
 }

@@ -17,10 +17,10 @@ const cutOff = 15 * time.Second
 // connected to. In a Cluster that is about the accounts in the server's slots.
 type quarantine struct {
 	*Options
-	start time.Time            // with its monotonic reading, the zero of until
-	until atomic.Int64         // nanoseconds after start; in a Cluster the last of slots
-	slots *[slots]atomic.Int64 // until when each slot waits; nil outside of a Cluster
-	lead  atomic.Int64         // nanoseconds by which the server's clock is ahead of ours
+	cluster bool
+	start   time.Time               // with its monotonic reading, the zero of until
+	until   [slots + 1]atomic.Int64 // for each slot and [anySlot]: nanoseconds after start, 0 for no wait
+	lead    atomic.Int64            // nanoseconds by which the server's clock is ahead of ours
 
 	evicting sync.Map     // the names of servers that may evict locks
 	evictors atomic.Int32 // how many these are
@@ -34,7 +34,7 @@ func newQuarantine(o *Options) *quarantine {
 }
 
 // anySlot stands for the account's slot outside of a Cluster, and for the slot that waits longest.
-const anySlot = -1
+const anySlot = slots
 
 // wait returns how long nothing may be begun for accounts in the slot, 0 when its server
 // is trusted.
@@ -46,23 +46,10 @@ func (q *quarantine) wait(slot int) time.Duration {
 	if q.evictors.Load() > 0 {
 		wait = max(wait, q.watchEvery)
 	}
-	until := &q.until
-	if slot != anySlot {
-		until = &q.slots[slot]
-	}
-	if end := until.Load(); end != 0 {
+	if end := q.until[slot].Load(); end != 0 {
 		wait = max(wait, time.Duration(end)-time.Since(q.start))
 	}
 	return wait
-}
-
-// suspend has the slots wait. They keep waiting when they move to another server.
-func (q *quarantine) suspend(wait time.Duration, slots []int) {
-	until := int64(time.Since(q.start) + wait)
-	for _, slot := range slots {
-		q.slots[slot].Store(max(q.slots[slot].Load(), until))
-	}
-	q.until.Store(max(q.until.Load(), until))
 }
 
 // admit suspends the server's slots until its grants count, once for each name.
@@ -89,7 +76,10 @@ func (q *quarantine) admit(ctx context.Context, kind, name string, now time.Time
 	}
 	q.known[name] = true
 	if wait > 0 {
-		q.suspend(wait, its)
+		until := int64(time.Since(q.start) + wait)
+		for _, slot := range append(its, anySlot) { // slots keep waiting when they move to another server
+			q.until[slot].Store(max(q.until[slot].Load(), until))
+		}
 		q.Logger.WarnContext(ctx, "redis was restarted, wiped or failed over and may have lost locks: no confirmation starts for now",
 			kind, name, "for", wait.Round(time.Millisecond), "slots", len(its))
 	}

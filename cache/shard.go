@@ -16,24 +16,15 @@ import (
 // that has nothing to send is small, and has no goroutine.
 type shard struct {
 	*Client
-	node atomic.Pointer[redis.Client] // nil outside of a Cluster
+	node atomic.Pointer[redis.Client]
 
 	mu       sync.Mutex
-	calls    []*call               // somebody waits for the reply
-	tidyings map[*script][]tidying // nobody does
-	overdue  bool                  // they are to be sent without calls
-	late     *time.Timer           // makes them overdue
-	flushers int                   // goroutines that send
-	silent   time.Time             // in a Cluster: when a call was last not answered in time, or sent all the same; zero once one was
-}
-
-// newShard returns a shard for the master with that address.
-func (c *Client) newShard(addr string) *shard {
-	s := &shard{Client: c}
-	s.late = time.AfterFunc(time.Hour, s.tidyNow)
-	s.late.Stop()
-	c.shards[addr] = s
-	return s
+	calls    []*call             // somebody waits for the reply
+	tidyings map[*script][]*call // nobody does, and jobs are added to the last one
+	overdue  bool                // they are to be sent without calls
+	late     *time.Timer         // makes them overdue
+	flushers int                 // goroutines that send
+	silent   time.Time           // in a Cluster: when a call was last not answered in time, or sent all the same; zero once one was
 }
 
 // shardOf returns the shard of the master that has the key.
@@ -55,7 +46,10 @@ func (c *Client) shardTo(node *redis.Client) *shard {
 	defer c.mu.Unlock()
 	s := c.shards[addr]
 	if s == nil {
-		s = c.newShard(addr)
+		s = &shard{Client: c}
+		s.late = time.AfterFunc(time.Hour, s.tidyNow)
+		s.late.Stop()
+		c.shards[addr] = s
 	}
 	s.node.Store(node) // go-redis may have a new client for the address
 	return s
@@ -66,15 +60,7 @@ func (c *Client) eachMaster(ctx context.Context, f func(context.Context, *redis.
 	if c.cluster != nil {
 		return c.cluster.ForEachMaster(ctx, f)
 	}
-	return f(ctx, c.redis.(*redis.Client))
-}
-
-// pipe returns a pipeline to the shard's server.
-func (s *shard) pipe() redis.Pipeliner {
-	if node := s.node.Load(); node != nil {
-		return node.Pipeline()
-	}
-	return s.redis.Pipeline()
+	return f(ctx, c.shard.node.Load())
 }
 
 // patience is how long a caller waits. In a Cluster it is short: who waits for one master
@@ -129,17 +115,31 @@ func (s *shard) abandon(one *call, why error) {
 }
 
 // addTidying tells whether there was room.
-func (s *shard) addTidying(by *script, t tidying) bool {
+func (s *shard) addTidying(by *script, account keys, jobID string) bool {
+	atOnce := tidyAtOnce
+	if s.cluster != nil {
+		atOnce = 1 // the keys of several accounts are in many slots
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.tidyings[by]) == queueSize || s.isClosing() {
+	if s.isClosing() {
 		return false
 	}
 	if s.tidyings == nil {
-		s.tidyings = make(map[*script][]tidying, 1)
+		s.tidyings = make(map[*script][]*call, 1)
 		s.late.Reset(tidyDelay)
 	}
-	s.tidyings[by] = append(s.tidyings[by], t)
+	all := s.tidyings[by]
+	if len(all) == 0 || all[len(all)-1].keys == 2*atOnce {
+		if len(all)*atOnce == queueSize {
+			return false
+		}
+		all = append(all, &call{script: by})
+		s.tidyings[by] = all
+	}
+	one := all[len(all)-1]
+	one.account = account
+	one.accountKeys(jobName, jobID, snoozedName, jobID)
 	return true
 }
 

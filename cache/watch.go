@@ -93,7 +93,7 @@ func processName(info map[string]string) string {
 // known which these are: a master without any may have lost them with its data, and be
 // given them back later.
 func (q *quarantine) slotsOf(ctx context.Context, cn server) (own []int) {
-	if q.slots == nil {
+	if !q.cluster {
 		return nil
 	}
 	id, idErr := cn.ClusterMyID(ctx).Result()
