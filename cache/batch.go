@@ -56,17 +56,18 @@ func (c *Client) run(ctx context.Context, one *call) (reply any, err error) {
 
 // tidy leaves a job to the script, which the next pipeline takes along. Nobody waits for that.
 func (c *Client) tidy(by *script, wcID, jobID string) {
-	to := c.shard
-	if c.cluster != nil {
+	to, atOnce := c.shard, tidyAtOnce
+	if c.cluster != nil { // the keys of one script have to be in one slot
 		to, _ = c.shardOf(context.Background(), c.keys(wcID).lock())
+		atOnce = 1
 	}
-	if to == nil || !to.addTidying(by, c.keys(wcID), jobID) {
+	if to == nil || !to.addTidying(by, c.keys(wcID), jobID, atOnce) {
 		c.stats.dropped.Add(1)
 	}
 }
 
-// flush sends what there is, until there is no more. It does not wait, except that it lets
-// those run first who are about to call.
+// flush sends what there is, until there is no more. It lets those run first who are about to
+// call, and waits for nobody else.
 func (s *shard) flush() {
 	for {
 		runtime.Gosched()
@@ -146,14 +147,15 @@ func (s *shard) pipeline(ctx context.Context, pipe redis.Pipeliner, batch []*cal
 	for i, one := range batch {
 		one.reply, one.err = cmds[i].(once).Result()
 		if one.reply == nil && one.err == nil {
-			one.err = notRun(failed)
+			// Its connection could not be set up because the server refused it. A Cluster's
+			// pipeline then returns no error either.
+			one.err = fmt.Errorf("set up connection: %w", cmp.Or(failed, errors.New("the server refused it: see that it takes this user's commands")))
 		}
 		switch {
 		case one.err == nil:
 			s.complete(one)
 		case redis.HasErrorPrefix(one.err, "NOSCRIPT"):
 			one.withSource()
-			s.stats.reloads.Add(1)
 			unknown = append(unknown, one)
 		case s.redirects(one):
 			one.redirected = true
@@ -168,16 +170,7 @@ func (s *shard) pipeline(ctx context.Context, pipe redis.Pipeliner, batch []*cal
 	return unknown
 }
 
-// notRun returns the error of a command that got neither a reply nor an error. go-redis
-// leaves those of a pipeline so whose connection could not be set up because the server
-// refused it, and of a Cluster returns no error either.
-func notRun(failed error) error {
-	return fmt.Errorf("set up connection: %w", cmp.Or(failed, errNotRun))
-}
-
-var errNotRun = errors.New("the server refused it: see that it takes this user's commands")
-
-// complete tells who waits for the call, who may use it for another one at once.
+// complete tells who waits for the call, and may use it for another one at once.
 func (c *Client) complete(one *call) {
 	if one.err != nil {
 		c.stats.failed.Add(1)

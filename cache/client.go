@@ -68,7 +68,7 @@ func Open(ctx context.Context, o Options) (*Client, error) {
 	case *redis.Client:
 		c.shard = c.shardTo(server)
 		if o.Incarnations != nil {
-			c.mark.Store(unknownMark)
+			c.mark.Store("?") // no server has this one: the first ask learns the mark
 		}
 	}
 	if err := c.ready(ctx); err != nil {
@@ -196,14 +196,14 @@ func (c *Client) selfTest(ctx context.Context) error {
 	if _, err := c.Release(ctx, a); err != nil {
 		return err
 	}
-	// Nobody would be told that Shrink, which most of Redis's memory depends on, is refused.
+	// Nobody would be told that Shrink is refused, which keeps Redis small.
 	shrink := c.newCall(c.scripts.shrink, a.WcID)
 	shrink.accountKeys(jobName, a.JobID, snoozedName, a.JobID)
 	_, err := c.run(ctx, shrink)
 	return err
 }
 
-// explain adds what a connection that a server ends without a word may mean.
+// explain adds what it may mean that a server ends a connection without a word.
 func (c *Client) explain(err error) error {
 	if (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)) && !strings.HasPrefix(c.opts.URL, "rediss:") {
 		return fmt.Errorf("%w: does the server want TLS, rediss://?", err)
@@ -234,21 +234,19 @@ var passing = []string{
 
 // Stats are counts since [Open].
 type Stats struct {
-	Commands     uint64        // scripts sent; one may shrink, or snooze, many jobs
+	Commands     uint64        // scripts sent, also again; one may shrink, or snooze, many jobs
 	Pipelines    uint64        // round trips that carried them; Commands/Pipelines is the mean batch
 	Failed       uint64        // scripts that ended with an error
-	Reloads      uint64        // scripts that the server did not know and was sent
 	Dropped      uint64        // calls of Shrink and Snooze that found their buffer full
 	SuspendedFor time.Duration // how long no confirmation starts, from now, for some accounts at the least; see [IncarnationStore]
 }
 
-type counters struct{ commands, pipelines, failed, reloads, dropped atomic.Uint64 }
+type counters struct{ commands, pipelines, failed, dropped atomic.Uint64 }
 
 // Stats returns the counts.
 func (c *Client) Stats() Stats {
 	return Stats{
 		Commands: c.stats.commands.Load(), Pipelines: c.stats.pipelines.Load(),
-		Failed: c.stats.failed.Load(), Reloads: c.stats.reloads.Load(), Dropped: c.stats.dropped.Load(),
-		SuspendedFor: c.quarantine.wait(anySlot),
+		Failed: c.stats.failed.Load(), Dropped: c.stats.dropped.Load(), SuspendedFor: c.quarantine.wait(anySlot),
 	}
 }

@@ -191,8 +191,7 @@ func (c *Client) Shrink(wcID, jobID string) {
 	c.tidy(c.scripts.shrink, wcID, jobID)
 }
 
-// Snooze counts a delivery of the job as snoozed. It does not block: it may come too
-// late for the buffer, and is counted then.
+// Snooze counts a delivery of the job as snoozed. It does not block, as Shrink does not.
 func (c *Client) Snooze(wcID, jobID string) {
 	c.tidy(c.scripts.snooze, wcID, jobID)
 }

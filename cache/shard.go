@@ -39,7 +39,7 @@ func (c *Client) shardOf(ctx context.Context, key string) (*shard, error) {
 	return c.shardTo(node), nil
 }
 
-// shardTo returns the shard of a master.
+// shardTo returns the shard of a master, or of the only server.
 func (c *Client) shardTo(node *redis.Client) *shard {
 	addr := node.Options().Addr
 	c.mu.Lock()
@@ -114,12 +114,9 @@ func (s *shard) abandon(one *call, why error) {
 	}
 }
 
-// addTidying tells whether there was room.
-func (s *shard) addTidying(by *script, account keys, jobID string) bool {
-	atOnce := tidyAtOnce
-	if s.cluster != nil {
-		atOnce = 1 // the keys of several accounts are in many slots
-	}
+// addTidying adds a job to those that the script tidies, so many at once, and tells whether
+// there was room.
+func (s *shard) addTidying(by *script, account keys, jobID string, atOnce int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.isClosing() {
