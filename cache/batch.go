@@ -38,7 +38,11 @@ func (c *Client) run(ctx context.Context, one *call) (reply any, err error) {
 	if err != nil {
 		return nil, err
 	}
-	one.late.Reset(s.patience())
+	patience := 2 * s.opts.Timeout
+	if s.cluster != nil {
+		patience = s.opts.Timeout / 3 // who waits for one master may hold what others need
+	}
+	one.late.Reset(patience)
 	select {
 	case <-one.done:
 		one.late.Stop()

@@ -34,6 +34,7 @@ type Client struct {
 	shard   *shard               // nil in a Cluster
 	mu      sync.Mutex
 	shards  map[string]*shard // by the addresses of the masters that calls were made to
+	closed  bool              // so is each of them
 	probes  atomic.Uint32
 	closing chan struct{} // closed when Close is called
 	running sync.WaitGroup
@@ -88,21 +89,13 @@ func (c *Client) Close() error { return c.close() }
 func (c *Client) shut() error {
 	close(c.closing)
 	c.mu.Lock()
+	c.closed = true
 	for _, s := range c.shards {
 		s.close()
 	}
 	c.mu.Unlock()
 	c.running.Wait()
 	return c.redis.Close()
-}
-
-func (c *Client) isClosing() bool {
-	select {
-	case <-c.closing:
-		return true
-	default:
-		return false
-	}
 }
 
 // Lease returns how long a lock lives: send window + confirm time-out + 1 s + 1 %.
@@ -213,18 +206,16 @@ func (c *Client) explain(err error) error {
 
 // permanent tells errors that waiting does not cure.
 func permanent(err error) bool {
-	var certificate *tls.CertificateVerificationError
-	var notTLS tls.RecordHeaderError
-	if errors.As(err, &certificate) || errors.As(err, &notTLS) || errors.Is(err, errNoID) || errors.Is(err, errEvicts) {
+	_, untrusted := errors.AsType[*tls.CertificateVerificationError](err)
+	_, notTLS := errors.AsType[tls.RecordHeaderError](err)
+	if untrusted || notTLS || errors.Is(err, errNoID) || errors.Is(err, errEvicts) {
 		return true
 	}
-	var unidentified identifyError
-	if errors.As(err, &unidentified) {
+	if unidentified, is := errors.AsType[identifyError](err); is {
 		return permanent(unidentified.cause)
 	}
-	var refusal redis.Error
-	return errors.As(err, &refusal) &&
-		!slices.ContainsFunc(passing, func(prefix string) bool { return redis.HasErrorPrefix(err, prefix) })
+	_, refused := errors.AsType[redis.Error](err)
+	return refused && !slices.ContainsFunc(passing, func(prefix string) bool { return redis.HasErrorPrefix(err, prefix) })
 }
 
 // passing are how the replies begin of a server that may take calls later.

@@ -12,12 +12,11 @@ import (
 )
 
 // IncarnationStore remembers, outside of Redis and for all pods, each incarnation of a Redis
-// server and when its lock-delay ends. A server that was restarted, wiped or failed over may
-// have forgotten a lock whose prompt is still open, so after the first pod has seen the new
-// incarnation nobody may begin for a while: until the longest lease of any pod has passed.
-// Two names tell incarnations apart: the process's replication id, which is new with each
-// start and each promotion, with the number of keys that it has evicted; and a key that goes
-// when the others do.
+// server and when its lock-delay ends. One that was restarted, wiped or failed over may have
+// forgotten a lock whose prompt is still open, so nobody may begin until the longest lease of
+// any pod has passed since the first pod saw it. Two names tell incarnations apart: the
+// process's replication id, which is new with each start and each promotion, with the number
+// of keys that it has evicted; and a key that goes when the others do.
 //
 // LockDelayEnds returns the time, on the server's clock, from which locks of the incarnation
 // with that name count. It stores a time long past for the very first name of a kind, and for
@@ -32,9 +31,9 @@ import (
 // Suspended returns 0 while this pod's own lease is among those that count, so that it may
 // grant, and otherwise after what time to ask again. It does not block.
 //
-// Only readings of one server's clock are compared, and pods turn the difference into a wait
-// on their own monotonic clock. A server clock that is set back makes the wait longer; one
-// that is set forward makes it shorter by as much, as it does a lease.
+// Only readings of one server's clock are compared, and pods wait for the difference on their
+// own monotonic clock. A server's clock that is set back makes the wait longer; one that is set
+// forward makes it shorter by as much, as it does a lease.
 type IncarnationStore interface {
 	LockDelayEnds(ctx context.Context, kind, name string, now time.Time, extra time.Duration) (time.Time, error)
 	First(ctx context.Context, kind string, names ...string) error

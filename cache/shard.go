@@ -24,6 +24,7 @@ type shard struct {
 	overdue  bool                // they are to be sent without calls
 	late     *time.Timer         // makes them overdue
 	flushers int                 // goroutines that send
+	closed   bool                // nothing is taken any more
 	silent   time.Time           // in a Cluster: when a call was last not answered in time, or sent all the same; zero once one was
 }
 
@@ -46,7 +47,7 @@ func (c *Client) shardTo(node *redis.Client) *shard {
 	defer c.mu.Unlock()
 	s := c.shards[addr]
 	if s == nil {
-		s = &shard{Client: c}
+		s = &shard{Client: c, closed: c.closed}
 		s.late = time.AfterFunc(time.Hour, s.tidyNow)
 		s.late.Stop()
 		c.shards[addr] = s
@@ -63,15 +64,6 @@ func (c *Client) eachMaster(ctx context.Context, f func(context.Context, *redis.
 	return f(ctx, c.shard.node.Load())
 }
 
-// patience is how long a caller waits. In a Cluster it is short: who waits for one master
-// may hold what others need.
-func (s *shard) patience() time.Duration {
-	if s.cluster == nil {
-		return 2 * s.opts.Timeout
-	}
-	return s.opts.Timeout / 3
-}
-
 // probeEvery is how often a call is sent to a master that does not answer.
 const probeEvery = 100 * time.Millisecond
 
@@ -83,7 +75,7 @@ func (s *shard) add(one *call) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case s.isClosing():
+	case s.closed:
 		return ErrClosed
 	case s.silent.IsZero():
 	case time.Since(s.silent) < probeEvery:
@@ -119,7 +111,7 @@ func (s *shard) abandon(one *call, why error) {
 func (s *shard) addTidying(by *script, account keys, jobID string, atOnce int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.isClosing() {
+	if s.closed {
 		return false
 	}
 	if s.tidyings == nil {
@@ -144,13 +136,13 @@ func (s *shard) addTidying(by *script, account keys, jobID string, atOnce int) b
 func (s *shard) tidyNow() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.tidyings != nil && !s.isClosing() {
+	if s.tidyings != nil && !s.closed {
 		s.overdue = true
 		s.send()
 	}
 }
 
-// close ends the calls that wait, and has the tidyings sent. The client is closing.
+// close ends the calls that wait, and has the tidyings sent.
 func (s *shard) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -161,7 +153,7 @@ func (s *shard) close() {
 			s.complete(one)
 		}
 	}
-	s.calls, s.overdue = nil, true
+	s.calls, s.overdue, s.closed = nil, true, true
 	s.send()
 }
 
@@ -172,9 +164,9 @@ func (s *shard) noteReply(failed error) {
 	if s.cluster == nil {
 		return
 	}
-	var reply redis.Error
-	replied := failed == nil || errors.As(failed, &reply)
-	if failed != nil && (!replied || redis.IsClusterDownError(failed)) {
+	_, refused := errors.AsType[redis.Error](failed)
+	replied := failed == nil || refused
+	if !replied || redis.IsClusterDownError(failed) {
 		s.cluster.ReloadState(context.Background())
 	}
 	if replied {
