@@ -63,11 +63,11 @@ func Open(ctx context.Context, o Options) (*Client, error) {
 	}
 	c.redis = redis.NewUniversalClient(universal)
 	c.close = sync.OnceValue(c.shut)
-	switch server := c.redis.(type) {
+	switch to := c.redis.(type) {
 	case *redis.ClusterClient:
-		c.cluster, c.quarantine.cluster = server, true
+		c.cluster, c.quarantine.cluster = to, true
 	case *redis.Client:
-		c.shard = c.shardTo(server)
+		c.shard = c.shardTo(to)
 		if o.Incarnations != nil {
 			c.mark.Store("?") // no server has this one: the first ask learns the mark
 		}
