@@ -38,7 +38,11 @@ func (c *Client) run(ctx context.Context, one *call) (reply any, err error) {
 	if err != nil {
 		return nil, err
 	}
-	one.late.Reset(s.patience())
+	patience := 2 * s.opts.Timeout
+	if s.cluster != nil {
+		patience = s.opts.Timeout / 3 // who waits for one master may hold what others need
+	}
+	one.late.Reset(patience)
 	select {
 	case <-one.done:
 		one.late.Stop()
@@ -54,22 +58,20 @@ func (c *Client) run(ctx context.Context, one *call) (reply any, err error) {
 	return nil, err
 }
 
-// tidying is a job whose record a script tidies. Nobody waits for that.
-type tidying struct{ wcID, jobID string }
-
-// tidy leaves a job to the script, which the next pipeline takes along.
-func (c *Client) tidy(s *script, wcID, jobID string) {
-	to := c.shard
-	if c.cluster != nil {
+// tidy leaves a job to the script, which the next pipeline takes along. Nobody waits for that.
+func (c *Client) tidy(by *script, wcID, jobID string) {
+	to, atOnce := c.shard, tidyAtOnce
+	if c.cluster != nil { // the keys of one script have to be in one slot
 		to, _ = c.shardOf(context.Background(), c.keys(wcID).lock())
+		atOnce = 1
 	}
-	if to == nil || !to.addTidying(s, tidying{wcID, jobID}) {
+	if to == nil || !to.addTidying(by, c.keys(wcID), jobID, atOnce) {
 		c.stats.dropped.Add(1)
 	}
 }
 
-// flush sends what there is, until there is no more. It does not wait, except that it lets
-// those run first who are about to call.
+// flush sends what there is, until there is no more. It lets those run first who are about to
+// call, and waits for nobody else.
 func (s *shard) flush() {
 	for {
 		runtime.Gosched()
@@ -77,7 +79,7 @@ func (s *shard) flush() {
 		if len(batch) == 0 {
 			return
 		}
-		s.exec(s.pipe(), batch)
+		s.exec(s.node.Load().Pipeline(), batch)
 	}
 }
 
@@ -86,7 +88,7 @@ func (s *shard) flush() {
 func (s *shard) next() []*call {
 	s.mu.Lock()
 	batch := s.takeCalls()
-	var tidyings map[*script][]tidying
+	var tidyings map[*script][]*call
 	if len(batch) > 0 || s.overdue {
 		tidyings, s.tidyings, s.overdue = s.tidyings, nil, false
 	}
@@ -95,8 +97,13 @@ func (s *shard) next() []*call {
 	}
 	s.mu.Unlock()
 	// Snoozes first: the shrinking of the same job takes them away.
-	batch = s.tidyCalls(batch, s.scripts.snooze, tidyings)
-	return s.tidyCalls(batch, s.scripts.shrink, tidyings)
+	for _, by := range []*script{s.scripts.snooze, s.scripts.shrink} {
+		for _, one := range tidyings[by] {
+			one.seal()
+			batch = append(batch, one)
+		}
+	}
+	return batch
 }
 
 // takeCalls takes calls that fit into a pipeline, without those that their callers gave up, but
@@ -117,31 +124,20 @@ func (s *shard) takeCalls() []*call {
 	return batch
 }
 
-// tidyCalls appends calls that run the script for its tidyings. In a Cluster their keys are
-// in many slots, and each has a call of its own.
-func (c *Client) tidyCalls(batch []*call, s *script, tidyings map[*script][]tidying) []*call {
-	atOnce := tidyAtOnce
-	if c.cluster != nil {
-		atOnce = 1
-	}
-	for these := range slices.Chunk(tidyings[s], atOnce) {
-		one := &call{script: s}
-		for _, t := range these {
-			one.account = c.keys(t.wcID)
-			one.accountKeys(jobName, t.jobID, snoozedName, t.jobID)
-		}
-		one.seal()
-		batch = append(batch, one)
-	}
-	return batch
-}
-
-// exec runs the calls in one pipeline and completes them. It runs once more those whose
-// script the server does not know, and leaves those that it redirects to go-redis, which finds
-// out where to, and nobody waits for: the server has executed none of these.
+// exec runs the calls in one pipeline, and once more those whose script the server does not
+// know, within the time-out of one.
 func (s *shard) exec(pipe redis.Pipeliner, batch []*call) {
 	ctx, cancel := context.WithTimeout(context.Background(), s.opts.Timeout)
 	defer cancel()
+	for len(batch) > 0 {
+		batch = s.pipeline(ctx, pipe, batch)
+	}
+}
+
+// pipeline runs the calls and completes them, but for those that the server has not executed:
+// it returns those whose script is unknown, and leaves those that are redirected to go-redis,
+// which finds out where to, and which nobody waits for here.
+func (s *shard) pipeline(ctx context.Context, pipe redis.Pipeliner, batch []*call) (unknown []*call) {
 	cmds := make([]redis.Cmder, len(batch))
 	for i, one := range batch {
 		cmds[i] = once{redis.NewCmd(ctx, one.args...)}
@@ -151,11 +147,13 @@ func (s *shard) exec(pipe redis.Pipeliner, batch []*call) {
 	s.stats.commands.Add(uint64(len(batch)))
 	_, failed := pipe.Exec(ctx)
 	s.noteReply(failed)
-	var unknown, redirected []*call
+	var redirected []*call
 	for i, one := range batch {
 		one.reply, one.err = cmds[i].(once).Result()
 		if one.reply == nil && one.err == nil {
-			one.err = notRun(failed)
+			// Its connection could not be set up because the server refused it. A Cluster's
+			// pipeline then returns no error either.
+			one.err = fmt.Errorf("set up connection: %w", cmp.Or(failed, errors.New("the server refused it: see that it takes this user's commands")))
 		}
 		switch {
 		case one.err == nil:
@@ -170,25 +168,13 @@ func (s *shard) exec(pipe redis.Pipeliner, batch []*call) {
 			s.complete(one)
 		}
 	}
-	if len(unknown) > 0 {
-		s.stats.reloads.Add(uint64(len(unknown)))
-		s.exec(pipe, unknown)
-	}
 	if len(redirected) > 0 {
 		s.running.Go(func() { s.exec(s.redis.Pipeline(), redirected) })
 	}
+	return unknown
 }
 
-// notRun returns the error of a command that got neither a reply nor an error. go-redis
-// leaves those of a pipeline so whose connection could not be set up because the server
-// refused it, and of a Cluster returns no error either.
-func notRun(failed error) error {
-	return fmt.Errorf("set up connection: %w", cmp.Or(failed, errNotRun))
-}
-
-var errNotRun = errors.New("the server refused it: see that it takes this user's commands")
-
-// complete tells who waits for the call, who may use it for another one at once.
+// complete tells who waits for the call, and may use it for another one at once.
 func (c *Client) complete(one *call) {
 	if one.err != nil {
 		c.stats.failed.Add(1)

@@ -32,8 +32,7 @@ var calls = sync.Pool{New: func() any {
 	return &call{done: make(chan struct{}, 1), late: late}
 }}
 
-// newCall returns a call about the account without keys and arguments, which its caller
-// frees once it has the reply.
+// newCall returns a call about the account without keys and arguments.
 func (c *Client) newCall(s *script, wcID string) *call {
 	one := calls.Get().(*call)
 	one.script, one.account = s, c.keys(wcID)
@@ -53,7 +52,7 @@ func (c *call) free() {
 	calls.Put(c)
 }
 
-// accountKeys adds keys of the account: pairs of a name and what it is of.
+// accountKeys adds keys of the account: pairs of what [keys.key] takes.
 func (c *call) accountKeys(pairs ...string) {
 	for i := 0; i < len(pairs); i += 2 {
 		c.key(c.account.namespace, ":{", c.account.account, "}:", pairs[i], pairs[i+1])

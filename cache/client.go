@@ -34,6 +34,7 @@ type Client struct {
 	shard   *shard               // nil in a Cluster
 	mu      sync.Mutex
 	shards  map[string]*shard // by the addresses of the masters that calls were made to
+	closed  bool              // so is each of them
 	probes  atomic.Uint32
 	closing chan struct{} // closed when Close is called
 	running sync.WaitGroup
@@ -62,13 +63,14 @@ func Open(ctx context.Context, o Options) (*Client, error) {
 	}
 	c.redis = redis.NewUniversalClient(universal)
 	c.close = sync.OnceValue(c.shut)
-	if c.cluster, _ = c.redis.(*redis.ClusterClient); c.cluster == nil {
-		c.shard = c.newShard("")
-	} else {
-		c.quarantine.slots = new([slots]atomic.Int64)
-	}
-	if o.Incarnations != nil && c.cluster == nil {
-		c.mark.Store(unknownMark)
+	switch to := c.redis.(type) {
+	case *redis.ClusterClient:
+		c.cluster, c.quarantine.cluster = to, true
+	case *redis.Client:
+		c.shard = c.shardTo(to)
+		if o.Incarnations != nil {
+			c.mark.Store("?") // no server has this one: the first ask learns the mark
+		}
 	}
 	if err := c.ready(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("open redis %s: %w", redacted(o.URL), err), c.Close())
@@ -87,21 +89,13 @@ func (c *Client) Close() error { return c.close() }
 func (c *Client) shut() error {
 	close(c.closing)
 	c.mu.Lock()
+	c.closed = true
 	for _, s := range c.shards {
 		s.close()
 	}
 	c.mu.Unlock()
 	c.running.Wait()
 	return c.redis.Close()
-}
-
-func (c *Client) isClosing() bool {
-	select {
-	case <-c.closing:
-		return true
-	default:
-		return false
-	}
 }
 
 // Lease returns how long a lock lives: send window + confirm time-out + 1 s + 1 %.
@@ -195,14 +189,14 @@ func (c *Client) selfTest(ctx context.Context) error {
 	if _, err := c.Release(ctx, a); err != nil {
 		return err
 	}
-	// Nobody would be told that Shrink, which most of Redis's memory depends on, is refused.
+	// Nobody would be told that Shrink is refused, which keeps Redis small.
 	shrink := c.newCall(c.scripts.shrink, a.WcID)
 	shrink.accountKeys(jobName, a.JobID, snoozedName, a.JobID)
 	_, err := c.run(ctx, shrink)
 	return err
 }
 
-// explain adds what a connection that a server ends without a word may mean.
+// explain adds what it may mean that a server ends a connection without a word.
 func (c *Client) explain(err error) error {
 	if (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)) && !strings.HasPrefix(c.opts.URL, "rediss:") {
 		return fmt.Errorf("%w: does the server want TLS, rediss://?", err)
@@ -212,18 +206,16 @@ func (c *Client) explain(err error) error {
 
 // permanent tells errors that waiting does not cure.
 func permanent(err error) bool {
-	var certificate *tls.CertificateVerificationError
-	var notTLS tls.RecordHeaderError
-	if errors.As(err, &certificate) || errors.As(err, &notTLS) || errors.Is(err, errNoID) || errors.Is(err, errEvicts) {
+	_, untrusted := errors.AsType[*tls.CertificateVerificationError](err)
+	_, notTLS := errors.AsType[tls.RecordHeaderError](err)
+	if untrusted || notTLS || errors.Is(err, errNoID) || errors.Is(err, errEvicts) {
 		return true
 	}
-	var unidentified identifyError
-	if errors.As(err, &unidentified) {
+	if unidentified, is := errors.AsType[identifyError](err); is {
 		return permanent(unidentified.cause)
 	}
-	var refusal redis.Error
-	return errors.As(err, &refusal) &&
-		!slices.ContainsFunc(passing, func(prefix string) bool { return redis.HasErrorPrefix(err, prefix) })
+	_, refused := errors.AsType[redis.Error](err)
+	return refused && !slices.ContainsFunc(passing, func(prefix string) bool { return redis.HasErrorPrefix(err, prefix) })
 }
 
 // passing are how the replies begin of a server that may take calls later.
@@ -233,31 +225,19 @@ var passing = []string{
 
 // Stats are counts since [Open].
 type Stats struct {
-	Commands     uint64        // scripts sent; one may shrink, or snooze, many jobs
+	Commands     uint64        // scripts sent, also again; one may shrink, or snooze, many jobs
 	Pipelines    uint64        // round trips that carried them; Commands/Pipelines is the mean batch
 	Failed       uint64        // scripts that ended with an error
-	Reloads      uint64        // scripts that the server did not know and was sent
 	Dropped      uint64        // calls of Shrink and Snooze that found their buffer full
-	Waiting      int           // calls that wait for a pipeline now
 	SuspendedFor time.Duration // how long no confirmation starts, from now, for some accounts at the least; see [IncarnationStore]
-	Connections  uint32        // open now
 }
 
-type counters struct{ commands, pipelines, failed, reloads, dropped atomic.Uint64 }
+type counters struct{ commands, pipelines, failed, dropped atomic.Uint64 }
 
 // Stats returns the counts.
 func (c *Client) Stats() Stats {
-	waiting := 0
-	c.mu.Lock()
-	for _, s := range c.shards {
-		s.mu.Lock()
-		waiting += len(s.calls)
-		s.mu.Unlock()
-	}
-	c.mu.Unlock()
 	return Stats{
 		Commands: c.stats.commands.Load(), Pipelines: c.stats.pipelines.Load(),
-		Failed: c.stats.failed.Load(), Reloads: c.stats.reloads.Load(), Dropped: c.stats.dropped.Load(),
-		Waiting: waiting, SuspendedFor: c.quarantine.wait(anySlot), Connections: c.redis.PoolStats().TotalConns,
+		Failed: c.stats.failed.Load(), Dropped: c.stats.dropped.Load(), SuspendedFor: c.quarantine.wait(anySlot),
 	}
 }

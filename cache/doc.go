@@ -1,8 +1,8 @@
 // Package cache is no cache: it is the lock of each account and the record of each job, in
-// Redis. It implements [worker.Locker]. Each call is one Lua script, one round trip, and many
-// callers' scripts share one pipeline, which takes along what nobody waits for: Shrink and
-// Snooze, many jobs in one script where they may be in one slot. The common case stands first in a script, with as
-// few commands as it needs; settings are part of a script's text.
+// Redis. It implements [worker.Locker], whose tables say what each call answers and does. Each
+// call is one Lua script, one round trip, and many callers' scripts share one pipeline, which
+// takes along what nobody waits for: Shrink and Snooze. The common case stands first in a
+// script, with as few commands as it needs; settings are part of a script's text.
 //
 // # Keys
 //
@@ -32,10 +32,6 @@
 // a job's stored-at is carried, never compared. Once a job has ended and was shrunk,
 // only its tombstone is left, and where somebody waited, for about a lease, waiting and last.
 //
-// What each call answers and does is the contract of [worker.Locker], whose records these
-// are: tombstone is written 1. The result of a confirmation is sent with Shared, but not to
-// who says that it has it ([worker.Ask].Have).
-//
 // A job that waits shares any confirmation that ended since it was told to wait, not
 // only the one that it was told about: a grant may be released unused, and the next one
 // is then the tap that answers everybody. The time compared is the server's own on both
@@ -46,11 +42,11 @@
 // # Servers that lost data
 //
 // A lock may be gone whose prompt is still open when Redis was restarted, wiped or failed
-// over: see [IncarnationStore]. <ns>:mark goes with the other keys when somebody flushes them; only
-// a Cluster has none. A server that may evict keys is refused; while one that was
-// reconfigured may, which is seen within 12 s, nothing is granted, and once it has evicted
-// some it counts as another one. A replica that was
-// promoted waits 15 s longer, for the pods that still ask the master which was cut off:
+// over: see [IncarnationStore]. <ns>:mark goes with the other keys when somebody flushes them;
+// only a Cluster has none. A server that may evict keys is refused; while one that was
+// reconfigured may, which is seen within 12 s, nothing is granted, and once it has evicted some
+// it counts as another one. A replica that was promoted waits 15 s longer, for the pods that
+// still ask the master which was cut off:
 // set min-replicas-to-write 1 and leave min-replicas-max-lag at 10 s. A master that has no
 // replica for repl-backlog-ttl changes its replication id, and waits a lease without need.
 // What can't be seen is the loss of single keys, a clock of the server that jumps ahead by more

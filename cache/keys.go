@@ -1,6 +1,14 @@
 package cache
 
-import "github.com/relogin/relogin/worker/job"
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/relogin/relogin/worker/job"
+)
 
 // keys of an account.
 type keys struct{ namespace, account string }
@@ -47,4 +55,28 @@ func (c *Client) slotOf(wcID string) int {
 		return anySlot
 	}
 	return c.keys(wcID).slot()
+}
+
+// Clear deletes every key of the namespace. It looks at all keys of the server to find
+// them. Pods that still work in the namespace would take that for a loss of data: it is for
+// who had the namespace alone. After an error, call it again.
+func (c *Client) Clear(ctx context.Context) error {
+	err := c.eachMaster(ctx, func(ctx context.Context, node *redis.Client) error {
+		pipe, found := node.Pipeline(), node.Scan(ctx, 0, c.opts.Namespace+":*", batchSize).Iterator()
+		for found.Next(ctx) {
+			pipe.Unlink(ctx, found.Val()) // each alone: a command may not have keys of several slots
+			if pipe.Len() < batchSize {
+				continue
+			}
+			if _, err := pipe.Exec(ctx); err != nil {
+				return err
+			}
+		}
+		_, err := pipe.Exec(ctx)
+		return errors.Join(found.Err(), err)
+	})
+	if err != nil {
+		return fmt.Errorf("clear namespace %s: %w", c.opts.Namespace, err)
+	}
+	return nil
 }

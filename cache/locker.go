@@ -185,19 +185,17 @@ func (c *Client) Release(ctx context.Context, a worker.Ask) (waited bool, err er
 	return reply == int64(1), nil
 }
 
-// Shrink reduces the job's record to a tombstone. It does not block: it may come too late
-// for the buffer, and is counted then.
+// Shrink implements [worker.Locker]. A call that finds the buffer full is counted.
 func (c *Client) Shrink(wcID, jobID string) {
 	c.tidy(c.scripts.shrink, wcID, jobID)
 }
 
-// Snooze counts a delivery of the job as snoozed. It does not block: it may come too
-// late for the buffer, and is counted then.
+// Snooze implements [worker.Locker]. A call that finds the buffer full is counted.
 func (c *Client) Snooze(wcID, jobID string) {
 	c.tidy(c.scripts.snooze, wcID, jobID)
 }
 
-// Snoozed returns how many deliveries of the job were snoozed.
+// Snoozed implements [worker.Locker].
 func (c *Client) Snoozed(ctx context.Context, wcID, jobID string) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.opts.Timeout)
 	defer cancel()
@@ -208,10 +206,9 @@ func (c *Client) Snoozed(ctx context.Context, wcID, jobID string) (int, error) {
 	return n, nil
 }
 
-// Reserve takes the tenant's next place under [Options.GatewayRate], unless it is
-// further ahead than that, and returns how long to wait for it, and whether it was taken:
-// 0, true and no round trip where no rate is set. As many places as one second has, at
-// least one, are free at once. A place can't be given back.
+// Reserve implements [worker.Locker] by [Options.GatewayRate], without a round trip where
+// none is set. As many places as one second has, at least one, are free at once. A place
+// can't be given back.
 func (c *Client) Reserve(ctx context.Context, tenant string, ahead time.Duration) (time.Duration, bool, error) {
 	if c.opts.GatewayRate == 0 {
 		return 0, true, nil

@@ -42,8 +42,7 @@ type Options struct {
 	cutOff, watchEvery time.Duration // less in tests
 }
 
-// poolSize is the connections to one server: more than there are flushers, and few
-// enough that calls gather in pipelines.
+// poolSize is the connections to one server: more than there are flushers.
 const poolSize = 8
 
 var urlOptions = []string{"skip_verify", "client_name", "pool_size", "sentinel_username", "sentinel_password"}
@@ -110,7 +109,7 @@ func (o *Options) universal() (*redis.UniversalOptions, error) {
 		u.TLSConfig.ServerName = "" // each server's own, and the master's is not the sentinel's
 	}
 	u.PoolSize = cmp.Or(u.PoolSize, poolSize)
-	u.ClientName = cmp.Or(u.ClientName, clientName(o.Namespace, o.Pod))
+	u.ClientName = cmp.Or(u.ClientName, clientName(o.Namespace+"/"+o.Pod))
 	if u.DB != 0 && len(u.Addrs) > 1 && u.MasterName == "" {
 		return nil, fmt.Errorf("redis url: a Cluster has database 0 alone, not %d", u.DB)
 	}
@@ -160,13 +159,13 @@ func redacted(urls string) string {
 }
 
 // clientName returns a name that CLIENT SETNAME takes: printable, without spaces.
-func clientName(parts ...string) string {
+func clientName(name string) string {
 	return strings.Map(func(r rune) rune {
 		if r <= ' ' || r > '~' {
 			return '_'
 		}
 		return r
-	}, strings.Trim(strings.Join(parts, "/"), "/"))
+	}, strings.Trim(name, "/"))
 }
 
 // redisLogger takes go-redis's own lines, which are process-wide: what matters in them is

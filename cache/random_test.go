@@ -265,7 +265,7 @@ func (m *machine) release() {
 func (m *machine) tidyNow() {
 	to, from := m.client.shard, m.quiet.shard
 	from.overdue = true
-	to.exec(to.pipe(), from.next())
+	to.exec(to.node.Load().Pipeline(), from.next())
 }
 
 func (m *machine) shrink() {

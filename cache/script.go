@@ -39,7 +39,7 @@ func newScripts(o *Options, lease time.Duration) scripts {
 	settings := fmt.Sprintf("-- Times are in ms, and text where Redis alone reads them.\n"+
 		"local lease, waitFor, keep, memory = '%d', '%d', '%d', '%d'\n"+
 		"local minConfirm, dailyPrompts, rate = %d, %d, %v\n",
-		millis(lease), millis(lease+waitsOn), millis(o.EventMaxAge), millis(o.JobMemory),
+		millis(lease), millis(lease+time.Minute), millis(o.EventMaxAge), millis(o.JobMemory),
 		millis(o.MinConfirmTime), o.DailyPrompts, o.GatewayRate)
 	return scripts{
 		begin:   newScript(settings, "grant", "lock", "begin"),
@@ -52,6 +52,3 @@ func newScripts(o *Options, lease time.Duration) scripts {
 		reserve: newScript(settings, "reserve"),
 	}
 }
-
-// waitsOn is how much longer than a lease Redis remembers who waits for it.
-const waitsOn = time.Minute

@@ -16,24 +16,16 @@ import (
 // that has nothing to send is small, and has no goroutine.
 type shard struct {
 	*Client
-	node atomic.Pointer[redis.Client] // nil outside of a Cluster
+	node atomic.Pointer[redis.Client]
 
 	mu       sync.Mutex
-	calls    []*call               // somebody waits for the reply
-	tidyings map[*script][]tidying // nobody does
-	overdue  bool                  // they are to be sent without calls
-	late     *time.Timer           // makes them overdue
-	flushers int                   // goroutines that send
-	silent   time.Time             // in a Cluster: when a call was last not answered in time, or sent all the same; zero once one was
-}
-
-// newShard returns a shard for the master with that address.
-func (c *Client) newShard(addr string) *shard {
-	s := &shard{Client: c}
-	s.late = time.AfterFunc(time.Hour, s.tidyNow)
-	s.late.Stop()
-	c.shards[addr] = s
-	return s
+	calls    []*call             // somebody waits for the reply
+	tidyings map[*script][]*call // nobody does, and jobs are added to the last one
+	overdue  bool                // they are to be sent without calls
+	late     *time.Timer         // makes them overdue
+	flushers int                 // goroutines that send
+	closed   bool                // nothing is taken any more
+	silent   time.Time           // in a Cluster: when a call was last not answered in time, or sent all the same; zero once one was
 }
 
 // shardOf returns the shard of the master that has the key.
@@ -48,14 +40,17 @@ func (c *Client) shardOf(ctx context.Context, key string) (*shard, error) {
 	return c.shardTo(node), nil
 }
 
-// shardTo returns the shard of a master.
+// shardTo returns the shard of a master, or of the only server.
 func (c *Client) shardTo(node *redis.Client) *shard {
 	addr := node.Options().Addr
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.shards[addr]
 	if s == nil {
-		s = c.newShard(addr)
+		s = &shard{Client: c, closed: c.closed}
+		s.late = time.AfterFunc(time.Hour, s.tidyNow)
+		s.late.Stop()
+		c.shards[addr] = s
 	}
 	s.node.Store(node) // go-redis may have a new client for the address
 	return s
@@ -66,24 +61,7 @@ func (c *Client) eachMaster(ctx context.Context, f func(context.Context, *redis.
 	if c.cluster != nil {
 		return c.cluster.ForEachMaster(ctx, f)
 	}
-	return f(ctx, c.redis.(*redis.Client))
-}
-
-// pipe returns a pipeline to the shard's server.
-func (s *shard) pipe() redis.Pipeliner {
-	if node := s.node.Load(); node != nil {
-		return node.Pipeline()
-	}
-	return s.redis.Pipeline()
-}
-
-// patience is how long a caller waits. In a Cluster it is short: who waits for one master
-// may hold what others need.
-func (s *shard) patience() time.Duration {
-	if s.cluster == nil {
-		return 2 * s.opts.Timeout
-	}
-	return s.opts.Timeout / 3
+	return f(ctx, c.shard.node.Load())
 }
 
 // probeEvery is how often a call is sent to a master that does not answer.
@@ -97,7 +75,7 @@ func (s *shard) add(one *call) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case s.isClosing():
+	case s.closed:
 		return ErrClosed
 	case s.silent.IsZero():
 	case time.Since(s.silent) < probeEvery:
@@ -128,18 +106,29 @@ func (s *shard) abandon(one *call, why error) {
 	}
 }
 
-// addTidying tells whether there was room.
-func (s *shard) addTidying(by *script, t tidying) bool {
+// addTidying adds a job to those that the script tidies, so many at once, and tells whether
+// there was room.
+func (s *shard) addTidying(by *script, account keys, jobID string, atOnce int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.tidyings[by]) == queueSize || s.isClosing() {
+	if s.closed {
 		return false
 	}
 	if s.tidyings == nil {
-		s.tidyings = make(map[*script][]tidying, 1)
+		s.tidyings = make(map[*script][]*call, 1)
 		s.late.Reset(tidyDelay)
 	}
-	s.tidyings[by] = append(s.tidyings[by], t)
+	all := s.tidyings[by]
+	if len(all) == 0 || all[len(all)-1].keys == 2*atOnce {
+		if len(all)*atOnce == queueSize {
+			return false
+		}
+		all = append(all, &call{script: by})
+		s.tidyings[by] = all
+	}
+	one := all[len(all)-1]
+	one.account = account
+	one.accountKeys(jobName, jobID, snoozedName, jobID)
 	return true
 }
 
@@ -147,13 +136,13 @@ func (s *shard) addTidying(by *script, t tidying) bool {
 func (s *shard) tidyNow() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.tidyings != nil && !s.isClosing() {
+	if s.tidyings != nil && !s.closed {
 		s.overdue = true
 		s.send()
 	}
 }
 
-// close ends the calls that wait, and has the tidyings sent. The client is closing.
+// close ends the calls that wait, and has the tidyings sent.
 func (s *shard) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -164,7 +153,7 @@ func (s *shard) close() {
 			s.complete(one)
 		}
 	}
-	s.calls, s.overdue = nil, true
+	s.calls, s.overdue, s.closed = nil, true, true
 	s.send()
 }
 
@@ -175,9 +164,9 @@ func (s *shard) noteReply(failed error) {
 	if s.cluster == nil {
 		return
 	}
-	var reply redis.Error
-	replied := failed == nil || errors.As(failed, &reply)
-	if failed != nil && (!replied || redis.IsClusterDownError(failed)) {
+	_, refused := errors.AsType[redis.Error](failed)
+	replied := failed == nil || refused
+	if !replied || redis.IsClusterDownError(failed) {
 		s.cluster.ReloadState(context.Background())
 	}
 	if replied {

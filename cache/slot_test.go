@@ -3,7 +3,6 @@ package cache
 import (
 	"context"
 	"log/slog"
-	"sync/atomic"
 	"testing"
 
 	"github.com/redis/go-redis/v9"
@@ -32,7 +31,7 @@ func TestSlotsOfAMaster(t *testing.T) {
 		{Start: 100, End: slots - 1, Nodes: []redis.ClusterNode{{ID: "two"}}},
 	}
 	for id, want := range map[string]int{"one": 100, "two": slots - 100, "replica": slots, "none": slots} {
-		q := &quarantine{slots: new([slots]atomic.Int64), Options: &Options{Logger: slog.New(slog.DiscardHandler)}}
+		q := &quarantine{cluster: true, Options: &Options{Logger: slog.New(slog.DiscardHandler)}}
 		if got := len(q.slotsOf(t.Context(), clusterNode{id: id, all: ranges})); got != want {
 			t.Errorf("%s has %d slots that wait, want %d", id, got, want)
 		}

@@ -19,9 +19,9 @@ var (
 	errEvicts  = errors.New("it may evict locks: set maxmemory-policy to noeviction")
 )
 
-// onConnect looks at the server at the other end of a new connection, before any other
-// command is sent on it. After an error go-redis closes the connection. It also unwraps
-// the error once: the outer text is for that.
+// onConnect examines the server at the other end of a new connection, before any other
+// command is sent on it. After an error go-redis closes the connection. It also unwraps the
+// error once: the outer text is for that.
 func (q *quarantine) onConnect(ctx context.Context, cn *redis.Conn) error {
 	err := q.examine(ctx, cn)
 	if err == nil || errors.Is(err, errEvicts) { // what was begun may still be finished
@@ -36,7 +36,7 @@ type identifyError struct{ cause error }
 
 func (e identifyError) Error() string { return "identify redis server: " + e.cause.Error() }
 
-// Is tells whether the cause is target, for [errors.Is].
+// Is implements what [errors.Is] looks for.
 func (e identifyError) Is(target error) bool { return errors.Is(e.cause, target) }
 
 // server is a [redis.Conn] or a [redis.Client].
@@ -93,7 +93,7 @@ func processName(info map[string]string) string {
 // known which these are: a master without any may have lost them with its data, and be
 // given them back later.
 func (q *quarantine) slotsOf(ctx context.Context, cn server) (own []int) {
-	if q.slots == nil {
+	if !q.cluster {
 		return nil
 	}
 	id, idErr := cn.ClusterMyID(ctx).Result()
@@ -117,8 +117,7 @@ func (q *quarantine) slotsOf(ctx context.Context, cn server) (own []int) {
 	return own
 }
 
-// watchEvery is how often each master is looked at, about: somebody may have it evict
-// keys while connections to it go on.
+// watchEvery is how often each master is looked at, about: somebody may reconfigure it.
 const watchEvery = 10 * time.Second
 
 // watch looks at the masters until the client is closing.
@@ -133,8 +132,7 @@ func (c *Client) watch() {
 	}
 }
 
-// inspect examines every master, and tells whether one may evict locks. Those that can't
-// be asked are left to the calls that need them.
+// inspect examines every master that can be asked, and tells whether one may evict locks.
 func (c *Client) inspect(ctx context.Context) (evicts bool) {
 	ctx, cancel := context.WithTimeout(ctx, c.opts.Timeout)
 	defer cancel()
