@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"regexp"
@@ -50,9 +51,7 @@ func bury(ctx context.Context, js jetstream.JetStream, subject, consumer string,
 	return fmt.Errorf("%w: %d bytes: %w", job.ErrUnburiable, len(d.Data), err)
 }
 
-// letterHeaders returns the headers of a dead letter, and what to do with in their place:
-// without the delivery's own, then with a short reason, then with a message id alone, then
-// none.
+// letterHeaders returns the headers of a dead letter, and smaller ones to try in their place.
 func letterHeaders(d *job.Delivery, consumer, reason string) []nats.Header {
 	id := fmt.Sprintf("%s-%d-%d", d.Stream, d.Sequence, d.StoredAt.UnixNano())
 	if consumer != "" { // several may bury the same event
@@ -100,4 +99,22 @@ func passable(message nats.Header) nats.Header {
 func oneLine(s string, most int) string {
 	s = strings.Join(strings.FieldsFunc(strings.ToValidUTF8(s, "?"), unicode.IsControl), "; ")
 	return strings.ToValidUTF8(s[:min(len(s), most)], "")
+}
+
+// How a server refuses a message for its size, by nats-server's errors.json. Its other refusals,
+// as for a full store, pass, or are of headers that this package does not set.
+const (
+	codeMessageTooLarge jetstream.ErrorCode = 10054 // the stream's max_msg_size
+	codeHeadersTooLarge jetstream.ErrorCode = 10097 // more than 64 KiB
+	codeStoreFailed     jetstream.ErrorCode = 10077 // many reasons, told apart by the text
+)
+
+// tooLarge tells whether a message was refused for its size: no try will store it.
+func tooLarge(err error) bool {
+	var refusal *jetstream.APIError
+	if !errors.As(err, &refusal) {
+		return errors.Is(err, nats.ErrMaxPayload)
+	}
+	code := refusal.ErrorCode
+	return code == codeMessageTooLarge || code == codeHeadersTooLarge || code == codeStoreFailed && refusal.Description == "message too large"
 }

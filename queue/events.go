@@ -26,20 +26,20 @@ const (
 // up its own event alone.
 func (q *Queue) Publish(ctx context.Context, e *job.Event) error {
 	msg, err := q.message(e)
-	if err != nil {
-		return fmt.Errorf("publish event: %w", err)
+	var future jetstream.PubAckFuture
+	if err == nil {
+		future, err = q.js.PublishMsgAsync(msg)
 	}
-	future, err := q.js.PublishMsgAsync(msg)
 	if err == nil {
 		_, err = await(ctx, future)
 	}
-	switch {
-	case err == nil:
-		return nil
-	case tooLarge(err):
-		return fmt.Errorf("publish event: %w: %d bytes: %w", job.ErrUnsendable, msg.Size(), err)
+	if tooLarge(err) {
+		err = fmt.Errorf("%w: %d bytes: %w", job.ErrUnsendable, msg.Size(), err)
 	}
-	return fmt.Errorf("publish event: %w", withPermissionHint(q.nc, err))
+	if err != nil {
+		return fmt.Errorf("publish event: %w", withPermissionHint(q.nc, err))
+	}
+	return nil
 }
 
 func (q *Queue) message(e *job.Event) (*nats.Msg, error) {

@@ -84,8 +84,7 @@ func (s *IncarnationStore) Run(ctx context.Context, log *slog.Logger) {
 	}
 }
 
-// await blocks until the next look is due, by either clock, so that it is at once where the
-// machine has slept. It returns false when ctx ends.
+// await blocks until the next look is due, by either clock. It returns false when ctx ends.
 func (s *IncarnationStore) await(ctx context.Context) bool {
 	for {
 		s.mu.Lock()
@@ -157,8 +156,7 @@ func (s *IncarnationStore) look(ctx context.Context) (longest time.Duration, err
 
 const leasesTimeout = 10 * time.Second
 
-// tryLook makes one attempt of a look. It returns an error wrapping [errConflict] when
-// what it read was not the newest.
+// tryLook's error wraps [errConflict] when what it read was not the newest.
 func (s *IncarnationStore) tryLook(ctx context.Context) (time.Duration, error) {
 	started, all := time.Now(), registrations{}
 	revision, err := s.load(ctx, leasesKey, &all)
@@ -172,8 +170,7 @@ func (s *IncarnationStore) tryLook(ctx context.Context) (time.Duration, error) {
 	return s.proven(started, all, added), nil
 }
 
-// review takes out the leases that are over, and puts this pod's in. added tells that it
-// was not there.
+// review takes out the leases that are over, and puts this pod's in. added: it was not there.
 func (s *IncarnationStore) review(all registrations) (added bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -133,6 +133,18 @@ func (l *lookups) history(subject string) *history {
 	return h
 }
 
+// run sweeps until ctx ends.
+func (l *lookups) run(ctx context.Context) {
+	for tick := time.Tick(lookKeep / 4); ; {
+		select {
+		case <-tick:
+			l.sweep(time.Now())
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
 // sweep forgets accounts that were not used for a while, and all that are not in use when
 // that is too much. Who has just got an account that is forgotten reads it for himself.
 func (l *lookups) sweep(now time.Time) {
@@ -154,8 +166,7 @@ func (l *lookups) sweep(now time.Time) {
 	}
 }
 
-// history is what was read of an account's events: all that were stored from a time on, up
-// to a sequence.
+// history is what was read of an account's events: all from a time on, up to a sequence.
 type history struct {
 	subject string
 	used    time.Time // guarded by the lock of lookups

@@ -102,8 +102,7 @@ type line struct {
 	times int       // that it came since then
 }
 
-// write tells whether the line may be written now, and how often it came since it was
-// written before, this time included.
+// write tells whether the line may be written now, and how often it came since it last was.
 func (s *seldom) write(text string) (times int, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
