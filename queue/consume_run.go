@@ -99,7 +99,6 @@ func (c *consumption) recoverFrom(ctx context.Context, cause error) error {
 	return nil
 }
 
-// process handles the event and settles it.
 func (c *consumption) process(ctx context.Context, subject string, d *job.Delivery) {
 	pause := c.pause(d.Attempts)
 	defer d.HandBack(pause) // where the handler has ended its goroutine

@@ -28,8 +28,7 @@ const (
 	consumerHeader = "Relogin-Consumer"
 )
 
-// Bury implements worker.Queue. The dead letter is stored once, however often it is
-// sent within two minutes.
+// Bury implements worker.Queue. What is sent again within two minutes is stored once.
 func (q *Queue) Bury(ctx context.Context, d *job.Delivery, reason string) error {
 	if err := bury(ctx, q.js, q.names.deadSubject(d.Lane), "", d, reason); err != nil {
 		return fmt.Errorf("bury job: %w", withPermissionHint(q.nc, err))
@@ -37,9 +36,8 @@ func (q *Queue) Bury(ctx context.Context, d *job.Delivery, reason string) error 
 	return nil
 }
 
-// bury stores what could not be processed, by that consumer or, where it is empty, by a
-// worker, with as many headers as the server takes. It returns an error wrapping
-// [job.ErrUnburiable] when it is too large without any.
+// bury stores what that consumer or, where it is empty, a worker could not process, with as many
+// headers as the server takes. Its error wraps [job.ErrUnburiable] for what is too large without any.
 func bury(ctx context.Context, js jetstream.JetStream, subject, consumer string, d *job.Delivery, reason string) error {
 	var err error
 	for _, header := range letterHeaders(d, consumer, reason) {
@@ -78,9 +76,8 @@ func letterHeaders(d *job.Delivery, consumer, reason string) []nats.Header {
 	return []nats.Header{all, few, fewer, bare, nil}
 }
 
-// reserved are the headers that mean something to the server, to clients or in a dead
-// letter. In any case: who reads them may not tell cases apart. A client takes a message
-// without a body and with a Status for one of the server's.
+// reserved are the headers that mean something to the server, in a dead letter, or to clients: one
+// takes a message with a Status and no body for the server's. Some do not tell cases apart.
 var reserved = regexp.MustCompile(`^(?i:nats-.*|kv-.*|relogin-.*|status)$`)
 
 // passable returns a copy of a message's headers without those that are reserved, or would

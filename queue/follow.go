@@ -32,8 +32,7 @@ func Follow(ctx context.Context, nc *nats.Conn, o FollowOptions, handle func(*jo
 	return FollowStored(ctx, nc, o, func(e *job.Event, _ time.Time) error { return handle(e) })
 }
 
-// FollowStored is [Follow] for who wants to know when each event was stored, by the
-// server's clock.
+// FollowStored is [Follow], and tells when each event was stored, by the server's clock.
 func FollowStored(ctx context.Context, nc *nats.Conn, o FollowOptions, handle func(e *job.Event, stored time.Time) error) error {
 	f, err := o.follow(ctx, nc, 0)
 	if err != nil {
@@ -45,10 +44,10 @@ func FollowStored(ctx context.Context, nc *nats.Conn, o FollowOptions, handle fu
 	}
 	for {
 		e, stored, err := f.next(ctx)
-		if err != nil {
-			return err
+		if err == nil {
+			err = handle(e, stored)
 		}
-		if err := handle(e, stored); err != nil {
+		if err != nil {
 			return err
 		}
 	}

@@ -33,8 +33,7 @@ type IncarnationStore struct {
 	sightings map[int64]sighting
 }
 
-// OpenIncarnationStore returns the store in the namespace's bucket, which [Setup] has created.
-// An empty namespace is the default.
+// OpenIncarnationStore opens the bucket that [Setup] has created. An empty namespace is the default.
 func OpenIncarnationStore(ctx context.Context, nc *nats.Conn, namespace string) (*IncarnationStore, error) {
 	c, err := newClient(nc, namespace)
 	if err != nil {

@@ -47,10 +47,9 @@ var productionTiming = timing{
 	refresh: 50 * time.Second, retry: 3 * time.Second, validity: 3 * time.Minute, settling: 15 * time.Second,
 }
 
-// Register has this pod's lease count: for as long as it is registered, and until the
-// last prompt that was granted under it has died, a Redis server that may have lost locks
-// grants nothing for at least that long. It blocks until the bucket has answered. [IncarnationStore.Run]
-// keeps the registration.
+// Register has this pod's lease count: for as long as it is registered, and until the last prompt
+// that was granted under it has died, a Redis server that may have lost locks grants nothing for
+// at least that long. It blocks until the bucket has answered. [IncarnationStore.Run] keeps it.
 func (s *IncarnationStore) Register(ctx context.Context, lease time.Duration) error {
 	s.mu.Lock()
 	s.lease = lease

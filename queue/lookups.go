@@ -120,7 +120,6 @@ func (l *lookups) read(ctx context.Context, h *history, since time.Time) error {
 	return nil
 }
 
-// history returns what was read of the account.
 func (l *lookups) history(subject string) *history {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -201,7 +200,6 @@ func (h *history) tells(event eventKey, since time.Time) bool {
 	return upToDate || h.newestAt.Before(since) || h.has(event, since)
 }
 
-// add remembers an event.
 func (h *history) add(header nats.Header, sequence uint64, stored time.Time) {
 	key := keyOf(header.Get(nats.MsgIdHdr))
 	h.ids[key] = max(h.ids[key], stored.UnixNano())

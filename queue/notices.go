@@ -22,7 +22,6 @@ type notices struct {
 	losses int       // since one was told
 }
 
-// options returns the handlers.
 func (n *notices) options() []nats.Option {
 	return []nats.Option{
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {

@@ -28,7 +28,6 @@ type part[C any] struct {
 	mended C         // what that read, with all that NATS can change in place as it is wanted
 }
 
-// check returns what is not as it is wanted.
 func (p *part[C]) check(ctx context.Context) (found []Finding, err error) {
 	var have *C
 	err = p.plan.retry(ctx, func(ctx context.Context) (err error) { have, err = p.read(ctx); return err })

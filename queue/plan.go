@@ -62,17 +62,13 @@ func (p *plan) check(ctx context.Context) (found []Finding, err error) {
 	for _, one := range p.parts {
 		before := fmt.Sprint(p.nc.LastError())
 		some, err := one.check(ctx)
-		if err == nil {
-			found = append(found, some...)
-			continue
-		}
-		refusals = append(refusals, err)
-		if !errors.Is(err, nats.ErrPermissionViolation) || fmt.Sprint(p.nc.LastError()) == before { // the next one would fail alike
-			break
+		found, refusals = append(found, some...), append(refusals, err)
+		if err != nil && (!errors.Is(err, nats.ErrPermissionViolation) || fmt.Sprint(p.nc.LastError()) == before) {
+			break // the next one would fail alike
 		}
 	}
-	if len(refusals) > 0 {
-		return nil, errors.Join(refusals...)
+	if err := errors.Join(refusals...); err != nil {
+		return nil, err
 	}
 	rank := []Severity{Missing, Breaks, Differs}
 	slices.SortStableFunc(found, func(a, b Finding) int {

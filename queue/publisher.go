@@ -20,9 +20,8 @@ const publishWindow = 1024
 
 // Publisher asks for relogins. It is safe for concurrent use.
 type Publisher struct {
-	// JobMemory is how long the workers remember the id of a job that has ended: their
-	// --job-memory, an hour unless set. [Publisher.PublishAndWait] needs it. It is set before
-	// the first use.
+	// JobMemory is the workers' --job-memory, an hour unless set: for how long they remember the
+	// id of a job that has ended. [Publisher.PublishAndWait] needs it; set it before the first use.
 	JobMemory time.Duration
 
 	client
@@ -73,36 +72,30 @@ func (p *Publisher) stored(j *job.Job, ack *jetstream.PubAck, err error) (Stored
 // It calls stored once for each job, in order and from this goroutine, and blocks until
 // all are answered. Its error is ctx's cause; those of the jobs are stored's.
 func (p *Publisher) PublishAll(ctx context.Context, lane job.Lane, jobs iter.Seq[*job.Job], stored func(*job.Job, Stored, error)) error {
-	type pending struct {
-		job    *job.Job
-		future jetstream.PubAckFuture
-		err    error
-	}
-	var window []pending
-	settle := func() {
-		first := window[0]
-		window = window[1:]
-		var ack *jetstream.PubAck
-		if first.err == nil {
-			ack, first.err = await(ctx, first.future)
-		}
-		s, err := p.stored(first.job, ack, first.err)
-		stored(first.job, s, err)
-	}
+	var window []func()
 	for j := range jobs {
 		if ctx.Err() != nil {
 			break
 		}
 		msg, err := p.message(j, lane)
-		one := pending{job: j, err: err}
+		var future jetstream.PubAckFuture
 		if err == nil {
-			one.future, one.err = p.js.PublishMsgAsync(msg)
+			future, err = p.js.PublishMsgAsync(msg)
 		}
-		if window = append(window, one); len(window) == publishWindow {
-			settle()
+		window = append(window, func() {
+			var ack *jetstream.PubAck
+			if err == nil {
+				ack, err = await(ctx, future)
+			}
+			s, err := p.stored(j, ack, err)
+			stored(j, s, err)
+		})
+		if len(window) == publishWindow {
+			window[0]()
+			window = window[1:]
 		}
 	}
-	for len(window) > 0 {
+	for _, settle := range window {
 		settle()
 	}
 	return context.Cause(ctx)

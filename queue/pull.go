@@ -111,22 +111,18 @@ func (r request) answers(ctx context.Context, msgs <-chan *nats.Msg, lost <-chan
 
 // status reads what the server says of a request: whether it ended it, and how.
 func status(msg *nats.Msg) (ended bool, err error) {
-	text := msg.Header.Get("Description")
-	switch code := msg.Header.Get("Status"); code {
-	case "100": // the server is there
+	code, text := msg.Header.Get("Status"), msg.Header.Get("Description")
+	switch {
+	case code == "100": // the server is there
 		return false, nil
-	case "404":
+	case code == "408" && strings.EqualFold(text, "Requests Pending"):
+		return true, errOthersWait
+	case code == "404", code == "408":
 		return true, nil
-	case "408":
-		if strings.EqualFold(text, "Requests Pending") {
-			return true, errOthersWait
-		}
-		return true, nil
-	case "503":
+	case code == "503":
 		return true, nats.ErrNoResponders
-	default:
-		return true, fmt.Errorf("the server answered %s %s", code, text)
 	}
+	return true, fmt.Errorf("the server answered %s %s", code, text)
 }
 
 // drain ends the subscription, and blocks until nothing more can come on it.

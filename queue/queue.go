@@ -20,8 +20,7 @@ const (
 	maxPendingPublishes = 1 << 16 // events that wait for their acknowledgement
 	maxPendingWakes     = 1 << 16
 
-	// How long an acknowledgement is waited for. Without it those that never come, as in a
-	// stream that has lost its quorum, would fill the pending ones up.
+	// How long an acknowledgement is waited for: those that never come must not fill the pending ones up.
 	eventTimeout   = 5 * time.Second
 	publishTimeout = 30 * time.Second // of a job
 )
@@ -104,8 +103,7 @@ func (q *Queue) Close() {
 	q.running.Wait()
 }
 
-// Backlog returns how many jobs each lane holds: waiting, delayed, and in the hands of
-// workers. It asks the server.
+// Backlog asks the server how many jobs each lane holds: waiting, delayed, and in workers' hands.
 func (q *Queue) Backlog(ctx context.Context) (map[job.Lane]uint64, error) {
 	backlog := map[job.Lane]uint64{}
 	for lane, consumer := range q.consumers {
@@ -118,9 +116,8 @@ func (q *Queue) Backlog(ctx context.Context) (map[job.Lane]uint64, error) {
 	return backlog, nil
 }
 
-// permitted returns an error wrapping [nats.ErrPermissionViolation] when this user may not
-// take jobs or publish events. It asks for what the server answers without doing it, since
-// a refusal comes as a mere silence where jobs are taken.
+// permitted asks for what the server answers without doing it, since a refusal comes as a mere
+// silence where jobs are taken. Its error wraps [nats.ErrPermissionViolation].
 func (q *Queue) permitted(ctx context.Context) error {
 	urgent, normal := refusedPull(q.names.jobs(), string(job.Urgent)), refusedPull(q.names.jobs(), string(job.Normal))
 	for _, one := range []*nats.Msg{urgent, normal, refusedPublish(q.names.eventSubject(job.Unknown, ""))} {

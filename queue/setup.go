@@ -44,7 +44,6 @@ func (n names) events() string            { return n.stream("EVENTS") }
 func (n names) dead() string              { return n.stream("DEAD") }
 func (n names) bucket() string            { return n.stream("REDIS") }
 
-// all returns every stream of the namespace.
 func (n names) all() []string {
 	return []string{n.jobs(), n.events(), n.dead(), "KV_" + n.bucket()}
 }
@@ -96,8 +95,7 @@ func Setup(ctx context.Context, nc *nats.Conn, c Config) error {
 	return nil
 }
 
-// Remove deletes the streams of the namespace that are there, with all that is in them. An
-// empty namespace is the default.
+// Remove deletes the namespace's streams and all that is in them. An empty one is the default.
 func Remove(ctx context.Context, nc *nats.Conn, namespace string) error {
 	c, err := newClient(nc, namespace)
 	if err != nil {
