@@ -36,10 +36,15 @@ type consumption struct {
 
 // run takes events until ctx ends or none can come any more, and waits for all handlers.
 func (c *consumption) run(ctx context.Context) error {
+	beating, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var beats sync.WaitGroup
+	beats.Go(func() { every(beating, c.heartbeat.tick, c.heartbeat.beat) })
 	handling, interrupt := context.WithCancel(ctx)
 	err := c.takeAll(handling)
 	interrupt()
 	c.running.Wait()
+	stop()
+	beats.Wait()
 	flushing, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushLimit)
 	defer cancel()
 	_ = c.nc.FlushWithContext(flushing) // without a connection events come again

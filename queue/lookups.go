@@ -132,18 +132,6 @@ func (l *lookups) history(subject string) *history {
 	return h
 }
 
-// run sweeps until ctx ends.
-func (l *lookups) run(ctx context.Context) {
-	for tick := time.Tick(lookKeep / 4); ; {
-		select {
-		case <-tick:
-			l.sweep(time.Now())
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
 // sweep forgets accounts that were not used for a while, and all that are not in use when
 // that is too much. Who has just got an account that is forgotten reads it for himself.
 func (l *lookups) sweep(now time.Time) {

@@ -93,12 +93,24 @@ func (q *Queue) start(ackWait time.Duration) {
 	q.heartbeat = newHeartbeat(ackWait)
 	q.lookups = newLookups(q.nc, q.events)
 	q.running.Go(func() { q.wakeAll(ctx) })
-	q.running.Go(func() { q.lookups.run(ctx) })
+	q.running.Go(func() { every(ctx, q.heartbeat.tick, q.heartbeat.beat) })
+	q.running.Go(func() { every(ctx, lookKeep/4, func() { q.lookups.sweep(time.Now()) }) })
+}
+
+// every calls do that often until ctx ends.
+func every(ctx context.Context, pause time.Duration, do func()) {
+	for tick := time.Tick(pause); ; {
+		select {
+		case <-tick:
+			do()
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // Close stops keeping deliveries alive. It blocks until the queue's goroutines have ended.
 func (q *Queue) Close() {
-	q.heartbeat.stopped.Store(true)
 	q.stop()
 	q.running.Wait()
 }
