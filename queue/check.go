@@ -79,11 +79,6 @@ func refuse(found []Finding) error {
 	return fmt.Errorf("%w:%s", ErrMismatch, lines.String())
 }
 
-const (
-	growthPatience = time.Minute
-	growthPause    = 200 * time.Millisecond
-)
-
 // Update changes what [Check] finds wrong wherever NATS can change it in place, and
 // returns what it has changed, also with an error. It creates nothing, and leaves alone
 // streams that are somebody else's. A job that a consumer has delayed may come too early
@@ -104,7 +99,7 @@ func Update(ctx context.Context, nc *nats.Conn, c Config) (changed []Finding, er
 	}
 	if slices.ContainsFunc(changed, func(f Finding) bool { return f.Property == "num_replicas" }) {
 		_, err := backoff.Retry(ctx, func() (struct{}, error) { return struct{}{}, p.growing(ctx) },
-			backoff.WithBackOff(backoff.NewConstantBackOff(growthPause)), backoff.WithMaxElapsedTime(growthPatience))
+			backoff.WithBackOff(backoff.NewConstantBackOff(200*time.Millisecond)), backoff.WithMaxElapsedTime(time.Minute))
 		failed = append(failed, err)
 	}
 	if err := errors.Join(failed...); err != nil {

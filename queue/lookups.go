@@ -76,7 +76,8 @@ func (l *lookups) ask(ctx context.Context, h *history) error {
 		return nil
 	case err != nil:
 		return withPermissionHint(l.nc, err)
-	case h.disagrees(last.Sequence, last.Time):
+	// The stream was made anew, since numbers are given again. A replica that lags is no reason to forget.
+	case last.Sequence < h.newest && last.Time.After(h.newestAt), last.Sequence == h.newest && !last.Time.Equal(h.newestAt):
 		h.forget()
 	}
 	h.add(last.Header, last.Sequence, last.Time)
@@ -198,12 +199,6 @@ func (h *history) add(header nats.Header, sequence uint64, stored time.Time) {
 
 func (h *history) forget() {
 	h.newest, h.newestAt, h.from, h.upto, h.ids = 0, time.Time{}, time.Time{}, 0, map[eventKey]int64{}
-}
-
-// disagrees tells that the account's last event is not of the stream that was read, since
-// numbers are given again. A replica that lags behind is no reason to forget anything.
-func (h *history) disagrees(last uint64, stored time.Time) bool {
-	return last < h.newest && stored.After(h.newestAt) || last == h.newest && !stored.Equal(h.newestAt)
 }
 
 // unread returns where the next reading starts: after the last one, unless that did not

@@ -129,15 +129,11 @@ func (p *Publisher) message(j *job.Job, lane job.Lane) (*nats.Msg, error) {
 	}
 	msg := &nats.Msg{Subject: p.names.jobSubject(lane), Data: data,
 		Header: nats.Header{contentType: {job.EncodingMsgpack.ContentType()}}}
-	if j.ID != "" {
-		msg.Header.Set(nats.MsgIdHdr, messageID(data))
+	if j.ID != "" { // stands for all that is encoded: a mended job is another message under its old id
+		msg.Header.Set(nats.MsgIdHdr, uuid.NewSHA1(uuid.NameSpaceOID, data).String())
 	}
 	return msg, nil
 }
-
-// messageID is what the server tells repeated publishes by. It stands for the encoded job,
-// which names the account too: a job that was mended is another message under its old id.
-func messageID(data []byte) string { return uuid.NewSHA1(uuid.NameSpaceOID, data).String() }
 
 func (p *Publisher) withPermissionHint(err error) error {
 	if errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, nats.ErrNoResponders) {
