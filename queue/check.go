@@ -46,8 +46,7 @@ func (f Finding) String() string {
 	return fmt.Sprintf("%s has %s %s, wanted is %s: %s. To change it: %s", f.Where, f.Property, f.Has, f.Wanted, f.Why, f.Remedy)
 }
 
-// ErrMismatch is returned when streams or consumers are there, but can't serve. The text
-// has a line for each [Finding].
+// ErrMismatch is returned when what is there can't serve. The text has a line for each [Finding].
 var ErrMismatch = errors.New("the streams and consumers can't keep what is promised")
 
 // Check returns what is not as [Setup] makes it with this config, what matters most
@@ -80,11 +79,6 @@ func refuse(found []Finding) error {
 	return fmt.Errorf("%w:%s", ErrMismatch, lines.String())
 }
 
-const (
-	growthPatience = time.Minute
-	growthPause    = 200 * time.Millisecond
-)
-
 // Update changes what [Check] finds wrong wherever NATS can change it in place, and
 // returns what it has changed, also with an error. It creates nothing, and leaves alone
 // streams that are somebody else's. A job that a consumer has delayed may come too early
@@ -104,7 +98,9 @@ func Update(ctx context.Context, nc *nats.Conn, c Config) (changed []Finding, er
 		changed, failed = append(changed, some...), append(failed, err)
 	}
 	if slices.ContainsFunc(changed, func(f Finding) bool { return f.Property == "num_replicas" }) {
-		failed = append(failed, p.awaitGrowth(ctx))
+		_, err := backoff.Retry(ctx, func() (struct{}, error) { return struct{}{}, p.growing(ctx) },
+			backoff.WithBackOff(backoff.NewConstantBackOff(200*time.Millisecond)), backoff.WithMaxElapsedTime(time.Minute))
+		failed = append(failed, err)
 	}
 	if err := errors.Join(failed...); err != nil {
 		return changed, fmt.Errorf("update queue: %w", err)
@@ -112,17 +108,7 @@ func Update(ctx context.Context, nc *nats.Conn, c Config) (changed []Finding, er
 	return changed, nil
 }
 
-// awaitGrowth blocks until as many servers have all of each stream as it is told to have.
-func (p *plan) awaitGrowth(ctx context.Context) error {
-	_, err := backoff.Retry(ctx, func() (struct{}, error) { return struct{}{}, p.growing(ctx) },
-		backoff.WithBackOff(backoff.NewConstantBackOff(growthPause)), backoff.WithMaxElapsedTime(growthPatience))
-	if err != nil {
-		return fmt.Errorf("wait for the replicas of the streams: %w", err)
-	}
-	return nil
-}
-
-// growing returns an error while fewer servers have all of a stream.
+// growing returns an error while fewer servers have all of a stream than it is told to have.
 func (p *plan) growing(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, setupAnswer)
 	defer cancel()
@@ -143,7 +129,7 @@ func (p *plan) growing(ctx context.Context) error {
 			}
 		}
 		if have < info.Config.Replicas {
-			return fmt.Errorf("stream %s: %d of %d servers are up to date", name, have, info.Config.Replicas)
+			return fmt.Errorf("wait for the replicas of stream %s: %d of %d servers are up to date", name, have, info.Config.Replicas)
 		}
 	}
 	return nil

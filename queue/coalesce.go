@@ -12,10 +12,9 @@ const (
 	closeWait    = 200 * time.Millisecond // for what waits to be written when a connection is closed
 )
 
-// coalescingDialer dials connections that coalesce what is written. It implements [nats.CustomDialer].
+// coalescingDialer is a [nats.CustomDialer] of connections that coalesce what is written.
 type coalescingDialer struct{ net.Dialer }
 
-// Dial implements [nats.CustomDialer].
 func (d *coalescingDialer) Dial(network, address string) (net.Conn, error) {
 	conn, err := d.Dialer.Dial(network, address)
 	if err != nil {
@@ -29,9 +28,8 @@ func (d *coalescingDialer) Dial(network, address string) (net.Conn, error) {
 
 // coalescingConn is a connection with a goroutine that writes. nats.go writes as soon as
 // somebody publishes, which under load made for every second job a system call here and
-// one at the server; this one lets those run first who are about to
-// publish. Nobody waits longer for it: where nobody is about to, it writes at once. What
-// waits is lost with the connection, as is what waits in the kernel.
+// one at the server; this one lets those run first who are about to publish, and else writes
+// at once. What waits is lost with the connection, as is what waits in the kernel.
 type coalescingConn struct {
 	net.Conn
 	wake  chan struct{} // holds one: something waits to be written

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,8 +9,8 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
-	"net/url"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -43,9 +44,7 @@ type Options struct {
 // lost fails at once: a publish that went out minutes later could be a second one.
 // The caller closes or drains the connection.
 func Connect(ctx context.Context, o Options) (*nats.Conn, error) {
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
+	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	options, err := o.natsOptions()
 	if err != nil {
 		return nil, fmt.Errorf("connect to nats: %w", err)
@@ -89,18 +88,15 @@ func (o *Options) natsOptions() ([]nats.Option, error) {
 		nats.ReconnectBufSize(-1), nats.IgnoreAuthErrorAbort(),
 	}
 	options = append(options, (&notices{log: o.Logger}).options()...)
-	if o.Creds != "" {
-		options = append(options, nats.UserCredentials(o.Creds))
+	addIf := func(set string, option nats.Option) {
+		if set != "" {
+			options = append(options, option)
+		}
 	}
-	if o.CA != "" {
-		options = append(options, nats.RootCAs(o.CA))
-	}
-	if o.Cert != "" || o.Key != "" {
-		options = append(options, nats.ClientCert(o.Cert, o.Key))
-	}
-	if o.InboxPrefix != "" {
-		options = append(options, nats.CustomInboxPrefix(o.InboxPrefix))
-	}
+	addIf(o.Creds, nats.UserCredentials(o.Creds))
+	addIf(o.CA, nats.RootCAs(o.CA))
+	addIf(o.Cert+o.Key, nats.ClientCert(o.Cert, o.Key))
+	addIf(o.InboxPrefix, nats.CustomInboxPrefix(o.InboxPrefix))
 	if o.NKey != "" {
 		option, err := nats.NkeyOptionFromSeed(o.NKey)
 		if err != nil {
@@ -124,19 +120,8 @@ func hopeless(err error) bool {
 		nats.ErrMaxConnectionsExceeded, nats.ErrConnectionClosed, nats.ErrDisconnected, io.EOF)
 }
 
-// redacted returns the URLs without passwords.
-func redacted(urls string) string {
-	parts := strings.Split(urls, ",")
-	for i, part := range parts {
-		u, err := url.Parse(strings.TrimSpace(part))
-		if err != nil {
-			parts[i] = "(not a URL)"
-			continue
-		}
-		if u.User != nil {
-			u.User = url.User("xxxxx") // a token stands where the user does
-		}
-		parts[i] = u.String()
-	}
-	return strings.Join(parts, ",")
-}
+// credentials are what a URL says before its host: a token stands where the user does.
+var credentials = regexp.MustCompile(`(^|,)(\s*\w+://)?[^,]*@`)
+
+// redacted returns the URLs without their credentials.
+func redacted(urls string) string { return credentials.ReplaceAllString(urls, "${1}${2}xxxxx@") }

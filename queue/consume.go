@@ -15,8 +15,7 @@ import (
 	"github.com/relogin/relogin/worker/job"
 )
 
-// consumerPendingEvents is how many events of one consumer may be in handlers or wait to be
-// handled again: what a lasting failure makes the server remember is bounded.
+// consumerPendingEvents bounds what a lasting failure makes the server remember of a consumer.
 const consumerPendingEvents = 10_000
 
 // consumerName is what a durable consumer's name may be.
@@ -48,9 +47,8 @@ type ConsumeOptions struct {
 // An event is done once handle has returned nil. It comes again when the program dies before
 // that, and perhaps when the connection is lost, so handle must be idempotent: the event's ID
 // is the same each time. After an error, or a panic, it comes again after a pause that grows.
-// Events are handled in no order, as many at once as MaxInFlight says. handle may take as
-// long as it likes: the server is told that the event is in progress. At most 10,000 events of a
-// name may be in handlers or wait for their pause; until one of them is done, no more come.
+// Events are handled in no order. handle may take as long as it likes: the server is told that
+// the event is in progress. No more come while 10,000 of a name are in handlers or wait.
 //
 // An event that was delivered MaxDeliveries times and not done goes to the dead stream, on
 // the subject <namespace>.dead.events, with the reason in the header Relogin-Reason and the
@@ -66,57 +64,32 @@ type ConsumeOptions struct {
 // serve, wrapping [ErrMismatch]; later only when the consumer was deleted or the connection
 // closed. It goes on across lost connections and restarts of the server.
 func Consume(ctx context.Context, nc *nats.Conn, o ConsumeOptions, handle func(context.Context, *job.Event) error) error {
-	n, want, err := o.complete()
-	if handle == nil {
-		err = errors.Join(err, errors.New("handle is nil"))
-	}
-	if err != nil {
+	client, clientErr := newClient(nc, o.Namespace)
+	want, err := o.complete(client.names)
+	if err := errors.Join(clientErr, err, require(handle != nil, "handle is nil")); err != nil {
 		return fmt.Errorf("consume events: %w", err)
 	}
-	js, err := jetstream.New(nc)
-	if err != nil {
-		return fmt.Errorf("consume events: %w", err)
-	}
-	c := &consumption{
-		ConsumeOptions: o, names: n, nc: nc, js: js, handle: handle,
-		slots: make(chan struct{}, o.MaxInFlight),
-	}
+	c := &consumption{client: client, ConsumeOptions: o, handle: handle, slots: make(chan struct{}, o.MaxInFlight)}
 	ackWait, err := c.open(ctx, want)
-	if err != nil {
-		return fmt.Errorf("consume events: %w", withPermissionHint(nc, err))
+	if err == nil {
+		c.heartbeat = newHeartbeat(ackWait)
+		err = c.run(ctx)
 	}
-	c.heartbeat = newHeartbeat(ackWait)
-	if err := c.run(ctx); err != nil {
+	if err != nil {
 		return fmt.Errorf("consume events: %w", withPermissionHint(nc, err))
 	}
 	return context.Cause(ctx)
 }
 
-// complete fills in the defaults, and returns the consumer that is wanted. Its error names
-// everything that is wrong.
-func (o *ConsumeOptions) complete() (names, consumerConfig, error) {
+// complete fills in the defaults and returns the consumer that is wanted, or all that is wrong.
+func (o *ConsumeOptions) complete(n names) (consumerConfig, error) {
 	o.MaxInFlight = cmp.Or(o.MaxInFlight, 16)
 	o.MaxDeliveries = cmp.Or(o.MaxDeliveries, 20)
 	o.RetryPause = cmp.Or(o.RetryPause, time.Second)
 	o.MaxRetryPause = cmp.Or(o.MaxRetryPause, max(o.RetryPause, 5*time.Minute))
 	o.AckWait = cmp.Or(o.AckWait, 30*time.Second)
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	n, nameErr := newNames(o.Namespace)
+	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	filters, filterErr := n.eventFilters(o.Account, o.Outcomes)
-	wrong := []error{nameErr, filterErr}
-	require := func(right bool, format string, args ...any) {
-		if !right {
-			wrong = append(wrong, fmt.Errorf(format, args...))
-		}
-	}
-	require(consumerName.MatchString(o.Name), "option Name %q: want 1 to 64 of A-Z a-z 0-9 _ -", o.Name)
-	require(o.MaxInFlight > 0 && o.MaxInFlight <= consumerPendingEvents, "option MaxInFlight %d: want 1 to %d", o.MaxInFlight, consumerPendingEvents)
-	require(o.MaxDeliveries > 0, "option MaxDeliveries %d: want at least 1", o.MaxDeliveries)
-	require(o.RetryPause > 0, "option RetryPause %v: want more than 0", o.RetryPause)
-	require(o.MaxRetryPause >= o.RetryPause, "option MaxRetryPause %v: want at least RetryPause, which is %v", o.MaxRetryPause, o.RetryPause)
-	require(o.AckWait >= leastAckWait, "option AckWait %v: want at least %v", o.AckWait, leastAckWait)
 	want := consumerConfig{
 		Durable: o.Name, Description: "handles events: queue.Consume", AckPolicy: jetstream.AckExplicitPolicy, AckWait: o.AckWait,
 		MaxDeliver: -1, MaxAckPending: consumerPendingEvents, FilterSubjects: filters,
@@ -127,13 +100,26 @@ func (o *ConsumeOptions) complete() (names, consumerConfig, error) {
 	if !o.Since.IsZero() {
 		want.DeliverPolicy, want.OptStartTime = jetstream.DeliverByStartTimePolicy, &o.Since
 	}
-	return n, want, errors.Join(wrong...)
+	return want, errors.Join(filterErr,
+		require(consumerName.MatchString(o.Name), "option Name %q: want 1 to 64 of A-Z a-z 0-9 _ -", o.Name),
+		require(o.MaxInFlight > 0 && o.MaxInFlight <= consumerPendingEvents, "option MaxInFlight %d: want 1 to %d", o.MaxInFlight, consumerPendingEvents),
+		require(o.MaxDeliveries > 0, "option MaxDeliveries %d: want at least 1", o.MaxDeliveries),
+		require(o.RetryPause > 0, "option RetryPause %v: want more than 0", o.RetryPause),
+		require(o.MaxRetryPause >= o.RetryPause, "option MaxRetryPause %v: want at least RetryPause, which is %v", o.MaxRetryPause, o.RetryPause),
+		require(o.AckWait >= leastAckWait, "option AckWait %v: want at least %v", o.AckWait, leastAckWait))
+}
+
+func require(right bool, format string, args ...any) error {
+	if right {
+		return nil
+	}
+	return fmt.Errorf(format, args...)
 }
 
 // open creates the consumer where it is missing, checks it and this user's permissions, and
 // returns the consumer's own AckWait.
 func (c *consumption) open(ctx context.Context, want consumerConfig) (ackWait time.Duration, err error) {
-	p := &plan{nc: c.nc, js: c.js, names: c.names, config: &Config{Namespace: string(c.names)}}
+	p := &plan{client: c.client, config: &Config{Namespace: string(c.names)}}
 	one := p.consumer(ofReader, c.names.events(), want)
 	one.inPlace = fmt.Sprintf("nats consumer edit %s %s", c.names.events(), c.Name)
 	one.remake = fmt.Sprintf("choose another Name, or delete the consumer, which forgets what is done: nats consumer rm %s %s", c.names.events(), c.Name)
@@ -147,12 +133,14 @@ func (c *consumption) open(ctx context.Context, want consumerConfig) (ackWait ti
 		}
 		return have, err
 	}
-	if err := one.fill(ctx); errors.Is(err, jetstream.ErrStreamNotFound) {
-		return 0, fmt.Errorf("%w: relogin setup creates stream %s", err, c.names.events())
-	} else if err != nil {
-		return 0, err
+	err = one.fill(ctx)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		err = fmt.Errorf("%w: relogin setup creates stream %s", err, c.names.events())
 	}
-	found, err := one.check(ctx)
+	var found []Finding
+	if err == nil {
+		found, err = one.check(ctx)
+	}
 	if err == nil {
 		err = refuse(found)
 	}

@@ -24,10 +24,8 @@ const (
 
 // consumption is one call of [Consume].
 type consumption struct {
+	client
 	ConsumeOptions
-	names  names
-	nc     *nats.Conn
-	js     jetstream.JetStream
 	handle func(context.Context, *job.Event) error
 
 	heartbeat *heartbeat
@@ -36,12 +34,11 @@ type consumption struct {
 	failures  seldom
 }
 
-// run takes events until ctx ends, and returns nil then, or until none can come any more.
-// It blocks until all handlers have returned.
+// run takes events until ctx ends or none can come any more, and waits for all handlers.
 func (c *consumption) run(ctx context.Context) error {
 	beating, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var beats sync.WaitGroup
-	beats.Go(func() { c.heartbeat.run(beating) })
+	beats.Go(func() { every(beating, c.heartbeat.tick, c.heartbeat.beat) })
 	handling, interrupt := context.WithCancel(ctx)
 	err := c.takeAll(handling)
 	interrupt()
@@ -66,7 +63,16 @@ func (c *consumption) takeAll(ctx context.Context) error {
 		}
 		free := cap(c.slots) - len(c.slots)
 		err := pull(ctx, c.nc, c.names.events(), c.Name, free, pullWait, func(msg *nats.Msg, meta *nats.MsgMetadata) {
-			c.start(ctx, msg.Subject, newDelivery(c.nc, c.heartbeat, msg, meta))
+			d := newDelivery(c.nc, c.heartbeat, msg, meta)
+			if ctx.Err() != nil { // it came after that
+				d.HandBack(0)
+				return
+			}
+			c.slots <- struct{}{}
+			c.running.Go(func() {
+				defer func() { <-c.slots }()
+				c.process(ctx, msg.Subject, d)
+			})
 		})
 		if err == nil || ctx.Err() != nil {
 			continue
@@ -76,19 +82,6 @@ func (c *consumption) takeAll(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// start has the event handled, unless it came after ctx ended.
-func (c *consumption) start(ctx context.Context, subject string, d *job.Delivery) {
-	if ctx.Err() != nil {
-		d.HandBack(0)
-		return
-	}
-	c.slots <- struct{}{}
-	c.running.Go(func() {
-		defer func() { <-c.slots }()
-		c.process(ctx, subject, d)
-	})
 }
 
 // recoverFrom waits a moment after an error, or returns one that waiting does not cure.
@@ -111,7 +104,6 @@ func (c *consumption) recoverFrom(ctx context.Context, cause error) error {
 	return nil
 }
 
-// process handles the event and settles it.
 func (c *consumption) process(ctx context.Context, subject string, d *job.Delivery) {
 	pause := c.pause(d.Attempts)
 	defer d.HandBack(pause) // where the handler has ended its goroutine

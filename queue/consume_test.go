@@ -302,7 +302,7 @@ func TestConsumeBuriesWhatKillsTheProgram(t *testing.T) {
 	q := open(t, nc, config())
 	putEvents(t, q, "deadly")
 	o := ConsumeOptions{Name: "billing"}
-	_, want, err := o.complete()
+	want, err := o.complete("relogin")
 	if err != nil {
 		t.Fatal(err)
 	}

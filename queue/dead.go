@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"regexp"
@@ -27,8 +28,7 @@ const (
 	consumerHeader = "Relogin-Consumer"
 )
 
-// Bury implements worker.Queue. The dead letter is stored once, however often it is
-// sent within two minutes.
+// Bury implements worker.Queue. What is sent again within two minutes is stored once.
 func (q *Queue) Bury(ctx context.Context, d *job.Delivery, reason string) error {
 	if err := bury(ctx, q.js, q.names.deadSubject(d.Lane), "", d, reason); err != nil {
 		return fmt.Errorf("bury job: %w", withPermissionHint(q.nc, err))
@@ -36,9 +36,8 @@ func (q *Queue) Bury(ctx context.Context, d *job.Delivery, reason string) error 
 	return nil
 }
 
-// bury stores what could not be processed, by that consumer or, where it is empty, by a
-// worker, with as many headers as the server takes. It returns an error wrapping
-// [job.ErrUnburiable] when it is too large without any.
+// bury stores what that consumer or, where it is empty, a worker could not process, with as many
+// headers as the server takes. Its error wraps [job.ErrUnburiable] for what is too large without any.
 func bury(ctx context.Context, js jetstream.JetStream, subject, consumer string, d *job.Delivery, reason string) error {
 	var err error
 	for _, header := range letterHeaders(d, consumer, reason) {
@@ -50,9 +49,7 @@ func bury(ctx context.Context, js jetstream.JetStream, subject, consumer string,
 	return fmt.Errorf("%w: %d bytes: %w", job.ErrUnburiable, len(d.Data), err)
 }
 
-// letterHeaders returns the headers of a dead letter, and what to do with in their place:
-// without the delivery's own, then with a short reason, then with a message id alone, then
-// none.
+// letterHeaders returns the headers of a dead letter, and smaller ones to try in their place.
 func letterHeaders(d *job.Delivery, consumer, reason string) []nats.Header {
 	id := fmt.Sprintf("%s-%d-%d", d.Stream, d.Sequence, d.StoredAt.UnixNano())
 	if consumer != "" { // several may bury the same event
@@ -79,9 +76,8 @@ func letterHeaders(d *job.Delivery, consumer, reason string) []nats.Header {
 	return []nats.Header{all, few, fewer, bare, nil}
 }
 
-// reserved are the headers that mean something to the server, to clients or in a dead
-// letter. In any case: who reads them may not tell cases apart. A client takes a message
-// without a body and with a Status for one of the server's.
+// reserved are the headers that mean something to the server, in a dead letter, or to clients: one
+// takes a message with a Status and no body for the server's. Some do not tell cases apart.
 var reserved = regexp.MustCompile(`^(?i:nats-.*|kv-.*|relogin-.*|status)$`)
 
 // passable returns a copy of a message's headers without those that are reserved, or would
@@ -100,4 +96,22 @@ func passable(message nats.Header) nats.Header {
 func oneLine(s string, most int) string {
 	s = strings.Join(strings.FieldsFunc(strings.ToValidUTF8(s, "?"), unicode.IsControl), "; ")
 	return strings.ToValidUTF8(s[:min(len(s), most)], "")
+}
+
+// How a server refuses a message for its size, by nats-server's errors.json. Its other refusals,
+// as for a full store, pass, or are of headers that this package does not set.
+const (
+	codeMessageTooLarge jetstream.ErrorCode = 10054 // the stream's max_msg_size
+	codeHeadersTooLarge jetstream.ErrorCode = 10097 // more than 64 KiB
+	codeStoreFailed     jetstream.ErrorCode = 10077 // many reasons, told apart by the text
+)
+
+// tooLarge tells whether a message was refused for its size: no try will store it.
+func tooLarge(err error) bool {
+	var refusal *jetstream.APIError
+	if !errors.As(err, &refusal) {
+		return errors.Is(err, nats.ErrMaxPayload)
+	}
+	code := refusal.ErrorCode
+	return code == codeMessageTooLarge || code == codeHeadersTooLarge || code == codeStoreFailed && refusal.Description == "message too large"
 }

@@ -22,24 +22,23 @@ const (
 	maxSubject = 4000 // bytes; the server's limit of a protocol line is 4096
 )
 
-// Publish implements worker.Queue. Acknowledgements are pipelined: a slow one holds
-// up its own event alone.
+// Publish implements worker.Queue. A slow acknowledgement holds up its own event alone.
 func (q *Queue) Publish(ctx context.Context, e *job.Event) error {
 	msg, err := q.message(e)
-	if err != nil {
-		return fmt.Errorf("publish event: %w", err)
+	var future jetstream.PubAckFuture
+	if err == nil {
+		future, err = q.js.PublishMsgAsync(msg)
 	}
-	future, err := q.js.PublishMsgAsync(msg)
 	if err == nil {
 		_, err = await(ctx, future)
 	}
-	switch {
-	case err == nil:
-		return nil
-	case tooLarge(err):
-		return fmt.Errorf("publish event: %w: %d bytes: %w", job.ErrUnsendable, msg.Size(), err)
+	if tooLarge(err) {
+		err = fmt.Errorf("%w: %d bytes: %w", job.ErrUnsendable, msg.Size(), err)
 	}
-	return fmt.Errorf("publish event: %w", withPermissionHint(q.nc, err))
+	if err != nil {
+		return fmt.Errorf("publish event: %w", withPermissionHint(q.nc, err))
+	}
+	return nil
 }
 
 func (q *Queue) message(e *job.Event) (*nats.Msg, error) {
@@ -124,8 +123,7 @@ func (q *Queue) Published(ctx context.Context, wcID, eventID string, since time.
 	return found, nil
 }
 
-// LastWID implements worker.Queue. An event that can't be read tells nothing: anybody may
-// have stored it.
+// LastWID implements worker.Queue. Anybody may have stored an event that can't be read: it tells nothing.
 func (q *Queue) LastWID(ctx context.Context, wcID string) (string, error) {
 	msg, err := q.events.GetLastMsgForSubject(ctx, q.names.eventSubject(job.Succeeded, wcID))
 	switch {

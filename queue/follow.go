@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -31,8 +32,7 @@ func Follow(ctx context.Context, nc *nats.Conn, o FollowOptions, handle func(*jo
 	return FollowStored(ctx, nc, o, func(e *job.Event, _ time.Time) error { return handle(e) })
 }
 
-// FollowStored is [Follow] for who wants to know when each event was stored, by the
-// server's clock.
+// FollowStored is [Follow], and tells when each event was stored, by the server's clock.
 func FollowStored(ctx context.Context, nc *nats.Conn, o FollowOptions, handle func(e *job.Event, stored time.Time) error) error {
 	f, err := o.follow(ctx, nc, 0)
 	if err != nil {
@@ -44,10 +44,10 @@ func FollowStored(ctx context.Context, nc *nats.Conn, o FollowOptions, handle fu
 	}
 	for {
 		e, stored, err := f.next(ctx)
-		if err != nil {
-			return err
+		if err == nil {
+			err = handle(e, stored)
 		}
-		if err := handle(e, stored); err != nil {
+		if err != nil {
 			return err
 		}
 	}
@@ -58,28 +58,24 @@ type follower struct {
 	nc         *nats.Conn
 	msgs       jetstream.MessagesContext
 	stop       func()
-	logger     *slog.Logger // may be nil
+	logger     *slog.Logger
 	passedOver seldom
 }
 
 // follow returns a follower, which works until ctx ends or the caller calls stop. A lookBack
 // above 0 is how long ago it begins, by the server's clock, in place of the option Since.
 func (o *FollowOptions) follow(ctx context.Context, nc *nats.Conn, lookBack time.Duration) (*follower, error) {
-	n, err := newNames(o.Namespace)
+	c, err := newClient(nc, o.Namespace)
+	var filters []string
+	if err == nil {
+		filters, err = c.names.eventFilters(o.Account, o.Outcomes)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("follow events: %w", err)
 	}
-	filters, err := n.eventFilters(o.Account, o.Outcomes)
+	stream, err := c.js.Stream(ctx, c.names.events())
 	if err != nil {
-		return nil, fmt.Errorf("follow events: %w", err)
-	}
-	js, err := jetstream.New(nc)
-	if err != nil {
-		return nil, fmt.Errorf("follow events: %w", err)
-	}
-	stream, err := js.Stream(ctx, n.events())
-	if err != nil {
-		return nil, fmt.Errorf("follow events of stream %s (relogin setup creates it): %w", n.events(), withPermissionHint(nc, err))
+		return nil, fmt.Errorf("follow events of stream %s (relogin setup creates it): %w", c.names.events(), withPermissionHint(nc, err))
 	}
 	since, info := o.Since, stream.CachedInfo()
 	if lookBack > 0 {
@@ -87,26 +83,26 @@ func (o *FollowOptions) follow(ctx context.Context, nc *nats.Conn, lookBack time
 	}
 	// After the last event there is, by its number: made again after a lost connection, a
 	// consumer that starts with new events would skip what came in between.
-	c := jetstream.OrderedConsumerConfig{
+	wanted := jetstream.OrderedConsumerConfig{
 		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: info.State.LastSeq + 1, FilterSubjects: filters,
 	}
 	if !since.IsZero() {
-		c.DeliverPolicy, c.OptStartSeq, c.OptStartTime = jetstream.DeliverByStartTimePolicy, 0, &since
+		wanted.DeliverPolicy, wanted.OptStartSeq, wanted.OptStartTime = jetstream.DeliverByStartTimePolicy, 0, &since
 	}
-	consumer, err := stream.OrderedConsumer(ctx, c)
+	consumer, err := stream.OrderedConsumer(ctx, wanted)
+	var msgs jetstream.MessagesContext
+	if err == nil {
+		msgs, err = consumer.Messages()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("follow events: %w", withPermissionHint(nc, err))
 	}
-	msgs, err := consumer.Messages()
-	if err != nil {
-		return nil, fmt.Errorf("follow events: %w", err)
-	}
 	detach := context.AfterFunc(ctx, msgs.Stop)
-	return &follower{nc: nc, msgs: msgs, logger: o.Logger, stop: func() { detach(); msgs.Stop() }}, nil
+	logger := cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
+	return &follower{nc: nc, msgs: msgs, logger: logger, stop: func() { detach(); msgs.Stop() }}, nil
 }
 
-// next blocks until there is another event, and returns it and when it was stored, or ctx's
-// cause once ctx has ended. What can't be read it passes over.
+// next blocks until there is another event that can be read, and returns when that was stored, too.
 func (f *follower) next(ctx context.Context) (*job.Event, time.Time, error) {
 	for {
 		msg, err := f.msgs.Next()
@@ -124,14 +120,13 @@ func (f *follower) next(ctx context.Context) (*job.Event, time.Time, error) {
 		if err == nil {
 			return e, meta.Timestamp, nil
 		}
-		if times, ok := f.passedOver.write(""); ok && f.logger != nil {
+		if times, ok := f.passedOver.write(""); ok {
 			f.logger.WarnContext(ctx, "passing over an event that can't be read", "subject", msg.Subject(), "error", err, "times", times)
 		}
 	}
 }
 
-// eventFilters returns the subjects of the account's events, or all accounts' where it is
-// empty, of these outcomes, or all outcomes where there is none.
+// eventFilters returns the subjects of events. No account, and no outcomes, stand for all.
 func (n names) eventFilters(account string, outcomes []job.Outcome) (filters []string, err error) {
 	token := "*"
 	if account != "" {

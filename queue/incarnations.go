@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -12,6 +13,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/relogin/relogin/worker/job"
 )
 
 // IncarnationStore keeps, in the JetStream bucket <NAMESPACE>_REDIS, when the lock-delay of each
@@ -30,20 +33,15 @@ type IncarnationStore struct {
 	sightings map[int64]sighting
 }
 
-// OpenIncarnationStore returns the store in the namespace's bucket, which [Setup] has created.
-// An empty namespace is the default.
+// OpenIncarnationStore opens the bucket that [Setup] has created. An empty namespace is the default.
 func OpenIncarnationStore(ctx context.Context, nc *nats.Conn, namespace string) (*IncarnationStore, error) {
-	n, err := newNames(namespace)
+	c, err := newClient(nc, namespace)
 	if err != nil {
 		return nil, fmt.Errorf("open incarnation store: %w", err)
 	}
-	js, err := jetstream.New(nc)
+	bucket, err := c.js.KeyValue(ctx, c.names.bucket())
 	if err != nil {
-		return nil, fmt.Errorf("open incarnation store: %w", err)
-	}
-	bucket, err := js.KeyValue(ctx, n.bucket())
-	if err != nil {
-		return nil, fmt.Errorf("open bucket %s: %w", n.bucket(), err)
+		return nil, fmt.Errorf("open bucket %s: %w", c.names.bucket(), err)
 	}
 	return &IncarnationStore{bucket: bucket, times: productionTiming}, nil
 }
@@ -128,8 +126,7 @@ func (s *IncarnationStore) load(ctx context.Context, key string, value any) (rev
 // errConflict is returned to who was overtaken by another pod.
 var errConflict = errors.New("another pod was faster")
 
-// store has the key hold the value as JSON, unless it has another revision than that: the error
-// wraps errConflict then.
+// store has the key hold the value as JSON. At another revision the error wraps errConflict.
 func (s *IncarnationStore) store(ctx context.Context, key string, value any, revision uint64) error {
 	data, err := json.Marshal(value)
 	if err == nil && revision == 0 {
@@ -144,4 +141,38 @@ func (s *IncarnationStore) store(ctx context.Context, key string, value any, rev
 		return fmt.Errorf("store %s in bucket %s: %w", key, s.bucket.Bucket(), err)
 	}
 	return nil
+}
+
+// pausesKey holds the refused credentials of paused tenants: a JSON list of pausedCredential.
+const pausesKey = "paused"
+
+type pausedCredential struct {
+	job.Credential
+	Trials uint64 `json:"trials"`
+}
+
+// UpdatePauses implements the worker's Pauses.
+func (s *IncarnationStore) UpdatePauses(ctx context.Context, change func(trials map[job.Credential]uint64)) (stored bool, err error) {
+	var all []pausedCredential
+	revision, err := s.load(ctx, pausesKey, &all)
+	if err != nil {
+		return false, err
+	}
+	trials := map[job.Credential]uint64{}
+	for _, one := range all {
+		trials[one.Credential] = one.Trials
+	}
+	before := maps.Clone(trials)
+	if change(trials); maps.Equal(trials, before) {
+		return true, nil
+	}
+	all = []pausedCredential{}
+	for credential, n := range trials {
+		all = append(all, pausedCredential{credential, n})
+	}
+	err = s.store(ctx, pausesKey, all, revision)
+	if errors.Is(err, errConflict) {
+		return false, nil
+	}
+	return err == nil, err
 }

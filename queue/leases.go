@@ -47,10 +47,9 @@ var productionTiming = timing{
 	refresh: 50 * time.Second, retry: 3 * time.Second, validity: 3 * time.Minute, settling: 15 * time.Second,
 }
 
-// Register has this pod's lease count: for as long as it is registered, and until the
-// last prompt that was granted under it has died, a Redis server that may have lost locks
-// grants nothing for at least that long. It blocks until the bucket has answered. [IncarnationStore.Run]
-// keeps the registration.
+// Register has this pod's lease count: for as long as it is registered, and until the last prompt
+// that was granted under it has died, a Redis server that may have lost locks grants nothing for
+// at least that long. It blocks until the bucket has answered. [IncarnationStore.Run] keeps it.
 func (s *IncarnationStore) Register(ctx context.Context, lease time.Duration) error {
 	s.mu.Lock()
 	s.lease = lease
@@ -84,8 +83,7 @@ func (s *IncarnationStore) Run(ctx context.Context, log *slog.Logger) {
 	}
 }
 
-// await blocks until the next look is due, by either clock, so that it is at once where the
-// machine has slept. It returns false when ctx ends.
+// await blocks until the next look is due, by either clock. It returns false when ctx ends.
 func (s *IncarnationStore) await(ctx context.Context) bool {
 	for {
 		s.mu.Lock()
@@ -157,8 +155,7 @@ func (s *IncarnationStore) look(ctx context.Context) (longest time.Duration, err
 
 const leasesTimeout = 10 * time.Second
 
-// tryLook makes one attempt of a look. It returns an error wrapping [errConflict] when
-// what it read was not the newest.
+// tryLook's error wraps [errConflict] when what it read was not the newest.
 func (s *IncarnationStore) tryLook(ctx context.Context) (time.Duration, error) {
 	started, all := time.Now(), registrations{}
 	revision, err := s.load(ctx, leasesKey, &all)
@@ -172,8 +169,7 @@ func (s *IncarnationStore) tryLook(ctx context.Context) (time.Duration, error) {
 	return s.proven(started, all, added), nil
 }
 
-// review takes out the leases that are over, and puts this pod's in. added tells that it
-// was not there.
+// review takes out the leases that are over, and puts this pod's in. added: it was not there.
 func (s *IncarnationStore) review(all registrations) (added bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -76,7 +76,8 @@ func (l *lookups) ask(ctx context.Context, h *history) error {
 		return nil
 	case err != nil:
 		return withPermissionHint(l.nc, err)
-	case h.disagrees(last.Sequence, last.Time):
+	// The stream was made anew, since numbers are given again. A replica that lags is no reason to forget.
+	case last.Sequence < h.newest && last.Time.After(h.newestAt), last.Sequence == h.newest && !last.Time.Equal(h.newestAt):
 		h.forget()
 	}
 	h.add(last.Header, last.Sequence, last.Time)
@@ -120,7 +121,6 @@ func (l *lookups) read(ctx context.Context, h *history, since time.Time) error {
 	return nil
 }
 
-// history returns what was read of the account.
 func (l *lookups) history(subject string) *history {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -154,8 +154,7 @@ func (l *lookups) sweep(now time.Time) {
 	}
 }
 
-// history is what was read of an account's events: all that were stored from a time on, up
-// to a sequence.
+// history is what was read of an account's events: all from a time on, up to a sequence.
 type history struct {
 	subject string
 	used    time.Time // guarded by the lock of lookups
@@ -190,7 +189,6 @@ func (h *history) tells(event eventKey, since time.Time) bool {
 	return upToDate || h.newestAt.Before(since) || h.has(event, since)
 }
 
-// add remembers an event.
 func (h *history) add(header nats.Header, sequence uint64, stored time.Time) {
 	key := keyOf(header.Get(nats.MsgIdHdr))
 	h.ids[key] = max(h.ids[key], stored.UnixNano())
@@ -201,12 +199,6 @@ func (h *history) add(header nats.Header, sequence uint64, stored time.Time) {
 
 func (h *history) forget() {
 	h.newest, h.newestAt, h.from, h.upto, h.ids = 0, time.Time{}, time.Time{}, 0, map[eventKey]int64{}
-}
-
-// disagrees tells that the account's last event is not of the stream that was read, since
-// numbers are given again. A replica that lags behind is no reason to forget anything.
-func (h *history) disagrees(last uint64, stored time.Time) bool {
-	return last < h.newest && stored.After(h.newestAt) || last == h.newest && !stored.Equal(h.newestAt)
 }
 
 // unread returns where the next reading starts: after the last one, unless that did not

@@ -22,7 +22,6 @@ type notices struct {
 	losses int       // since one was told
 }
 
-// options returns the handlers.
 func (n *notices) options() []nats.Option {
 	return []nats.Option{
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
@@ -102,8 +101,7 @@ type line struct {
 	times int       // that it came since then
 }
 
-// write tells whether the line may be written now, and how often it came since it was
-// written before, this time included.
+// write tells whether the line may be written now, and how often it came since it last was.
 func (s *seldom) write(text string) (times int, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -28,7 +28,6 @@ type part[C any] struct {
 	mended C         // what that read, with all that NATS can change in place as it is wanted
 }
 
-// check returns what is not as it is wanted.
 func (p *part[C]) check(ctx context.Context) (found []Finding, err error) {
 	var have *C
 	err = p.plan.retry(ctx, func(ctx context.Context) (err error) { have, err = p.read(ctx); return err })
@@ -69,8 +68,7 @@ func (p *part[C]) fill(ctx context.Context) error {
 	return nil
 }
 
-// mend changes what the check has found and NATS can change in place, and returns that. It
-// leaves alone what is somebody else's.
+// mend changes what the check has found and NATS can change in place, unless it is somebody else's.
 func (p *part[C]) mend(ctx context.Context) (changed []Finding, err error) {
 	for _, f := range p.found {
 		switch f.Remedy {
@@ -143,21 +141,18 @@ func (p *plan) consumer(k kind, stream string, want consumerConfig) *part[consum
 }
 
 func (p *plan) readConsumer(ctx context.Context, stream, name string) (*consumerConfig, error) {
-	var info *jetstream.ConsumerInfo
 	consumer, err := p.js.Consumer(ctx, stream, name)
-	if err == nil {
-		info = consumer.CachedInfo()
-	}
 	if errors.Is(err, jetstream.ErrNotPullConsumer) {
-		var push jetstream.PushConsumer
-		if push, err = p.js.PushConsumer(ctx, stream, name); err == nil {
-			info = push.CachedInfo()
+		push, err := p.js.PushConsumer(ctx, stream, name)
+		if err != nil {
+			return nil, err
 		}
+		return &push.CachedInfo().Config, nil
 	}
 	if err != nil {
 		return nil, unless(err, jetstream.ErrConsumerNotFound, jetstream.ErrStreamNotFound)
 	}
-	return &info.Config, nil
+	return &consumer.CachedInfo().Config, nil
 }
 
 // unless returns nil for an error that is one of these.

@@ -14,9 +14,7 @@ import (
 
 // plan is all that a namespace needs, as its config wants it.
 type plan struct {
-	nc     *nats.Conn
-	js     jetstream.JetStream
-	names  names
+	client
 	config *Config
 	parts  []interface { // what others need comes first
 		check(context.Context) ([]Finding, error)
@@ -26,27 +24,24 @@ type plan struct {
 }
 
 func newPlan(nc *nats.Conn, c *Config) (*plan, error) {
-	n, err := newNames(c.Namespace)
-	if err != nil {
-		return nil, err
-	}
 	if c.AckWait > 0 && c.AckWait < leastAckWait {
 		return nil, fmt.Errorf("ack-wait %v: want at least %v", c.AckWait, leastAckWait)
 	}
-	js, err := jetstream.New(nc)
+	client, err := newClient(nc, c.Namespace)
 	if err != nil {
 		return nil, err
 	}
+	n := client.names
 	c.Namespace = string(n)
 	c.Replicas, c.DuplicateWindow = cmp.Or(c.Replicas, 1), cmp.Or(c.DuplicateWindow, 2*time.Minute)
 	if c.JobMemory > 0 { // NATS takes no shorter window
 		c.DuplicateWindow = min(c.DuplicateWindow, max(c.JobMemory, 100*time.Millisecond))
 	}
-	p := &plan{nc: nc, js: js, names: n, config: c}
+	p := &plan{client: client, config: c}
 	streams := c.streams(n)
 	bucket := p.stream(ofBucket, streams[3])
 	bucket.create = func(ctx context.Context) error {
-		_, err := js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
+		_, err := p.js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
 			Bucket: n.bucket(), Replicas: c.Replicas, Description: "from when on the grants of each Redis server count, and the leases of pods",
 		})
 		return unless(err, jetstream.ErrBucketExists) // another pod's, just now, set otherwise
@@ -61,24 +56,19 @@ func newPlan(nc *nats.Conn, c *Config) (*plan, error) {
 	return p, nil
 }
 
-// check returns all findings, what matters most first. Its error names everything that
-// the user may not read.
+// check returns all findings, what matters most first, or all that the user may not read.
 func (p *plan) check(ctx context.Context) (found []Finding, err error) {
 	var refusals []error
 	for _, one := range p.parts {
 		before := fmt.Sprint(p.nc.LastError())
 		some, err := one.check(ctx)
-		if err == nil {
-			found = append(found, some...)
-			continue
-		}
-		refusals = append(refusals, err)
-		if !errors.Is(err, nats.ErrPermissionViolation) || fmt.Sprint(p.nc.LastError()) == before { // the next one would fail alike
-			break
+		found, refusals = append(found, some...), append(refusals, err)
+		if err != nil && (!errors.Is(err, nats.ErrPermissionViolation) || fmt.Sprint(p.nc.LastError()) == before) {
+			break // the next one would fail alike
 		}
 	}
-	if len(refusals) > 0 {
-		return nil, errors.Join(refusals...)
+	if err := errors.Join(refusals...); err != nil {
+		return nil, err
 	}
 	rank := []Severity{Missing, Breaks, Differs}
 	slices.SortStableFunc(found, func(a, b Finding) int {

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,14 +20,11 @@ const publishWindow = 1024
 
 // Publisher asks for relogins. It is safe for concurrent use.
 type Publisher struct {
-	// JobMemory is how long the workers remember the id of a job that has ended: their
-	// --job-memory, an hour unless set. [Publisher.PublishAndWait] needs it. It is set before
-	// the first use.
+	// JobMemory is the workers' --job-memory, an hour unless set: for how long they remember the
+	// id of a job that has ended. [Publisher.PublishAndWait] needs it; set it before the first use.
 	JobMemory time.Duration
 
-	names names
-	nc    *nats.Conn
-	js    jetstream.JetStream
+	client
 }
 
 // Stored says where a job is.
@@ -38,15 +36,11 @@ type Stored struct {
 
 // NewPublisher returns a publisher for the namespace; an empty one is the default. The connection stays the caller's.
 func NewPublisher(nc *nats.Conn, namespace string) (*Publisher, error) {
-	n, err := newNames(namespace)
+	client, err := newClient(nc, namespace, jetstream.WithPublishAsyncMaxPending(maxPendingPublishes), jetstream.WithPublishAsyncTimeout(publishTimeout))
 	if err != nil {
 		return nil, fmt.Errorf("new publisher: %w", err)
 	}
-	js, err := jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(maxPendingPublishes), jetstream.WithPublishAsyncTimeout(publishTimeout))
-	if err != nil {
-		return nil, fmt.Errorf("new publisher: %w", err)
-	}
-	return &Publisher{names: n, nc: nc, js: js}, nil
+	return &Publisher{client: client}, nil
 }
 
 // Publish stores the job in a lane and returns once the server has acknowledged it. A
@@ -55,14 +49,14 @@ func NewPublisher(nc *nats.Conn, namespace string) (*Publisher, error) {
 // once it is mended. An error wrapping [job.ErrInvalidJob] is returned for a job that no worker would take.
 func (p *Publisher) Publish(ctx context.Context, j *job.Job, lane job.Lane) (Stored, error) {
 	msg, err := p.message(j, lane)
-	if err != nil {
-		return Stored{}, fmt.Errorf("publish job: %w", err)
+	var ack *jetstream.PubAck
+	if err == nil {
+		ack, err = p.js.PublishMsg(ctx, msg)
 	}
-	ack, err := p.js.PublishMsg(ctx, msg)
 	return p.stored(j, ack, err)
 }
 
-// stored reads what the server says of the job.
+// stored reads what the server says of the job, if there was no error before.
 func (p *Publisher) stored(j *job.Job, ack *jetstream.PubAck, err error) (Stored, error) {
 	if err != nil {
 		return Stored{}, fmt.Errorf("publish job: %w", p.withPermissionHint(err))
@@ -78,37 +72,30 @@ func (p *Publisher) stored(j *job.Job, ack *jetstream.PubAck, err error) (Stored
 // It calls stored once for each job, in order and from this goroutine, and blocks until
 // all are answered. Its error is ctx's cause; those of the jobs are stored's.
 func (p *Publisher) PublishAll(ctx context.Context, lane job.Lane, jobs iter.Seq[*job.Job], stored func(*job.Job, Stored, error)) error {
-	type pending struct {
-		job    *job.Job
-		future jetstream.PubAckFuture
-		err    error
-	}
-	var window []pending
-	settle := func() {
-		first := window[0]
-		window = window[1:]
-		if first.err != nil {
-			stored(first.job, Stored{}, first.err)
-			return
-		}
-		ack, err := await(ctx, first.future)
-		s, err := p.stored(first.job, ack, err)
-		stored(first.job, s, err)
-	}
+	var window []func()
 	for j := range jobs {
 		if ctx.Err() != nil {
 			break
 		}
 		msg, err := p.message(j, lane)
-		one := pending{job: j, err: err}
+		var future jetstream.PubAckFuture
 		if err == nil {
-			one.future, one.err = p.js.PublishMsgAsync(msg)
+			future, err = p.js.PublishMsgAsync(msg)
 		}
-		if window = append(window, one); len(window) == publishWindow {
-			settle()
+		window = append(window, func() {
+			var ack *jetstream.PubAck
+			if err == nil {
+				ack, err = await(ctx, future)
+			}
+			s, err := p.stored(j, ack, err)
+			stored(j, s, err)
+		})
+		if len(window) == publishWindow {
+			window[0]()
+			window = window[1:]
 		}
 	}
-	for len(window) > 0 {
+	for _, settle := range window {
 		settle()
 	}
 	return context.Cause(ctx)
@@ -142,19 +129,63 @@ func (p *Publisher) message(j *job.Job, lane job.Lane) (*nats.Msg, error) {
 	}
 	msg := &nats.Msg{Subject: p.names.jobSubject(lane), Data: data,
 		Header: nats.Header{contentType: {job.EncodingMsgpack.ContentType()}}}
-	if j.ID != "" {
-		msg.Header.Set(nats.MsgIdHdr, messageID(data))
+	if j.ID != "" { // stands for all that is encoded: a mended job is another message under its old id
+		msg.Header.Set(nats.MsgIdHdr, uuid.NewSHA1(uuid.NameSpaceOID, data).String())
 	}
 	return msg, nil
 }
-
-// messageID is what the server tells repeated publishes by. It stands for the encoded job,
-// which names the account too: a job that was mended is another message under its old id.
-func messageID(data []byte) string { return uuid.NewSHA1(uuid.NameSpaceOID, data).String() }
 
 func (p *Publisher) withPermissionHint(err error) error {
 	if errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, nats.ErrNoResponders) {
 		return fmt.Errorf("%w: is stream %s there? relogin setup creates it", err, p.names.jobs())
 	}
 	return withPermissionHint(p.nc, err)
+}
+
+const defaultJobMemory = time.Hour
+
+// PublishAndWait stores the job in a lane, as [Publisher.Publish] does, and blocks until the
+// job has ended. It returns its event, whatever the outcome: an outcome is no error. A job
+// without an id gets a random one; the caller's job is not changed.
+//
+// Events are followed before the job is stored, so that none is missed, and across lost
+// connections. It returns an error, and no event, when ctx ends, wrapping its cause. The job
+// goes on then: its phone may still ask, and its event will be stored. Another call with the
+// same job, under the same id, asks nobody again: it returns the event once there is one, also
+// one that was stored since, or up to JobMemory before. The same holds for an error of
+// publishing, after which the job may be stored.
+//
+// The user needs the permissions of both a publisher and a follower of events.
+func (p *Publisher) PublishAndWait(ctx context.Context, j *job.Job, lane job.Lane) (*job.Event, error) {
+	if j != nil && j.ID == "" {
+		named := *j
+		named.ID = uuid.Must(uuid.NewV7()).String()
+		j = &named
+	}
+	msg, err := p.message(j, lane)
+	if err != nil {
+		return nil, fmt.Errorf("publish job: %w", err)
+	}
+	o := FollowOptions{Namespace: string(p.names), Account: j.WcID}
+	events, err := o.follow(ctx, p.nc, cmp.Or(p.JobMemory, defaultJobMemory))
+	if err != nil {
+		return nil, fmt.Errorf("publish job: it was not stored, since its event could not be waited for: %w", err)
+	}
+	defer events.stop()
+	if _, err := p.js.PublishMsg(ctx, msg); err != nil {
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		return nil, fmt.Errorf("publish job %s, which may be stored: %w", j.ID, p.withPermissionHint(err))
+	}
+	id, invalidID := j.EventID(), j.InvalidEventID(msg.Data)
+	for {
+		e, _, err := events.next(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("wait for the event of job %s, which is stored and goes on: %w", j.ID, err)
+		}
+		if e.ID == id || e.ID == invalidID {
+			return e, nil
+		}
+	}
 }

@@ -18,8 +18,7 @@ const (
 	statusRoom     = 16 // for what arrives beside the jobs
 )
 
-// errOthersWait is returned for a request that the server does not let wait, because
-// what is there goes to requests that came before it.
+// errOthersWait is returned when the server lets a request not wait behind those before it.
 var errOthersWait = errors.New("other requests wait for what is there")
 
 // request is the body of a pull request. With NoWait the server answers it as soon as
@@ -84,8 +83,7 @@ func pullSubject(stream, consumer string) string {
 	return fmt.Sprintf("$JS.API.CONSUMER.MSG.NEXT.%s.%s", stream, consumer)
 }
 
-// answers reads what answers the request, until that is answered or can't be any more.
-// It tells whether the request is still open, so that there may be more.
+// answers reads what answers the request. open: there may be more, though none is waited for.
 func (r request) answers(ctx context.Context, msgs <-chan *nats.Msg, lost <-chan nats.Status, job func(*nats.Msg, *nats.MsgMetadata)) (open bool, err error) {
 	allowed := 2*r.Heartbeat + time.Second
 	silence := time.NewTimer(allowed)
@@ -113,22 +111,18 @@ func (r request) answers(ctx context.Context, msgs <-chan *nats.Msg, lost <-chan
 
 // status reads what the server says of a request: whether it ended it, and how.
 func status(msg *nats.Msg) (ended bool, err error) {
-	text := msg.Header.Get("Description")
-	switch code := msg.Header.Get("Status"); code {
-	case "100": // the server is there
+	code, text := msg.Header.Get("Status"), msg.Header.Get("Description")
+	switch {
+	case code == "100": // the server is there
 		return false, nil
-	case "404":
+	case code == "408" && strings.EqualFold(text, "Requests Pending"):
+		return true, errOthersWait
+	case code == "404", code == "408":
 		return true, nil
-	case "408":
-		if strings.EqualFold(text, "Requests Pending") {
-			return true, errOthersWait
-		}
-		return true, nil
-	case "503":
+	case code == "503":
 		return true, nats.ErrNoResponders
-	default:
-		return true, fmt.Errorf("the server answered %s %s", code, text)
 	}
+	return true, fmt.Errorf("the server answered %s %s", code, text)
 }
 
 // drain ends the subscription, and blocks until nothing more can come on it.

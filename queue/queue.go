@@ -1,9 +1,12 @@
 package queue
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"sync"
 	"time"
 
@@ -17,18 +20,15 @@ const (
 	maxPendingPublishes = 1 << 16 // events that wait for their acknowledgement
 	maxPendingWakes     = 1 << 16
 
-	// How long an acknowledgement is waited for. Without it those that never come, as in a
-	// stream that has lost its quorum, would fill the pending ones up.
+	// How long an acknowledgement is waited for: those that never come must not fill the pending ones up.
 	eventTimeout   = 5 * time.Second
 	publishTimeout = 30 * time.Second // of a job
 )
 
 // Queue implements worker.Queue. It is safe for concurrent use.
 type Queue struct {
+	client
 	config    Config
-	names     names
-	nc        *nats.Conn
-	js        jetstream.JetStream
 	events    jetstream.Stream
 	consumers map[job.Lane]jetstream.Consumer
 
@@ -47,39 +47,31 @@ type Queue struct {
 // logs what else differs from the config. The caller calls [Queue.Close], and closes the
 // connection after that.
 func Open(ctx context.Context, nc *nats.Conn, c Config) (*Queue, error) {
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
+	client, err := newClient(nc, c.Namespace, jetstream.WithPublishAsyncMaxPending(maxPendingPublishes), jetstream.WithPublishAsyncTimeout(eventTimeout))
+	var found []Finding
+	if err == nil {
+		found, err = Check(ctx, nc, c)
 	}
-	n, err := newNames(c.Namespace)
-	if err != nil {
-		return nil, fmt.Errorf("open queue: %w", err)
-	}
-	found, err := Check(ctx, nc, c)
 	if err == nil {
 		err = refuse(found)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open queue: %w", err)
 	}
+	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
 	warnOf(ctx, c.Logger, found)
-	js, err := jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(maxPendingPublishes), jetstream.WithPublishAsyncTimeout(eventTimeout))
-	if err != nil {
-		return nil, fmt.Errorf("open queue: %w", err)
+	q := &Queue{client: client, config: c, consumers: map[job.Lane]jetstream.Consumer{}, wakes: make(chan *nats.Msg, maxPendingWakes)}
+	if q.events, err = q.js.Stream(ctx, q.names.events()); err != nil {
+		return nil, fmt.Errorf("open stream %s: %w", q.names.events(), withPermissionHint(nc, err))
 	}
-	q := &Queue{config: c, names: n, nc: nc, js: js, consumers: map[job.Lane]jetstream.Consumer{}, wakes: make(chan *nats.Msg, maxPendingWakes)}
-	if q.events, err = js.Stream(ctx, n.events()); err != nil {
-		return nil, fmt.Errorf("open stream %s: %w", n.events(), withPermissionHint(nc, err))
-	}
-	var ackWait time.Duration
+	ackWait := time.Duration(math.MaxInt64)
 	for _, lane := range lanes {
-		consumer, err := js.Consumer(ctx, n.jobs(), string(lane))
+		consumer, err := q.js.Consumer(ctx, q.names.jobs(), string(lane))
 		if err != nil {
-			return nil, fmt.Errorf("open consumer %s of stream %s: %w", lane, n.jobs(), withPermissionHint(nc, err))
+			return nil, fmt.Errorf("open consumer %s of stream %s: %w", lane, q.names.jobs(), withPermissionHint(nc, err))
 		}
 		q.consumers[lane] = consumer
-		if has := consumer.CachedInfo().Config.AckWait; ackWait == 0 || has < ackWait {
-			ackWait = has
-		}
+		ackWait = min(ackWait, consumer.CachedInfo().Config.AckWait)
 	}
 	if err := q.permitted(ctx); err != nil {
 		return nil, fmt.Errorf("open queue: %w", err)
@@ -100,18 +92,16 @@ func (q *Queue) start(ackWait time.Duration) {
 	q.stop = stop
 	q.heartbeat = newHeartbeat(ackWait)
 	q.lookups = newLookups(q.nc, q.events)
-	q.running.Go(func() { q.heartbeat.run(ctx) })
 	q.running.Go(func() { q.wakeAll(ctx) })
+	q.running.Go(func() { every(ctx, q.heartbeat.tick, q.heartbeat.beat) })
 	q.running.Go(func() { every(ctx, lookKeep/4, func() { q.lookups.sweep(time.Now()) }) })
 }
 
 // every calls do that often until ctx ends.
 func every(ctx context.Context, pause time.Duration, do func()) {
-	ticker := time.NewTicker(pause)
-	defer ticker.Stop()
-	for {
+	for tick := time.Tick(pause); ; {
 		select {
-		case <-ticker.C:
+		case <-tick:
 			do()
 		case <-ctx.Done():
 			return
@@ -125,8 +115,7 @@ func (q *Queue) Close() {
 	q.running.Wait()
 }
 
-// Backlog returns how many jobs each lane holds: waiting, delayed, and in the hands of
-// workers. It asks the server.
+// Backlog asks the server how many jobs each lane holds: waiting, delayed, and in workers' hands.
 func (q *Queue) Backlog(ctx context.Context) (map[job.Lane]uint64, error) {
 	backlog := map[job.Lane]uint64{}
 	for lane, consumer := range q.consumers {
@@ -137,4 +126,33 @@ func (q *Queue) Backlog(ctx context.Context) (map[job.Lane]uint64, error) {
 		backlog[lane] = info.NumPending + uint64(info.NumAckPending)
 	}
 	return backlog, nil
+}
+
+// permitted asks for what the server answers without doing it, since a refusal comes as a mere
+// silence where jobs are taken. Its error wraps [nats.ErrPermissionViolation].
+func (q *Queue) permitted(ctx context.Context) error {
+	urgent, normal := refusedPull(q.names.jobs(), string(job.Urgent)), refusedPull(q.names.jobs(), string(job.Normal))
+	for _, one := range []*nats.Msg{urgent, normal, refusedPublish(q.names.eventSubject(job.Unknown, ""))} {
+		if err := ask(ctx, q.nc, one); errors.Is(err, nats.ErrPermissionViolation) {
+			return fmt.Errorf("try %s: %w", one.Subject, err)
+		}
+	}
+	return nil
+}
+
+// refusedPull is no request for messages: the server answers with status 400.
+func refusedPull(stream, consumer string) *nats.Msg {
+	return &nats.Msg{Subject: pullSubject(stream, consumer), Data: []byte("{")}
+}
+
+// refusedPublish is a message that no stream stores: the server answers with error 10060.
+func refusedPublish(subject string) *nats.Msg {
+	return &nats.Msg{Subject: subject, Header: nats.Header{nats.ExpectedStreamHdr: {"none"}}}
+}
+
+func ask(ctx context.Context, nc *nats.Conn, msg *nats.Msg) error {
+	ctx, cancel := context.WithTimeout(ctx, setupAnswer)
+	defer cancel()
+	_, err := nc.RequestMsgWithContext(ctx, msg)
+	return withPermissionHint(nc, err)
 }

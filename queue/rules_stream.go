@@ -18,7 +18,6 @@ const (
 // rename is the remedy for a stream that is somebody else's.
 const rename = "choose another --namespace, or delete the stream if nobody needs it"
 
-// streamRules are about the streams of a namespace.
 func streamRules(p *part[streamConfig], have *streamConfig) []rule {
 	c, want, inPlace, remake, byHand := p.plan.config, &p.want, p.inPlace, p.remake, p.byHand
 	what := map[kind]string{ofJobs: "jobs", ofEvents: "events", ofDead: "dead letters", ofBucket: "entries"}[p.kind]

@@ -141,7 +141,7 @@ func TestStreamRules(t *testing.T) {
 	}
 	for place, k := range []kind{ofJobs, ofEvents, ofDead, ofBucket} {
 		c, n := ruleConfig(0)
-		p, some := &plan{names: n, config: &c}, &c.streams(n)[place]
+		p, some := &plan{client: client{names: n}, config: &c}, &c.streams(n)[place]
 		for _, r := range streamRules(p.stream(k, *some), some) {
 			if r.of&k != 0 && r.property != "num_replicas" && !hit[fmt.Sprint(k, r.property, r.severity, r.why)] { // see TestCheckTellsReplicas
 				t.Errorf("nothing that is wrong with stream %s is found by: %s, %s, %s", some.Name, r.property, r.severity, r.why)

@@ -32,9 +32,6 @@ type Config struct {
 
 var lanes = []job.Lane{job.Urgent, job.Normal}
 
-// DefaultNamespace is the namespace that an empty one stands for.
-const DefaultNamespace = "relogin"
-
 // NamespacePattern is what a namespace may be.
 var NamespacePattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,32}$`)
 
@@ -47,7 +44,6 @@ func (n names) events() string            { return n.stream("EVENTS") }
 func (n names) dead() string              { return n.stream("DEAD") }
 func (n names) bucket() string            { return n.stream("REDIS") }
 
-// all returns every stream of the namespace.
 func (n names) all() []string {
 	return []string{n.jobs(), n.events(), n.dead(), "KV_" + n.bucket()}
 }
@@ -68,14 +64,21 @@ func (n names) freed(token string) string { return string(n) + ".account.freed."
 // accountEvents matches the account's events of every outcome.
 func (n names) accountEvents(wcID string) string { return n.eventSubject("*", wcID) }
 
-// newNames checks the namespace: letters, digits, "_" and "-", at most 32. An empty one is
-// the default.
-func newNames(namespace string) (names, error) {
-	namespace = cmp.Or(namespace, DefaultNamespace)
+// client works on one namespace over one connection.
+type client struct {
+	names names
+	nc    *nats.Conn
+	js    jetstream.JetStream
+}
+
+// newClient returns an error for a namespace that is none. An empty one is the default.
+func newClient(nc *nats.Conn, namespace string, options ...jetstream.JetStreamOpt) (client, error) {
+	namespace = cmp.Or(namespace, "relogin")
 	if !NamespacePattern.MatchString(namespace) {
-		return "", fmt.Errorf("namespace %q: want 1 to 32 of A-Z a-z 0-9 _ -", namespace)
+		return client{}, fmt.Errorf("namespace %q: want 1 to 32 of A-Z a-z 0-9 _ -", namespace)
 	}
-	return names(namespace), nil
+	js, err := jetstream.New(nc, options...)
+	return client{names(namespace), nc, js}, err
 }
 
 // Setup creates the streams and consumers that are missing, and changes none: updating a
@@ -92,6 +95,26 @@ func Setup(ctx context.Context, nc *nats.Conn, c Config) error {
 	return nil
 }
 
+// Remove deletes the namespace's streams and all that is in them. An empty one is the default.
+func Remove(ctx context.Context, nc *nats.Conn, namespace string) error {
+	c, err := newClient(nc, namespace)
+	if err != nil {
+		return fmt.Errorf("remove namespace: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, setupAnswer)
+	defer cancel()
+	for _, name := range c.names.all() {
+		_, err := c.js.Stream(ctx, name) // whoever set up nothing may lack the permission to delete
+		if err == nil {
+			err = c.js.DeleteStream(ctx, name)
+		}
+		if err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
+			return fmt.Errorf("remove stream %s: %w", name, withPermissionHint(nc, err))
+		}
+	}
+	return nil
+}
+
 const (
 	setupTries  = 4
 	setupAnswer = 5 * time.Second
@@ -102,8 +125,7 @@ func (c *Config) command(name string) string {
 	return strings.TrimSpace("relogin " + name + " " + c.Flags)
 }
 
-// streams are those of the namespace, in the order of [names.all]. The last one is the
-// bucket's.
+// streams are those of the namespace, in the order of [names.all]: the bucket's comes last.
 func (c *Config) streams(n names) []jetstream.StreamConfig {
 	eventWindow := c.DuplicateWindow
 	if c.EventMaxAge > 0 { // NATS takes no longer one

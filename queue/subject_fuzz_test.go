@@ -63,7 +63,7 @@ func FuzzWakes(f *testing.F) {
 		if wcID == other {
 			return
 		}
-		q := &Queue{names: "relogin"}
+		q := &Queue{client: client{names: "relogin"}}
 		var woken []string
 		accounts := map[string]*nats.Subscription{wcID: {}, other: {}}
 		for account, sub := range accounts {

@@ -13,8 +13,7 @@ import (
 // watch is what is called for those who watch an account.
 type watch struct{ ended, freed func() }
 
-// Watch implements worker.Queue. After a reconnection ended is called once: events may
-// have been missed.
+// Watch implements worker.Queue. A reconnection calls ended: events may have been missed.
 func (q *Queue) Watch(ctx context.Context, wcID string, ended, freed func()) (stop func(), err error) {
 	sub, err := q.nc.ChanSubscribe(q.names.account(wcID), q.wakes)
 	if err != nil {
