@@ -1,10 +1,6 @@
 package gatewaytest
 
-import (
-	"io"
-	"log"
-	"net/http/httptest"
-)
+import "net/http/httptest"
 
 // Server is a [Gateway] that listens on a port of loopback.
 type Server struct {
@@ -18,10 +14,8 @@ type Server struct {
 // [Server.Close].
 func NewServer(options Options) *Server {
 	g := New(options)
-	s := httptest.NewUnstartedServer(g)
-	s.Config.ErrorLog = log.New(io.Discard, "", 0)
-	s.Start()
-	return &Server{Gateway: g, URL: s.URL, http: s}
+	s := httptest.NewServer(g)
+	return &Server{g, s.URL, s}
 }
 
 // Close closes all connections and the gateway, and waits for the handlers.
