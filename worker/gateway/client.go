@@ -52,9 +52,8 @@ type Client struct {
 
 var _ worker.Gateway = (*Client)(nil)
 
-// New reads the files that options name and returns the client. It connects to
-// nothing. Its error joins everything that is wrong, by tenant and key.
-// Files that change later are seen while [Client.Run] runs. The caller calls
+// New reads the files that options name and returns the client. It connects to nothing.
+// Its error joins everything that is wrong, by tenant and key. The caller calls
 // [Client.Close].
 func New(options Options) (*Client, error) {
 	if options.Reconcile == "" {

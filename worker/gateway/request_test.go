@@ -25,7 +25,7 @@ func TestRequestIsNetHTTPs(t *testing.T) {
 		"http://[fe80::1]", "http://g/a%2Fb/c d/网关", "HTTPS://Gateway.Example:443//x//", "http://g/%41/;p=1/@:",
 		"http://网关.example", "https://bücher.example:8443/x", "http://[fe80::1%25eth0]/", "http://[fe80::1%25eth0]:80", "http://a%25b",
 	} {
-		one, err := newTenant("t", tenantEntry{URL: base, Authorization: " \tBearer x=  "})
+		one, err := newTenant("t", tenantEntry{URL: base, Authorization: " \tBearer x=  "}, "")
 		if err != nil {
 			t.Errorf("%s: %v", base, err)
 			continue
@@ -50,7 +50,7 @@ func checkRequest(t *testing.T, one *tenant) {
 	if err := made.Write(&theirs); err != nil {
 		t.Fatal(err)
 	}
-	ours := one.endpoint.Request("/secondLogin", body)
+	ours := one.secondLogin.Request(body)
 	want, got := parts(theirs.Bytes()), parts(ours)
 	if len(want) != len(got) {
 		t.Errorf("%s: %d parts, want %d", one.url, len(got), len(want))
@@ -127,11 +127,13 @@ func through(t *testing.T, c *Client, proxy string) *Client {
 		t.Fatal(err)
 	}
 	for _, one := range c.settings.Load().tenants {
-		base, err := url.Parse(one.url)
-		if err != nil {
-			t.Fatal(err)
+		for path, endpoint := range map[string]**postonce.Endpoint{"/secondLogin": &one.secondLogin, "/queryLoginWx": &one.queryLogin} {
+			to, err := url.Parse(one.url + path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			*endpoint = postonce.NewEndpoint(to, http.ProxyURL(at), header(one.authorization))
 		}
-		one.endpoint = postonce.NewEndpoint(base, http.ProxyURL(at), header(one.authorization))
 	}
 	return c
 }

@@ -43,9 +43,9 @@ func (c *Client) dial(ctx context.Context, e *Endpoint) (made *conn, err error) 
 	case e.err != nil:
 		return nil, e.err
 	case e.proxy == nil:
-		made, err = c.open(ctx, e, &e.server)
+		made, err = c.open(ctx, e, e.server)
 	default:
-		if made, err = c.open(ctx, e, &e.proxy.host); err == nil {
+		if made, err = c.open(ctx, e, e.proxy); err == nil {
 			err = made.pass(ctx, e)
 		}
 		if err != nil {
@@ -53,7 +53,7 @@ func (c *Client) dial(ctx context.Context, e *Endpoint) (made *conn, err error) 
 		}
 	}
 	if err == nil && e.proxy != nil && e.server.secure() {
-		err = made.handshake(ctx, c.config(e.server.name))
+		err = made.handshake(ctx, c.TLS, e.server.name)
 	}
 	if err == nil {
 		return made, nil
@@ -73,7 +73,7 @@ func (c *Client) open(ctx context.Context, e *Endpoint, to *host) (*conn, error)
 	}
 	made := &conn{stream: tcp, socket: socket{Conn: tcp}, pool: &c.pool, route: e.route, until: endOfLife()}
 	if to.secure() {
-		err = made.handshake(ctx, c.config(to.name))
+		err = made.handshake(ctx, c.TLS, to.name)
 	}
 	return made, err
 }
@@ -104,11 +104,13 @@ func within(ctx context.Context, limit time.Duration, name string, do func(conte
 }
 
 // handshake has TLS on top of what the connection is so far.
-func (c *conn) handshake(ctx context.Context, config *tls.Config) error {
+func (c *conn) handshake(ctx context.Context, config *tls.Config, name string) error {
 	below := c.stream
 	if below == c.socket.Conn {
 		below = &c.socket
 	}
+	config = config.Clone()
+	config.ServerName = name
 	secured := tls.Client(below, config)
 	err := within(ctx, handshakeTimeout, "TLS handshake", secured.HandshakeContext)
 	if err == nil {
