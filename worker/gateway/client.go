@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 
 	"github.com/relogin/relogin/worker"
@@ -63,9 +64,7 @@ func New(options Options) (*Client, error) {
 		options.Logger = slog.New(slog.DiscardHandler)
 	}
 	read, err := readSettings(options)
-	switch options.Reconcile {
-	case ReconcileAuto, ReconcileOn, ReconcileOff:
-	default:
+	if !slices.Contains([]string{ReconcileAuto, ReconcileOn, ReconcileOff}, options.Reconcile) {
 		err = errors.Join(err, fmt.Errorf("reconcile: %q is none of auto, on, off", options.Reconcile))
 	}
 	if err != nil {

@@ -42,13 +42,9 @@
 // # Tenants
 //
 // A tenant has an address and a credential. The tenant "default" comes from
-// [Options]; the tenants file is a YAML map that adds others, or replaces it:
-//
-//	acme:
-//	  url: https://gateway.acme.example/api   # left out: Options.URL
-//	  authorizationFile: acme.token           # relative to the tenants file
-//	beta:
-//	  authorization: "…"                      # left out: no Authorization header
+// [Options]; the tenants file is a YAML map that adds others, or replaces it. Without a
+// url a tenant has Options.URL, and without a credential none is sent; the path of an
+// authorizationFile is relative to the tenants file.
 //
 // [Client.Run] watches these files. A new version counts for calls made after it was
 // read; one that has a mistake changes nothing and is logged.

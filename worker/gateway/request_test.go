@@ -3,7 +3,6 @@ package gateway
 import (
 	"bufio"
 	"bytes"
-	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -15,7 +14,6 @@ import (
 	"testing"
 
 	"github.com/relogin/relogin/worker/gateway/postonce"
-	"github.com/relogin/relogin/worker/job"
 )
 
 // TestRequestIsNetHTTPs compares requests with those of net/http.
@@ -71,26 +69,6 @@ func parts(request []byte) map[string]bool {
 		all[line] = true
 	}
 	return all
-}
-
-// FuzzSecondLoginBody compares the body with what encoding/json makes of it.
-func FuzzSecondLoginBody(f *testing.F) {
-	f.Add("wxid_1", 2, "", "")
-	f.Add("a\"b\\c<d>&", -1<<63, "\u2028\x00\x7f", "失\xff")
-	f.Fuzz(func(t *testing.T, wcID string, kind int, ttuid, aid string) {
-		want, err := json.Marshal(struct {
-			WcID  string `json:"wcId"`
-			Type  int    `json:"type"`
-			TTUID string `json:"ttuid,omitempty"`
-			AID   string `json:"aid,omitempty"`
-		}{wcID, kind, ttuid, aid})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := secondLoginBody(&job.Job{WcID: wcID, Type: kind, TTUID: ttuid, AID: aid}); !bytes.Equal(got, want) {
-			t.Errorf("%s, want %s", got, want)
-		}
-	})
 }
 
 // TestProxyOfEnvironment runs itself in a process that has HTTP_PROXY set: the
