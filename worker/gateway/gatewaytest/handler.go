@@ -12,9 +12,8 @@ import (
 )
 
 const (
-	maxRequest = 64 << 10
-	hugeReply  = 2 << 20
-	wIDPrefix  = "fake0000-"
+	hugeReply = 2 << 20
+	wIDPrefix = "fake0000-"
 )
 
 // ServeHTTP implements [http.Handler].
@@ -44,7 +43,7 @@ func (g *Gateway) admit(w http.ResponseWriter, r *http.Request) bool {
 }
 
 func (g *Gateway) secondLogin(w http.ResponseWriter, r *http.Request) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRequest)) // to the end: only then is it noticed that a caller hangs up
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 64<<10)) // to the end: only then is it noticed that a caller hangs up
 	if !g.admit(w, r) {
 		return
 	}

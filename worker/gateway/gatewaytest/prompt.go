@@ -8,9 +8,6 @@ import (
 	"time"
 )
 
-// maxOverlapping bounds Stats.Overlapping.
-const maxOverlapping = 100
-
 // Stats are the totals.
 type Stats struct {
 	Requests          int            `json:"requests"`          // to /secondLogin
@@ -121,7 +118,7 @@ func (g *Gateway) count(wcID string, acc *account) {
 	}
 	if acc.Open == 2 && acc.MaxOpen < 2 {
 		s.Overlaps++
-		if len(s.Overlapping) < maxOverlapping {
+		if len(s.Overlapping) < 100 {
 			s.Overlapping = append(s.Overlapping, wcID)
 		}
 	}

@@ -5,9 +5,7 @@
 //
 // A call's own goroutine alone dials, writes the request at once, waits without a buffer,
 // and reads the reply; net/http only parses what it read. So thousands of calls may wait
-// for minutes. Redirects are not followed, and replies are not decompressed. The head of a
-// reply, with informational ones before it, has 16 KiB at the most. Only its context ends
-// a call whose reply comes slowly.
+// for minutes. Redirects are not followed, and replies are not decompressed.
 //
 // # Connections
 //
