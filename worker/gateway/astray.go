@@ -38,8 +38,8 @@ func astray(resp *http.Response, body []byte) string {
 	return ""
 }
 
-// describe says what a reply looks like, for an error. Of what the gateway wrote it shows
-// nothing: logins are in there, and some gateways repeat the credential.
+// describe says what a reply looks like, and shows nothing of what the gateway wrote:
+// logins are in there, and some gateways repeat the credential.
 func describe(resp *http.Response, bodyBytes int64) string {
 	return fmt.Sprintf("HTTP %d, %s, %d bytes", resp.StatusCode, contentType(resp), bodyBytes)
 }

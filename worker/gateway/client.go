@@ -75,8 +75,7 @@ func New(options Options) (*Client, error) {
 	return c, nil
 }
 
-// Close closes the connections that no call uses. Calls under way go on until their
-// context ends, and calls made later still work; their connections are not kept.
+// Close closes the connections that no call uses, as [postonce.Client.Close] does.
 func (c *Client) Close() { c.http.Close() }
 
 // Format names the client, and no credential, whatever the verb.

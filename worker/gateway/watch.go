@@ -45,13 +45,12 @@ func (c *Client) Run(ctx context.Context) {
 // written to.
 func (c *Client) changed(seen map[string]string) (changed bool) {
 	for _, file := range c.settings.Load().files {
-		now := "" // reading it will tell why
+		now := "" // it can't be looked at: reading it will tell why
 		if info, err := os.Stat(file); err == nil {
 			now = fmt.Sprint(info.Size(), info.ModTime().UnixNano())
 		}
-		before, known := seen[file]
+		changed = changed || now != seen[file]
 		seen[file] = now
-		changed = changed || !known || now != before
 	}
 	return changed
 }

@@ -104,12 +104,9 @@ func (p *openPrompt) reply(b Behaviour) reply {
 // fail replies in the way of the fault, or not at all.
 func fail(w http.ResponseWriter, r *http.Request, f Fault) {
 	switch f {
-	case Unauthorized:
-		http.Error(w, "unauthorized", http.StatusUnauthorized)
-	case Busy:
-		http.Error(w, "busy", http.StatusServiceUnavailable)
-	case ServerError:
-		http.Error(w, "internal server error", http.StatusInternalServerError)
+	case Unauthorized, Busy, ServerError:
+		status := map[Fault]int{Unauthorized: http.StatusUnauthorized, Busy: http.StatusServiceUnavailable, ServerError: http.StatusInternalServerError}[f]
+		http.Error(w, http.StatusText(status), status)
 	case Redirect:
 		http.Redirect(w, r, r.URL.Path, http.StatusTemporaryRedirect)
 	case Garbage:
