@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"slices"
 	"time"
@@ -23,7 +22,7 @@ func (c *Client) Run(ctx context.Context) {
 	poll, reread := time.NewTicker(pollEvery), time.NewTicker(rereadEvery)
 	defer poll.Stop()
 	defer reread.Stop()
-	seen := map[string]string{}
+	seen := map[string]os.FileInfo{}
 	c.changed(seen)
 	problem := c.reread(ctx, "") // they may have changed since they were read
 	for {
@@ -42,15 +41,16 @@ func (c *Client) Run(ctx context.Context) {
 }
 
 // changed tells whether a file is another one than was seen at the last look, or was
-// written to.
-func (c *Client) changed(seen map[string]string) (changed bool) {
+// written to. What can't be looked at is nil in seen: reading it will tell why.
+func (c *Client) changed(seen map[string]os.FileInfo) (changed bool) {
 	for _, file := range c.settings.Load().files {
-		now := "" // it can't be looked at: reading it will tell why
-		if info, err := os.Stat(file); err == nil {
-			now = fmt.Sprint(info.Size(), info.ModTime().UnixNano())
-		}
-		changed = changed || now != seen[file]
+		now, _ := os.Stat(file)
+		before := seen[file]
 		seen[file] = now
+		if (now == nil) != (before == nil) ||
+			now != nil && (!os.SameFile(now, before) || now.Size() != before.Size() || !now.ModTime().Equal(before.ModTime())) {
+			changed = true
+		}
 	}
 	return changed
 }
