@@ -32,18 +32,14 @@ func astray(resp *http.Response, body []byte) string {
 		return "nothing takes a second login there"
 	case code/100 == 3:
 		return "it redirects, and redirects are not followed"
-	case code/100 == 2 && (contentType(resp) == "text/html" || startsAsPage(body)):
+	case code/100 == 2 && (contentType(resp) == "text/html" || bytes.HasPrefix(bytes.TrimLeft(body, "\ufeff \t\r\n"), []byte("<"))):
 		return "it is a web page, of another server, a proxy or a login"
 	}
 	return ""
 }
 
-func startsAsPage(body []byte) bool {
-	return bytes.HasPrefix(bytes.TrimSpace(bytes.TrimPrefix(body, []byte("\ufeff"))), []byte("<"))
-}
-
-// describe says what a reply looks like, for an error. Of what the gateway wrote it shows
-// nothing: logins are in there, and some gateways repeat the credential.
+// describe says what a reply looks like, and shows nothing of what the gateway wrote:
+// logins are in there, and some gateways repeat the credential.
 func describe(resp *http.Response, bodyBytes int64) string {
 	return fmt.Sprintf("HTTP %d, %s, %d bytes", resp.StatusCode, contentType(resp), bodyBytes)
 }

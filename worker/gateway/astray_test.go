@@ -91,10 +91,9 @@ func TestAstrayAgain(t *testing.T) {
 	write(s.URL + "/a")
 	var log bytes.Buffer
 	c := newClient(t, Options{URL: "http://127.0.0.1:1", TenantsFile: file, Logger: slog.New(slog.NewTextHandler(&log, nil))})
-	f := &follower{Client: c, seen: map[string]os.FileInfo{}}
 	for i, path := range []string{"/a", "/a", "/b", "/b"} {
 		write(s.URL + path)
-		f.reread(t.Context())
+		c.reread(t.Context(), "")
 		_, err := c.SecondLogin(t.Context(), testJob("a"), always)
 		if !strings.HasSuffix(fmt.Sprint(err), `is the url of tenant "default" right?`) {
 			t.Errorf("got %v", err)

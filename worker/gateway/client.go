@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 
 	"github.com/relogin/relogin/worker"
@@ -52,9 +53,8 @@ type Client struct {
 
 var _ worker.Gateway = (*Client)(nil)
 
-// New reads the files that options name and returns the client. It connects to
-// nothing. Its error joins everything that is wrong, by tenant and key.
-// Files that change later are seen while [Client.Run] runs. The caller calls
+// New reads the files that options name and returns the client. It connects to nothing.
+// Its error joins everything that is wrong, by tenant and key. The caller calls
 // [Client.Close].
 func New(options Options) (*Client, error) {
 	if options.Reconcile == "" {
@@ -64,9 +64,7 @@ func New(options Options) (*Client, error) {
 		options.Logger = slog.New(slog.DiscardHandler)
 	}
 	read, err := readSettings(options)
-	switch options.Reconcile {
-	case ReconcileAuto, ReconcileOn, ReconcileOff:
-	default:
+	if !slices.Contains([]string{ReconcileAuto, ReconcileOn, ReconcileOff}, options.Reconcile) {
 		err = errors.Join(err, fmt.Errorf("reconcile: %q is none of auto, on, off", options.Reconcile))
 	}
 	if err != nil {
@@ -77,8 +75,7 @@ func New(options Options) (*Client, error) {
 	return c, nil
 }
 
-// Close closes the connections that no call uses. Calls under way go on until their
-// context ends, and calls made later still work; their connections are not kept.
+// Close closes the connections that no call uses, as [postonce.Client.Close] does.
 func (c *Client) Close() { c.http.Close() }
 
 // Format names the client, and no credential, whatever the verb.

@@ -23,40 +23,31 @@
 // # Bounds
 //
 // What gateways send is bounded where it is read, so that thousands of hostile replies at
-// once take little memory and none waits for another. A real reply has about 1 KiB.
+// once take little memory and none waits for another:
 //
 //	the head of a reply, with informational ones before it   16 KiB
 //	a reply                                                  4 MiB, 64 KiB of which are kept
-//	a text of a login, of which ParseReply tells             8 KiB at the most, or it is left out
+//	a text of a login                                        8 KiB at the most, or it is left out
 //	an online list                                           64 MiB, 16 MiB of which are kept
 //
 // Only its context ends a call whose reply comes slowly, since people are slow.
 //
 // # Connections
 //
-// Package postonce makes the calls: each in one goroutine and without a buffer while it
-// waits, since calls wait for minutes, by the thousand. It says how connections are made,
-// looked after and ended.
-//
-// The proxies of HTTP_PROXY, HTTPS_PROXY and NO_PROXY are honoured. That a proxy refuses
-// the way to an https address is worker.ErrNotStarted, but the reply of a proxy to an http
-// address can't be told from the gateway's.
+// Package postonce says how connections are made, looked after and ended. The proxies of
+// HTTP_PROXY, HTTPS_PROXY and NO_PROXY are honoured. That a proxy refuses the way to an
+// https address is worker.ErrNotStarted, but the reply of a proxy to an http address can't
+// be told from the gateway's.
 //
 // # Tenants
 //
 // A tenant has an address and a credential. The tenant "default" comes from
-// [Options]; the tenants file is a YAML map that adds others, or replaces it:
-//
-//	acme:
-//	  url: https://gateway.acme.example/api   # left out: Options.URL
-//	  authorizationFile: acme.token           # relative to the tenants file
-//	beta:
-//	  authorization: "…"                      # left out: no Authorization header
+// [Options]; the tenants file is a YAML map that adds others, or replaces it. Without a
+// url a tenant has Options.URL, and without a credential none is sent; the path of an
+// authorizationFile is relative to the tenants file.
 //
 // [Client.Run] watches these files. A new version counts for calls made after it was
 // read; one that has a mistake changes nothing and is logged.
-//
-// # Secrets
 //
 // No credential, and no token or data of a login, is in any error, log record or
 // formatted value of this package.

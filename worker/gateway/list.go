@@ -106,11 +106,9 @@ func (d *listDecoder) read() (list map[string]string, code string) {
 // entries reads the list itself; null is an empty one.
 func (d *listDecoder) entries() map[string]string {
 	list, size := map[string]string{}, 0
-	switch d.token() {
-	case nil:
+	if start := d.token(); start == nil {
 		return list
-	case json.Delim('['):
-	default:
+	} else if start != json.Delim('[') {
 		d.fail(errList)
 	}
 	for d.more() {

@@ -20,12 +20,11 @@ const (
 	largeListAge = time.Minute // for how long a list counts as too large: reading one is expensive
 )
 
-// Online implements [worker.Gateway]. A tenant's list is at most five seconds old and was
-// asked for after that time, and callers at the same time share one request. With
-// [ReconcileAuto] a 404 switches the list off for the tenant until its address or
-// credential changes. A refused credential is [worker.ErrRefused]. A list of over 64 MiB,
-// or of more accounts than fit into 16 MiB (some 130,000), is an error for a minute; an
-// account whose wcId or wId is too long for an event counts as not listed.
+// Online implements [worker.Gateway]. A tenant's list is at most five seconds old, and
+// callers at the same time share one request. With [ReconcileAuto] a 404 switches the list
+// off for the tenant until its address or credential changes. A refused credential is
+// [worker.ErrRefused]. A list that is too large is an error for a minute; an account whose
+// wcId or wId is too long for an event counts as not listed.
 func (c *Client) Online(ctx context.Context, tenant, wcID string, after time.Time) (*job.Login, error) {
 	t, err := c.tenant(tenant)
 	if err != nil {
@@ -50,7 +49,7 @@ func (c *Client) Online(ctx context.Context, tenant, wcID string, after time.Tim
 func (c *Client) fetchList(ctx context.Context, t *tenant) (map[string]string, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, listTimeout, errors.New("the gateway took too long"))
 	defer cancel()
-	resp, _, err := c.http.Post(ctx, &postonce.Call{Endpoint: t.endpoint, Path: "/queryLoginWx", Body: []byte("{}"), BeforeSend: func() error { return nil }})
+	resp, _, err := c.http.Post(ctx, &postonce.Call{Endpoint: t.queryLogin, Body: []byte("{}"), BeforeSend: func() error { return nil }})
 	if err != nil {
 		return nil, err
 	}

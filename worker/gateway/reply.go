@@ -18,8 +18,9 @@ const (
 	maxEnvelopes = 5      // within each other
 )
 
-// ParseReply reads the gateway's reply to a second login. Replies differ between the
-// gateway's versions; what is understood:
+// parse reads the gateway's reply to a second login, in which long texts are shortened;
+// the redactor hides what must not be in the code and the message. Replies differ between
+// the gateway's versions; what is understood:
 //
 //   - code is a string or a number; the text is message or msg; unknown keys, a byte
 //     order mark and white space around are ignored
@@ -30,32 +31,14 @@ const (
 //   - whatever is not a success and has the text for "scan again" at some level is
 //     [job.NeedsScan]
 //
-// Code and Message are those of the innermost level that has a code, cut to 64 bytes and
-// 1 KiB. The wcId of the login is the replied one, empty when there is none.
+// Code and Message are those of the innermost level that has a code. The wcId of the login
+// is the replied one, empty when there is none. A text that is over its limit in [members]
+// is left out of the login, never cut, and a sentence at the end of Message says so. A
+// login is of no use without its wId: a success whose wId is too long is an error. So a
+// Reply has 21 KiB at the most.
 //
-// A text of the login that is too long is left out, never cut, and a sentence at the end
-// of Message says so: token and data of over 8 KiB, nickName of over 1 KiB, headUrl of
-// over 2 KiB, wcId of over 128 bytes. A login is of no use without its wId: a success
-// whose wId has over 256 bytes is an error. So a Reply has 21 KiB at the most.
-//
-// A nil error comes with one of those three outcomes. Any other reply, one over 4 MiB, and
-// one that is over 64 KiB without the ends of its long texts, is an error that wraps
-// [ErrAmbiguous] and repeats nothing of the reply.
-func ParseReply(body []byte) (worker.Reply, error) {
-	if len(body) <= usualBytes {
-		return parse(body, nothingSecret)
-	}
-	var kept bytes.Buffer
-	if _, err := readBody(&kept, bytes.NewReader(body)); err != nil {
-		return worker.Reply{}, fmt.Errorf("%w: %w", ErrAmbiguous, err)
-	}
-	return parse(kept.Bytes(), nothingSecret)
-}
-
-var nothingSecret = strings.NewReplacer()
-
-// parse is ParseReply of a body whose long texts were shortened. The redactor hides what
-// must not be in the code and the message.
+// A nil error comes with one of those three outcomes. Any other reply is an error that
+// wraps [ErrAmbiguous] and repeats nothing of the reply.
 func parse(body []byte, redactor *strings.Replacer) (worker.Reply, error) {
 	var reply worker.Reply
 	var login envelope

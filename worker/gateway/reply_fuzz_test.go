@@ -24,7 +24,7 @@ func FuzzReplyForm(f *testing.F) {
 	f.Add([]byte(`{"code":1000,"data":{"wcId":"w","wId":"i"}}`), uint16(20))
 	f.Add([]byte(`{"code":"1001","message":"请重新扫码","data":null}`), uint16(3))
 	f.Fuzz(func(t *testing.T, body []byte, cutAt uint16) {
-		want, err := ParseReply(body)
+		want, err := parseReply(body)
 		if err != nil {
 			if text := strings.TrimPrefix(err.Error(), ErrAmbiguous.Error()+": "); !ambiguities[text] {
 				t.Errorf("the error may quote the reply: %q", text)
@@ -42,7 +42,7 @@ func FuzzReplyForm(f *testing.F) {
 			if name == "an unknown key" && bytes.HasPrefix(bytes.TrimSpace(rest), []byte("}")) || len(same) > maxKeptBytes {
 				continue
 			}
-			if got, err := ParseReply([]byte(same)); err != nil || !reflect.DeepEqual(got, want) {
+			if got, err := parseReply([]byte(same)); err != nil || !reflect.DeepEqual(got, want) {
 				t.Errorf("with %s: %+v, %v, want %+v", name, got, err, want)
 			}
 		}
@@ -51,7 +51,7 @@ func FuzzReplyForm(f *testing.F) {
 			"two replies":    append(bytes.Clone(plain), plain...),
 			"a list of them": append(append([]byte("["), plain...), ']'),
 		} {
-			if got, err := ParseReply(other); !errors.Is(err, ErrAmbiguous) {
+			if got, err := parseReply(other); !errors.Is(err, ErrAmbiguous) {
 				t.Errorf("%s was understood: %+v, %v", name, got, err)
 			}
 		}
@@ -120,7 +120,7 @@ func FuzzReplyMeaning(f *testing.F) {
 			return
 		}
 		want := meaning(codes, speaks, message, wID, hasLogin)
-		reply, err := ParseReply(body)
+		reply, err := parseReply(body)
 		if want == ambiguous && !errors.Is(err, ErrAmbiguous) || want != ambiguous && (err != nil || reply.Outcome != want) {
 			t.Fatalf("%s: got %+v, %v, want %s", body, reply, err, want)
 		}
@@ -135,7 +135,7 @@ func areUTF8(texts ...string) bool {
 	return !slices.ContainsFunc(texts, func(s string) bool { return !utf8.ValidString(s) })
 }
 
-// meaning is the outcome by the rules of [ParseReply]'s comment.
+// meaning is the outcome by the rules of [parse]'s comment.
 func meaning(codes []string, speaks int, message, wID string, hasLogin bool) job.Outcome {
 	scan, said := false, false // what the levels so far have: the text, a code
 	for i, code := range codes {

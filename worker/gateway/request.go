@@ -5,8 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"strconv"
-	"strings"
 
 	"github.com/relogin/relogin/worker/job"
 )
@@ -32,28 +30,11 @@ func header(authorization string) http.Header {
 
 // secondLoginBody returns the JSON that asks for the job's confirmation.
 func secondLoginBody(j *job.Job) []byte {
-	b := make([]byte, 0, len(`{"wcId":"","type":-1234567890,"ttuid":"","aid":""}`)+len(j.WcID)+len(j.TTUID)+len(j.AID))
-	b = appendString(append(b, `{"wcId":`...), j.WcID)
-	b = strconv.AppendInt(append(b, `,"type":`...), int64(j.Type), 10)
-	if j.TTUID != "" {
-		b = appendString(append(b, `,"ttuid":`...), j.TTUID)
-	}
-	if j.AID != "" {
-		b = appendString(append(b, `,"aid":`...), j.AID)
-	}
-	return append(b, '}')
-}
-
-// appendString appends s as encoding/json writes it.
-func appendString(b []byte, s string) []byte {
-	if strings.ContainsFunc(s, needsEscape) {
-		quoted, _ := json.Marshal(s) // a string never fails
-		return append(b, quoted...)
-	}
-	return append(append(append(b, '"'), s...), '"')
-}
-
-// needsEscape tells what encoding/json may write in another way.
-func needsEscape(r rune) bool {
-	return r < ' ' || r > '~' || r == '"' || r == '\\' || r == '<' || r == '>' || r == '&'
+	body, _ := json.Marshal(&struct { // strings and a number never fail
+		WcID  string `json:"wcId"`
+		Type  int    `json:"type"`
+		TTUID string `json:"ttuid,omitempty"`
+		AID   string `json:"aid,omitempty"`
+	}{j.WcID, j.Type, j.TTUID, j.AID})
+	return body
 }

@@ -3,7 +3,6 @@ package gateway
 import (
 	"bufio"
 	"bytes"
-	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -15,7 +14,6 @@ import (
 	"testing"
 
 	"github.com/relogin/relogin/worker/gateway/postonce"
-	"github.com/relogin/relogin/worker/job"
 )
 
 // TestRequestIsNetHTTPs compares requests with those of net/http.
@@ -25,7 +23,7 @@ func TestRequestIsNetHTTPs(t *testing.T) {
 		"http://[fe80::1]", "http://g/a%2Fb/c d/网关", "HTTPS://Gateway.Example:443//x//", "http://g/%41/;p=1/@:",
 		"http://网关.example", "https://bücher.example:8443/x", "http://[fe80::1%25eth0]/", "http://[fe80::1%25eth0]:80", "http://a%25b",
 	} {
-		one, err := newTenant("t", tenantEntry{URL: base, Authorization: " \tBearer x=  "})
+		one, err := newTenant("t", tenantEntry{URL: base, Authorization: " \tBearer x=  "}, "")
 		if err != nil {
 			t.Errorf("%s: %v", base, err)
 			continue
@@ -50,7 +48,7 @@ func checkRequest(t *testing.T, one *tenant) {
 	if err := made.Write(&theirs); err != nil {
 		t.Fatal(err)
 	}
-	ours := one.endpoint.Request("/secondLogin", body)
+	ours := one.secondLogin.Request(body)
 	want, got := parts(theirs.Bytes()), parts(ours)
 	if len(want) != len(got) {
 		t.Errorf("%s: %d parts, want %d", one.url, len(got), len(want))
@@ -71,26 +69,6 @@ func parts(request []byte) map[string]bool {
 		all[line] = true
 	}
 	return all
-}
-
-// FuzzSecondLoginBody compares the body with what encoding/json makes of it.
-func FuzzSecondLoginBody(f *testing.F) {
-	f.Add("wxid_1", 2, "", "")
-	f.Add("a\"b\\c<d>&", -1<<63, "\u2028\x00\x7f", "失\xff")
-	f.Fuzz(func(t *testing.T, wcID string, kind int, ttuid, aid string) {
-		want, err := json.Marshal(struct {
-			WcID  string `json:"wcId"`
-			Type  int    `json:"type"`
-			TTUID string `json:"ttuid,omitempty"`
-			AID   string `json:"aid,omitempty"`
-		}{wcID, kind, ttuid, aid})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := secondLoginBody(&job.Job{WcID: wcID, Type: kind, TTUID: ttuid, AID: aid}); !bytes.Equal(got, want) {
-			t.Errorf("%s, want %s", got, want)
-		}
-	})
 }
 
 // TestProxyOfEnvironment runs itself in a process that has HTTP_PROXY set: the
@@ -127,11 +105,13 @@ func through(t *testing.T, c *Client, proxy string) *Client {
 		t.Fatal(err)
 	}
 	for _, one := range c.settings.Load().tenants {
-		base, err := url.Parse(one.url)
-		if err != nil {
-			t.Fatal(err)
+		for path, endpoint := range map[string]**postonce.Endpoint{"/secondLogin": &one.secondLogin, "/queryLoginWx": &one.queryLogin} {
+			to, err := url.Parse(one.url + path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			*endpoint = postonce.NewEndpoint(to, http.ProxyURL(at), header(one.authorization))
 		}
-		one.endpoint = postonce.NewEndpoint(base, http.ProxyURL(at), header(one.authorization))
 	}
 	return c
 }

@@ -34,7 +34,7 @@ func (c *Client) SecondLogin(ctx context.Context, j *job.Job, beforeSend func() 
 // secondLogin returns the call that asks for the job's confirmation. If beforeSend forbids
 // it, veto is why.
 func secondLogin(ctx context.Context, t *tenant, j *job.Job, beforeSend func() error, veto *error) *postonce.Call {
-	return &postonce.Call{Endpoint: t.endpoint, Path: "/secondLogin", Body: secondLoginBody(j), BeforeSend: func() error {
+	return &postonce.Call{Endpoint: t.secondLogin, Body: secondLoginBody(j), BeforeSend: func() error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -91,7 +91,7 @@ func (c *Client) readReply(ctx context.Context, t *tenant, resp *http.Response) 
 	return reply, nil
 }
 
-// bodies are for replies being read. What ParseReply returns shares no memory with them.
+// bodies are for replies being read. What parse returns shares no memory with them.
 var bodies = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 func putBody(body *bytes.Buffer) {

@@ -36,7 +36,8 @@ type tenant struct {
 	authorization string
 	redactor      *strings.Replacer // of what the gateway wrote
 	fingerprint   string
-	endpoint      *postonce.Endpoint
+
+	secondLogin, queryLogin *postonce.Endpoint
 
 	online onlineList
 	noList atomic.Bool // it answered 404 to the online list
@@ -48,8 +49,6 @@ type tenantEntry struct {
 	URL               string `yaml:"url"`
 	Authorization     string `yaml:"authorization"`
 	AuthorizationFile string `yaml:"authorizationFile"`
-
-	setting string // where the address comes from
 }
 
 // readSettings returns the tenants of the options and of the files that they name, or
@@ -60,61 +59,52 @@ func readSettings(o Options) (*settings, error) {
 	var errs []error
 	if o.TenantsFile != "" {
 		s.files = append(s.files, o.TenantsFile)
-		var err error
-		entries, err = readTenantsFile(o.TenantsFile)
-		errs = append(errs, err)
+		errs = append(errs, readTenantsFile(o.TenantsFile, entries))
 	}
 	if _, ok := entries[defaultTenant]; !ok {
 		entries[defaultTenant] = tenantEntry{URL: o.URL, Authorization: o.Authorization, AuthorizationFile: o.AuthorizationFile}
 	}
 	for _, name := range slices.Sorted(maps.Keys(entries)) {
 		e := entries[name]
-		if e.URL == "" {
-			e.URL = o.URL
-		}
-		if e.setting = "--gateway-url"; e.URL != o.URL {
-			e.setting = fmt.Sprintf("the url of tenant %q", name)
-		}
 		if e.AuthorizationFile != "" {
 			s.files = append(s.files, e.AuthorizationFile)
 		}
-		t, err := newTenant(name, e)
+		t, err := newTenant(name, e, o.URL)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
 		s.tenants[name] = t
-		errs = append(errs, err)
+		s.addresses = append(s.addresses, t.url)
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
-	}
-	for _, t := range s.tenants {
-		s.addresses = append(s.addresses, t.url)
 	}
 	slices.Sort(s.addresses)
 	s.addresses = slices.Compact(s.addresses)
 	return s, nil
 }
 
-func readTenantsFile(path string) (map[string]tenantEntry, error) {
-	entries := map[string]tenantEntry{}
+// readTenantsFile adds what the file has to entries.
+func readTenantsFile(path string, entries map[string]tenantEntry) error {
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return entries, fmt.Errorf("tenants file: %w", err)
+		return fmt.Errorf("tenants file: %w", err)
 	}
 	if len(bytes.TrimSpace(data)) == 0 { // its writer may not be done
-		return entries, fmt.Errorf("tenants file %s: is empty; it needs a tenant, or a comment", path)
+		return fmt.Errorf("tenants file %s: is empty; it needs a tenant, or a comment", path)
 	}
-	if err := yaml.UnmarshalWithOptions(data, &entries, yaml.Strict()); err != nil {
-		return map[string]tenantEntry{}, fmt.Errorf("tenants file %s: %s", path, yamlProblem(err))
+	var read map[string]tenantEntry
+	if err := yaml.UnmarshalWithOptions(data, &read, yaml.Strict()); err != nil {
+		return fmt.Errorf("tenants file %s: %s", path, yamlProblem(err))
 	}
-	if entries == nil { // nothing but comments
-		entries = map[string]tenantEntry{}
-	}
-	for name, e := range entries {
+	for name, e := range read {
 		if e.AuthorizationFile != "" && !filepath.IsAbs(e.AuthorizationFile) {
 			e.AuthorizationFile = filepath.Join(filepath.Dir(path), e.AuthorizationFile)
-			entries[name] = e
 		}
+		entries[name] = e
 	}
-	return entries, nil
+	return nil
 }
 
 // yamlProblem returns the line and what is wrong there. The library's own text quotes
@@ -125,65 +115,68 @@ func yamlProblem(err error) string {
 		return "not valid YAML"
 	}
 	text, _, _ := strings.Cut(y.GetMessage(), `"`)
-	switch strings.TrimSpace(text) {
+	text = strings.TrimSpace(text)
+	switch text {
 	case "unknown field":
 		text = "unknown key: want url, authorization or authorizationFile"
 	case "mapping key":
 		text = "a key that is there already"
 	}
 	if t := y.GetToken(); t != nil && t.Position != nil {
-		return fmt.Sprintf("line %d: %s", t.Position.Line, strings.TrimSpace(text))
+		text = fmt.Sprintf("line %d: %s", t.Position.Line, text)
 	}
-	return strings.TrimSpace(text)
+	return text
 }
 
-// newTenant checks the entry, and reads the credential's file.
-func newTenant(name string, e tenantEntry) (*tenant, error) {
-	u, urlErr := checkURL(e.URL)
-	authorization, authErr := readAuthorization(e)
-	if err := errors.Join(ofTenant(name, urlErr), ofTenant(name, authErr)); err != nil {
-		return nil, err
+// newTenant checks the entry, and reads the credential's file. An entry without a URL has
+// the default one.
+func newTenant(name string, e tenantEntry, defaultURL string) (*tenant, error) {
+	setting := fmt.Sprintf("the url of tenant %q", name)
+	if e.URL == "" || e.URL == defaultURL {
+		e.URL, setting = defaultURL, "--gateway-url"
 	}
-	base := strings.TrimRight(u.String(), "/")
+	base, urlErr := checkURL(e.URL)
+	authorization, authErr := readAuthorization(e)
+	var errs []error
+	for _, err := range []error{urlErr, authErr} {
+		if err != nil {
+			errs = append(errs, fmt.Errorf("tenant %q: %w", name, err))
+		}
+	}
+	if errs != nil {
+		return nil, errors.Join(errs...)
+	}
+	endpoint := func(path string) *postonce.Endpoint {
+		at, _ := url.Parse(base + path) // base is valid
+		return postonce.NewEndpoint(at, proxy, header(authorization))
+	}
 	sum := sha256.Sum256([]byte(base + "\x00" + authorization))
 	return &tenant{
-		name:          name,
-		url:           base,
-		setting:       e.setting,
-		authorization: authorization,
-		redactor:      newRedactor(authorization),
-		fingerprint:   hex.EncodeToString(sum[:16]),
-		endpoint:      postonce.NewEndpoint(u, proxy, header(authorization)),
-		online:        newOnlineList(),
+		name: name, url: base, setting: setting, authorization: authorization,
+		redactor: newRedactor(authorization), fingerprint: hex.EncodeToString(sum[:16]),
+		secondLogin: endpoint("/secondLogin"), queryLogin: endpoint("/queryLoginWx"), online: newOnlineList(),
 	}, nil
 }
 
-func ofTenant(name string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("tenant %q: %w", name, err)
-}
-
-// checkURL returns the address. Its errors do not repeat it: a password may be in it.
-func checkURL(raw string) (*url.URL, error) {
-	if raw == "" {
-		return nil, errors.New("url: is missing")
-	}
+// checkURL returns the address without a slash at the end. Its errors do not repeat it: a
+// password may be in it.
+func checkURL(raw string) (string, error) {
 	u, err := url.Parse(raw)
 	switch {
+	case raw == "":
+		return "", errors.New("url: is missing")
 	case err != nil:
-		return nil, errors.New("url: is not a valid URL")
+		return "", errors.New("url: is not a valid URL")
 	case u.User != nil:
-		return nil, errors.New("url: has a user or password, which belong into authorization")
+		return "", errors.New("url: has a user or password, which belong into authorization")
 	case u.Scheme != "http" && u.Scheme != "https":
-		return nil, errors.New("url: does not start with http:// or https://")
+		return "", errors.New("url: does not start with http:// or https://")
 	case u.Hostname() == "":
-		return nil, errors.New("url: has no host")
+		return "", errors.New("url: has no host")
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
-		return nil, errors.New("url: has a query or a fragment")
+		return "", errors.New("url: has a query or a fragment")
 	}
-	return u, nil
+	return strings.TrimRight(u.String(), "/"), nil
 }
 
 func readAuthorization(e tenantEntry) (string, error) {
@@ -195,16 +188,14 @@ func readAuthorization(e tenantEntry) (string, error) {
 		}
 		data, err := os.ReadFile(e.AuthorizationFile)
 		if err != nil {
-			return "", fmt.Errorf("%s: %w", key, err)
+			return "", fmt.Errorf("authorizationFile: %w", err)
 		}
 		if value = strings.TrimRight(string(data), "\r\n"); value == "" {
 			return "", fmt.Errorf("%s: %s is empty; leave the key out where the gateway wants no credential", key, e.AuthorizationFile)
 		}
 	}
-	for _, b := range []byte(value) {
-		if b < ' ' && b != '\t' || b == 0x7f {
-			return "", fmt.Errorf("%s: has a line break or another control character", key)
-		}
+	if strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
+		return "", fmt.Errorf("%s: has a line break or another control character", key)
 	}
 	return value, nil
 }

@@ -13,55 +13,41 @@ const (
 	settleTime  = 100 * time.Millisecond // after a change: a writer may not be done
 )
 
-// Run reads the credential and tenants files again when they change, and blocks until ctx ends.
-// A new version with a mistake is logged, and the client goes on
-// with the old one. Where there are no files it just waits.
+// Run reads the credential and tenants files again when they change, and blocks until ctx
+// ends. A new version with a mistake is logged, and the client goes on with the old one.
+//
+// It looks at the files instead of having the system report changes: that misses some on
+// network file systems, and where a directory behind a link is replaced, as Kubernetes does.
 func (c *Client) Run(ctx context.Context) {
-	if len(c.settings.Load().files) == 0 {
-		<-ctx.Done()
-		return
-	}
-	f := &follower{Client: c, seen: map[string]os.FileInfo{}}
-	f.follow(ctx)
-}
-
-// follower reads the files again when they change. It looks at them instead of having the
-// system report changes: that misses some on network file systems, and where a directory
-// behind a link is replaced, as Kubernetes does.
-type follower struct {
-	*Client
-	seen    map[string]os.FileInfo // nil for a file that can't be looked at
-	problem string                 // the last one that was logged
-}
-
-func (f *follower) follow(ctx context.Context) {
 	poll, reread := time.NewTicker(pollEvery), time.NewTicker(rereadEvery)
 	defer poll.Stop()
 	defer reread.Stop()
-	f.changed()
-	f.reread(ctx) // they may have changed since they were read
+	seen := map[string]os.FileInfo{}
+	c.changed(seen)
+	problem := c.reread(ctx, "") // they may have changed since they were read
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-reread.C:
 		case <-poll.C:
-			if !f.changed() {
+			if !c.changed(seen) {
 				continue
 			}
 			time.Sleep(settleTime)
 		}
-		f.reread(ctx)
+		problem = c.reread(ctx, problem)
 	}
 }
 
-// changed tells whether a file is another one than at the last look, or was written to.
-func (f *follower) changed() (changed bool) {
-	for _, file := range f.settings.Load().files {
-		now, _ := os.Stat(file) // nil: reading it will tell why
-		before, known := f.seen[file]
-		f.seen[file] = now
-		if !known || (now == nil) != (before == nil) ||
+// changed tells whether a file is another one than was seen at the last look, or was
+// written to. What can't be looked at is nil in seen: reading it will tell why.
+func (c *Client) changed(seen map[string]os.FileInfo) (changed bool) {
+	for _, file := range c.settings.Load().files {
+		now, _ := os.Stat(file)
+		before := seen[file]
+		seen[file] = now
+		if (now == nil) != (before == nil) ||
 			now != nil && (!os.SameFile(now, before) || now.Size() != before.Size() || !now.ModTime().Equal(before.ModTime())) {
 			changed = true
 		}
@@ -69,22 +55,21 @@ func (f *follower) changed() (changed bool) {
 	return changed
 }
 
-// reread reads the files, and takes over what they say if all of it is right. A mistake is
-// logged once, not at each reading.
-func (f *follower) reread(ctx context.Context) {
-	next, err := readSettings(f.options)
+// reread reads the files, and takes over what they say if all of it is right. A problem
+// is returned, and logged unless it is the one before: once, not at each reading.
+func (c *Client) reread(ctx context.Context, before string) (problem string) {
+	next, err := readSettings(c.options)
 	if err != nil {
-		if f.problem != err.Error() {
-			f.problem = err.Error()
-			f.log.ErrorContext(ctx, "the changed gateway settings are not used, the previous ones stay: correct the file", "error", err)
+		if problem = err.Error(); problem != before {
+			c.log.ErrorContext(ctx, "the changed gateway settings are not used, the previous ones stay: correct the file", "error", err)
 		}
-		return
+		return problem
 	}
-	f.problem = ""
-	if changed := next.inherit(f.settings.Load()); len(changed) > 0 {
-		f.log.InfoContext(ctx, "gateway settings changed", "tenants", changed)
+	if changed := next.inherit(c.settings.Load()); len(changed) > 0 {
+		c.log.InfoContext(ctx, "gateway settings changed", "tenants", changed)
 	}
-	f.settings.Store(next)
+	c.settings.Store(next)
+	return ""
 }
 
 // inherit keeps old's tenants where their address and credential are the same, with

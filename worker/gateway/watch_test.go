@@ -107,8 +107,7 @@ func TestReread(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		var following sync.WaitGroup
-		f := &follower{Client: c, seen: map[string]os.FileInfo{}}
-		following.Go(func() { f.follow(ctx) })
+		following.Go(func() { c.Run(ctx) })
 		time.Sleep(time.Second) // from now on nothing happens at the moment of a tick
 		next := func(text string) (logged string) {
 			write(t, file, text)

@@ -12,17 +12,16 @@ type Answer string
 const (
 	Confirm Answer = "confirm" // the account is logged in
 	Decline Answer = "decline" // the person says no
-	Ignore  Answer = "ignore"  // the prompt dies after its life
+	Ignore  Answer = "ignore"  // nobody answers: the prompt lives for Options.PromptLife, then fails
 	Scan    Answer = "scan"    // the platform wants a QR scan
 )
 
-// Fault is how the gateway fails to reply. Unless said otherwise a prompt opens, and
-// the person answers it.
+// Fault is how the gateway fails to reply. Unless said otherwise a prompt opens, and the
+// person answers it all the same: only the list of who is online tells.
 type Fault string
 
 // The faults.
 const (
-	NoFault      Fault = ""
 	Unauthorized Fault = "unauthorized" // HTTP 401, no prompt
 	Busy         Fault = "busy"         // HTTP 503, no prompt
 	ServerError  Fault = "error"        // HTTP 500 at once
@@ -37,13 +36,12 @@ const (
 
 // Behaviour is what an account's phone and the gateway do. The zero value confirms.
 type Behaviour struct {
-	Answer Answer        // Confirm unless set
-	After  time.Duration // until the answer; Options.ConfirmAfter and its jitter unless set
-	Manual bool          // the prompt waits for [Gateway.Answer], and dies after its life
-	Nested bool          // a failure is replied as an envelope within a successful one
-	Fault  Fault
-
-	DataBytes int // of a login's data; 512 unless set
+	Answer    Answer        // Confirm unless set
+	After     time.Duration // until the answer; Options.ConfirmAfter and its jitter unless set
+	Manual    bool          // the prompt waits for [Gateway.Answer], and dies after its life
+	Nested    bool          // a failure is replied as an envelope within a successful one
+	Fault     Fault         // none unless set
+	DataBytes int           // of a login's data; 512 unless set
 }
 
 // behaviourOf returns what the wcId asks for.
@@ -54,10 +52,8 @@ func behaviourOf(wcID string) Behaviour {
 		return Behaviour{Answer: Answer(word)}
 	case "nested":
 		return Behaviour{Answer: Scan, Nested: true}
-	}
-	switch f := Fault(word); f {
-	case Unauthorized, Busy, ServerError, Reset, Hang, Garbage, Empty, Huge, Half, Redirect:
-		return Behaviour{Fault: f}
+	case "unauthorized", "busy", "error", "reset", "hang", "garbage", "empty", "huge", "half", "redirect":
+		return Behaviour{Fault: Fault(word)}
 	}
 	return Behaviour{}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"net/http"
+	"net/http/httptest"
 	"sync"
 	"time"
 )
@@ -22,17 +23,17 @@ type Options struct {
 
 // Gateway is the simulated gateway. It is safe for concurrent use.
 type Gateway struct {
-	mux      *http.ServeMux
-	handlers sync.WaitGroup
-	done     chan struct{} // closed by Close
+	options Options
+	mux     *http.ServeMux
+	serving sync.RWMutex // is read-locked by each handler
+	closing sync.Once
+	done    chan struct{} // closed by Close
 
 	mu       sync.Mutex
-	options  Options
-	closed   bool
 	down     int
 	random   *rand.Rand
 	accounts map[string]*account
-	changed  chan struct{} // closed when a prompt opens or ends, and made anew
+	opened   chan struct{} // closed when a prompt opens, and made anew
 	stats    Stats
 	prompts  []*Prompt // the last ones, oldest first
 }
@@ -51,7 +52,7 @@ func New(options Options) *Gateway {
 		options:  options,
 		random:   rand.New(rand.NewPCG(options.Seed, 0)),
 		accounts: map[string]*account{},
-		changed:  make(chan struct{}),
+		opened:   make(chan struct{}),
 		stats:    Stats{Overlapping: []string{}, Answers: map[Answer]int{}},
 	}
 	g.mux.HandleFunc("POST /secondLogin", g.secondLogin)
@@ -74,13 +75,6 @@ func (g *Gateway) SetDown(status int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.down = status
-}
-
-// SetAuthorization changes what callers must send; empty: anything.
-func (g *Gateway) SetAuthorization(authorization string) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.options.Authorization = authorization
 }
 
 // Answer ends the account's oldest open prompt; false when none is open. [Ignore] lets
@@ -113,35 +107,47 @@ func (g *Gateway) Account(wcID string) Account {
 // WaitOpen blocks until the account has an open prompt. When ctx ends first, it returns
 // ctx's cause.
 func (g *Gateway) WaitOpen(ctx context.Context, wcID string) error {
-	return g.Wait(ctx, wcID, func(a Account) bool { return a.Open > 0 })
-}
-
-// Wait blocks until what happened to the account fulfils the condition. When ctx ends
-// first, it returns ctx's cause. The condition is asked under the gateway's lock.
-func (g *Gateway) Wait(ctx context.Context, wcID string, condition func(Account) bool) error {
 	for {
 		g.mu.Lock()
-		fulfilled, changed := condition(g.account(wcID).Account), g.changed
+		open, opened := g.account(wcID).Open, g.opened
 		g.mu.Unlock()
-		if fulfilled {
+		if open > 0 {
 			return nil
 		}
 		select {
-		case <-changed:
+		case <-opened:
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
 	}
 }
 
-// Close cuts off the callers that wait, and waits for their handlers. Open prompts stay
-// open in the record. Requests that come later are cut off.
+// Close cuts off the callers that wait, and waits for their handlers. Their prompts stay
+// open. Requests that come later are cut off.
 func (g *Gateway) Close() {
-	g.mu.Lock()
-	if !g.closed {
-		g.closed = true
-		close(g.done)
-	}
-	g.mu.Unlock()
-	g.handlers.Wait()
+	g.closing.Do(func() { close(g.done) })
+	g.serving.Lock() // no handler is at work
+	g.serving.Unlock()
+}
+
+// Server is a [Gateway] that listens on a port of loopback.
+type Server struct {
+	*Gateway
+	URL string // base address, without a slash at the end
+
+	http *httptest.Server
+}
+
+// NewServer starts a server. It panics when it can't listen. The caller calls
+// [Server.Close].
+func NewServer(options Options) *Server {
+	g := New(options)
+	s := httptest.NewServer(g)
+	return &Server{g, s.URL, s}
+}
+
+// Close closes all connections and the gateway, and waits for the handlers.
+func (s *Server) Close() {
+	s.Gateway.Close()
+	s.http.Close()
 }

@@ -177,15 +177,17 @@ func TestManual(t *testing.T) {
 }
 
 func TestAdmission(t *testing.T) {
-	g := New(Options{Authorization: "secret"})
-	defer g.Close()
+	var g *Gateway
 	status := func() [2]int {
 		return [2]int{login(t.Context(), g, "a").Code, ask(t.Context(), g, "/queryLoginWx", "{}").Code}
 	}
+	g = New(Options{Authorization: "secret"})
+	defer g.Close()
 	if got := status(); got != [2]int{401, 401} {
 		t.Errorf("wrong credential: %v", got)
 	}
-	g.SetAuthorization("")
+	g = New(Options{})
+	defer g.Close()
 	if got := status(); got != [2]int{200, 200} {
 		t.Errorf("no credential: %v", got)
 	}

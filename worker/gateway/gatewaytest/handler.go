@@ -7,35 +7,33 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/relogin/relogin/worker/job"
 )
 
 const (
-	maxRequest = 64 << 10
-	hugeReply  = 2 << 20
-	wIDPrefix  = "fake0000-"
+	hugeReply = 2 << 20
+	wIDPrefix = "fake0000-"
 )
 
 // ServeHTTP implements [http.Handler].
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	g.mu.Lock()
-	closed := g.closed
-	if !closed {
-		g.handlers.Add(1)
-	}
-	g.mu.Unlock()
-	if closed {
+	g.serving.RLock()
+	defer g.serving.RUnlock()
+	select {
+	case <-g.done:
 		panic(http.ErrAbortHandler)
+	default:
+		g.mux.ServeHTTP(w, r)
 	}
-	defer g.handlers.Done()
-	g.mux.ServeHTTP(w, r)
 }
 
 // admit replies to callers who are not let in.
 func (g *Gateway) admit(w http.ResponseWriter, r *http.Request) bool {
 	g.mu.Lock()
-	status, authorization := g.down, g.options.Authorization
+	status := g.down
 	g.mu.Unlock()
-	if status == 0 && authorization != "" && r.Header.Get("Authorization") != authorization {
+	if want := g.options.Authorization; status == 0 && want != "" && r.Header.Get("Authorization") != want {
 		status = http.StatusUnauthorized
 	}
 	if status != 0 {
@@ -45,26 +43,27 @@ func (g *Gateway) admit(w http.ResponseWriter, r *http.Request) bool {
 }
 
 func (g *Gateway) secondLogin(w http.ResponseWriter, r *http.Request) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRequest))
-	if err != nil {
-		http.Error(w, "unreadable body", http.StatusBadRequest)
-		return
-	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 64<<10)) // to the end: only then is it noticed that a caller hangs up
 	if !g.admit(w, r) {
 		return
 	}
 	var ask struct{ WcID, AID string }
-	if err := json.Unmarshal(body, &ask); err != nil || ask.WcID == "" {
+	if err != nil || json.Unmarshal(body, &ask) != nil || ask.WcID == "" {
 		http.Error(w, "the body is no JSON object with a wcId", http.StatusBadRequest)
 		return
 	}
-	b, p := g.request(ask.WcID, ask.AID, r.Header.Get("Authorization"))
-	if b.Fault != NoFault {
-		g.fail(w, r, b.Fault)
+	b, p := g.open(ask.WcID, ask.AID, r.Header.Get("Authorization"))
+	var ended chan struct{} // nil for Hang: it never ends
+	switch b.Fault {
+	case "":
+		ended = p.ended
+	case Hang:
+	default:
+		fail(w, r, b.Fault)
 		return
 	}
 	select {
-	case <-p.ended:
+	case <-ended:
 		writeJSON(w, p.reply(b))
 	case <-r.Context().Done():
 		g.mu.Lock()
@@ -75,22 +74,6 @@ func (g *Gateway) secondLogin(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// request returns what the account's phone does, and the prompt unless the fault forbids one.
-func (g *Gateway) request(wcID, aid, authorization string) (Behaviour, *openPrompt) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.stats.Requests++
-	b := g.account(wcID).behaviour
-	if b.Fault == Unauthorized || b.Fault == Busy {
-		return b, nil
-	}
-	life, ok := g.options.PromptLives[authorization]
-	if !ok {
-		life = g.options.PromptLife
-	}
-	return b, g.open(wcID, aid, life)
-}
-
 // reply is the gateway's envelope.
 type reply struct {
 	Message string `json:"message"`
@@ -98,30 +81,14 @@ type reply struct {
 	Data    any    `json:"data"`
 }
 
-// loginData is a login. In the list of who is online it has the ids alone.
-type loginData struct {
-	WcID     string `json:"wcId"`
-	WID      string `json:"wId"`
-	Data     string `json:"data,omitempty"`
-	NickName string `json:"nickName,omitempty"`
-	HeadURL  string `json:"headUrl,omitempty"`
-	Status   int    `json:"status,omitempty"`
-	Token    string `json:"token,omitempty"`
-}
-
 // reply returns what the gateway says of a prompt that has ended.
 func (p *openPrompt) reply(b Behaviour) reply {
 	if p.Answer == Confirm {
 		data := "FAKE-DATA-" + strings.Repeat(p.noise, 32)
 		data += strings.Repeat("x", max(0, b.DataBytes-len(data)))
-		return reply{"二次登录成功", "1000", loginData{
-			WcID:     p.WcID,
-			WID:      wIDPrefix + p.noise,
-			Data:     data,
-			NickName: "fake " + p.WcID,
-			HeadURL:  "http://fake.invalid/head/0",
-			Status:   2,
-			Token:    "FAKE-TOKEN-" + p.noise,
+		return reply{"二次登录成功", "1000", job.Login{
+			WcID: p.WcID, WID: wIDPrefix + p.noise, NickName: "fake " + p.WcID, HeadURL: "http://fake.invalid/head/0",
+			Status: 2, Token: "FAKE-TOKEN-" + p.noise, Data: data,
 		}}
 	}
 	failure := reply{"失败", "1001", nil}
@@ -135,14 +102,11 @@ func (p *openPrompt) reply(b Behaviour) reply {
 }
 
 // fail replies in the way of the fault, or not at all.
-func (g *Gateway) fail(w http.ResponseWriter, r *http.Request, f Fault) {
+func fail(w http.ResponseWriter, r *http.Request, f Fault) {
 	switch f {
-	case Unauthorized:
-		http.Error(w, "unauthorized", http.StatusUnauthorized)
-	case Busy:
-		http.Error(w, "busy", http.StatusServiceUnavailable)
-	case ServerError:
-		http.Error(w, "internal server error", http.StatusInternalServerError)
+	case Unauthorized, Busy, ServerError:
+		status := map[Fault]int{Unauthorized: http.StatusUnauthorized, Busy: http.StatusServiceUnavailable, ServerError: http.StatusInternalServerError}[f]
+		http.Error(w, http.StatusText(status), status)
 	case Redirect:
 		http.Redirect(w, r, r.URL.Path, http.StatusTemporaryRedirect)
 	case Garbage:
@@ -157,26 +121,15 @@ func (g *Gateway) fail(w http.ResponseWriter, r *http.Request, f Fault) {
 		_ = http.NewResponseController(w).Flush()
 		panic(http.ErrAbortHandler)
 	case Reset:
-		resetConnection(w)
-	case Hang:
-		select {
-		case <-r.Context().Done():
-		case <-g.done:
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
 			panic(http.ErrAbortHandler)
 		}
+		if tcp, ok := conn.(*net.TCPConn); ok {
+			_ = tcp.SetLinger(0)
+		}
+		_ = conn.Close()
 	}
-}
-
-// resetConnection ends the connection with a TCP reset, where there is one to end.
-func resetConnection(w http.ResponseWriter) {
-	conn, _, err := http.NewResponseController(w).Hijack()
-	if err != nil {
-		panic(http.ErrAbortHandler)
-	}
-	if tcp, ok := conn.(*net.TCPConn); ok {
-		_ = tcp.SetLinger(0)
-	}
-	_ = conn.Close()
 }
 
 func (g *Gateway) queryLoginWx(w http.ResponseWriter, r *http.Request) {
@@ -187,11 +140,11 @@ func (g *Gateway) queryLoginWx(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
-	list := []loginData{}
+	list := []job.Login{}
 	g.mu.Lock()
 	for wcID, acc := range g.accounts {
 		if acc.WID != "" {
-			list = append(list, loginData{WcID: wcID, WID: acc.WID})
+			list = append(list, job.Login{WcID: wcID, WID: acc.WID})
 		}
 	}
 	g.mu.Unlock()

@@ -8,9 +8,6 @@ import (
 	"time"
 )
 
-// maxOverlapping bounds Stats.Overlapping.
-const maxOverlapping = 100
-
 // Stats are the totals.
 type Stats struct {
 	Requests          int            `json:"requests"`          // to /secondLogin
@@ -65,10 +62,9 @@ type account struct {
 // openPrompt is a prompt and what ends it. Its caller may read it once it has ended.
 type openPrompt struct {
 	*Prompt
-	account *account
-	timer   *time.Timer
-	ended   chan struct{} // closed at the end
-	noise   string        // of the login that it gives
+	timer *time.Timer
+	ended chan struct{} // closed at the end
+	noise string        // of the login that it gives
 }
 
 // account returns the account, a new one if need be. The lock is held.
@@ -81,26 +77,35 @@ func (g *Gateway) account(wcID string) *account {
 	return acc
 }
 
-// open makes the account's phone ask, for as long as life unless somebody answers. The
-// lock is held.
-func (g *Gateway) open(wcID, aid string, life time.Duration) *openPrompt {
+// open makes the account's phone ask, unless the fault forbids that. It returns what the
+// phone and the gateway do.
+func (g *Gateway) open(wcID, aid, authorization string) (Behaviour, *openPrompt) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.stats.Requests++
 	acc := g.account(wcID)
-	p := &openPrompt{Prompt: &Prompt{WcID: wcID, AID: aid, Start: time.Now()}, account: acc, ended: make(chan struct{})}
+	b := acc.behaviour
+	if b.Fault == Unauthorized || b.Fault == Busy {
+		return b, nil
+	}
+	p := &openPrompt{Prompt: &Prompt{WcID: wcID, AID: aid, Start: time.Now()}, ended: make(chan struct{})}
 	acc.open = append(acc.open, p)
 	if len(g.prompts) == g.options.KeepPrompts {
 		g.prompts = g.prompts[1:]
 	}
 	g.prompts = append(g.prompts, p.Prompt)
 	g.count(wcID, acc)
-	answer, after := g.reaction(acc.behaviour, life)
+	life, ok := g.options.PromptLives[authorization]
+	if !ok {
+		life = g.options.PromptLife
+	}
+	answer, after := g.reaction(b, life)
 	p.timer = time.AfterFunc(after, func() {
 		g.mu.Lock()
 		defer g.mu.Unlock()
-		if !g.closed {
-			g.end(p, answer)
-		}
+		g.end(p, answer)
 	})
-	return p
+	return b, p
 }
 
 // count counts a new prompt.
@@ -113,7 +118,7 @@ func (g *Gateway) count(wcID string, acc *account) {
 	}
 	if acc.Open == 2 && acc.MaxOpen < 2 {
 		s.Overlaps++
-		if len(s.Overlapping) < maxOverlapping {
+		if len(s.Overlapping) < 100 {
 			s.Overlapping = append(s.Overlapping, wcID)
 		}
 	}
@@ -122,7 +127,8 @@ func (g *Gateway) count(wcID string, acc *account) {
 	acc.MaxOpen = max(acc.MaxOpen, acc.Open)
 	s.MaxOpen = max(s.MaxOpen, s.Open)
 	s.MaxOpenPerAccount = max(s.MaxOpenPerAccount, acc.Open)
-	g.announce()
+	close(g.opened)
+	g.opened = make(chan struct{})
 }
 
 // reaction returns how and when a prompt ends by itself.
@@ -147,7 +153,7 @@ func (g *Gateway) end(p *openPrompt, a Answer) {
 	}
 	p.timer.Stop()
 	p.End, p.Answer = time.Now(), a
-	acc := p.account
+	acc := g.account(p.WcID)
 	acc.open = slices.DeleteFunc(acc.open, func(o *openPrompt) bool { return o == p })
 	acc.Open--
 	g.stats.Open--
@@ -160,11 +166,4 @@ func (g *Gateway) end(p *openPrompt, a Answer) {
 		acc.WID = wIDPrefix + p.noise
 	}
 	close(p.ended)
-	g.announce()
-}
-
-// announce wakes those who wait for a change.
-func (g *Gateway) announce() {
-	close(g.changed)
-	g.changed = make(chan struct{})
 }

@@ -5,9 +5,7 @@
 //
 // A call's own goroutine alone dials, writes the request at once, waits without a buffer,
 // and reads the reply; net/http only parses what it read. So thousands of calls may wait
-// for minutes. Redirects are not followed, and replies are not decompressed. The head of a
-// reply, with informational ones before it, has 16 KiB at the most. Only its context ends
-// a call whose reply comes slowly.
+// for minutes. Redirects are not followed, and replies are not decompressed.
 //
 // # Connections
 //
@@ -32,7 +30,6 @@ import (
 	"crypto/tls"
 	"net"
 	"net/http"
-	"sync"
 )
 
 // Client makes calls. It is safe for concurrent use; its fields are set before the first call.
@@ -40,8 +37,7 @@ type Client struct {
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	TLS  *tls.Config // without a server's name
 
-	pool    pool
-	configs sync.Map // of *tls.Config, by the server's name: connections share it
+	pool pool
 }
 
 // NewClient returns a client that keeps so many idle connections to each endpoint at the
@@ -64,7 +60,6 @@ func (c *Client) Close() { c.pool.close() }
 // Call is one POST.
 type Call struct {
 	Endpoint   *Endpoint
-	Path       string // below the endpoint's address
 	Body       []byte
 	BeforeSend func() error // is called right before the first byte is written; its error forbids that
 }
@@ -91,7 +86,7 @@ func (c *Client) Post(ctx context.Context, one *Call) (resp *http.Response, star
 
 // send returns the connection that took the request.
 func (c *Client) send(ctx context.Context, one *Call) (used *conn, started bool, err error) {
-	request := one.Endpoint.Request(one.Path, one.Body)
+	request := one.Endpoint.Request(one.Body)
 	for {
 		used, err := c.get(ctx, one.Endpoint)
 		if err != nil {
@@ -126,15 +121,4 @@ func (c *Client) get(ctx context.Context, e *Endpoint) (*conn, error) {
 		}
 		kept.close()
 	}
-}
-
-// config returns the TLS configuration that all connections to the host share.
-func (c *Client) config(host string) *tls.Config {
-	known, ok := c.configs.Load(host)
-	if !ok {
-		config := c.TLS.Clone()
-		config.ServerName = host
-		known, _ = c.configs.LoadOrStore(host, config)
-	}
-	return known.(*tls.Config)
 }

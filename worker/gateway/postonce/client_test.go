@@ -134,7 +134,7 @@ func TestInterruptedConnectionIsNotKept(t *testing.T) {
 					}
 					over <- p.Request()
 				})
-				resp, started, err := c.Post(ctx, &Call{c.endpoint, "/x", nil, always})
+				resp, started, err := c.Post(ctx, &Call{c.endpoint, nil, always})
 				if err == nil {
 					_, err = io.Copy(io.Discard, resp.Body)
 					cancel()

@@ -1,6 +1,7 @@
 package postonce
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -38,44 +39,33 @@ func endOfLife() time.Time { return time.Now().Add(maxAge + rand.N(ageJitter)) }
 
 // dial connects to the endpoint's server, through the proxy if there is one, and shakes
 // hands where it wants that.
-func (c *Client) dial(ctx context.Context, e *Endpoint) (made *conn, err error) {
-	switch {
-	case e.err != nil:
+func (c *Client) dial(ctx context.Context, e *Endpoint) (*conn, error) {
+	if e.err != nil {
 		return nil, e.err
-	case e.proxy == nil:
-		made, err = c.open(ctx, e, &e.server)
-	default:
-		if made, err = c.open(ctx, e, &e.proxy.host); err == nil {
-			err = made.pass(ctx, e)
-		}
-		if err != nil {
-			err = fmt.Errorf("proxy: %w", err)
-		}
 	}
-	if err == nil && e.proxy != nil && e.server.secure() {
-		err = made.handshake(ctx, c.config(e.server.name))
+	first := cmp.Or(e.proxy, e.server)
+	tcp, err := c.Dial(ctx, "tcp", first.address)
+	made := &conn{stream: tcp, socket: socket{Conn: tcp}, pool: &c.pool, route: e.route, until: endOfLife()}
+	if err == nil && first.secure() {
+		err = made.handshake(ctx, c.TLS, first.name)
+	}
+	if err == nil && e.proxy != nil {
+		err = made.pass(ctx, e)
+	}
+	switch {
+	case e.proxy == nil:
+	case err != nil:
+		err = fmt.Errorf("proxy: %w", err)
+	case e.server.secure():
+		err = made.handshake(ctx, c.TLS, e.server.name)
 	}
 	if err == nil {
 		return made, nil
 	}
-	if made != nil {
+	if tcp != nil {
 		made.close()
 	}
 	return nil, err
-}
-
-// open connects to the host, which is the endpoint's server or proxy. A connection that
-// comes with an error is the caller's to close.
-func (c *Client) open(ctx context.Context, e *Endpoint, to *host) (*conn, error) {
-	tcp, err := c.Dial(ctx, "tcp", to.address)
-	if err != nil {
-		return nil, err
-	}
-	made := &conn{stream: tcp, socket: socket{Conn: tcp}, pool: &c.pool, route: e.route, until: endOfLife()}
-	if to.secure() {
-		err = made.handshake(ctx, c.config(to.name))
-	}
-	return made, err
 }
 
 // pass has the proxy, to which the connection leads, take requests to the server.
@@ -104,11 +94,13 @@ func within(ctx context.Context, limit time.Duration, name string, do func(conte
 }
 
 // handshake has TLS on top of what the connection is so far.
-func (c *conn) handshake(ctx context.Context, config *tls.Config) error {
+func (c *conn) handshake(ctx context.Context, config *tls.Config, name string) error {
 	below := c.stream
 	if below == c.socket.Conn {
 		below = &c.socket
 	}
+	config = config.Clone()
+	config.ServerName = name
 	secured := tls.Client(below, config)
 	err := within(ctx, handshakeTimeout, "TLS handshake", secured.HandshakeContext)
 	if err == nil {

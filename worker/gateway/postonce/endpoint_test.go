@@ -14,12 +14,12 @@ import (
 // TestRequestToAProxy compares requests with those of net/http.
 func TestRequestToAProxy(t *testing.T) {
 	for _, base := range []string{"http://gateway/", "http://gateway:80/a%2Fb/", "http://gateway:", "http://[fe80::1%25eth0]:8080/x", "http://网关.example"} {
-		u, err := url.Parse(base)
+		u, err := url.Parse(strings.TrimRight(base, "/") + "/x")
 		if err != nil {
 			t.Fatal(err)
 		}
 		e := NewEndpoint(u, http.ProxyURL(&url.URL{Scheme: "http", Host: "proxy"}), http.Header{"User-Agent": {"test"}})
-		made, err := http.NewRequest(http.MethodPost, strings.TrimRight(u.String(), "/")+"/x", strings.NewReader("{}"))
+		made, err := http.NewRequest(http.MethodPost, u.String(), strings.NewReader("{}"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -28,7 +28,7 @@ func TestRequestToAProxy(t *testing.T) {
 		if err := made.WriteProxy(&theirs); err != nil {
 			t.Fatal(err)
 		}
-		if ours := string(e.Request("/x", []byte("{}"))); ours != theirs.String() {
+		if ours := string(e.Request([]byte("{}"))); ours != theirs.String() {
 			t.Errorf("%s: got %q, want %q", base, ours, &theirs)
 		}
 	}

@@ -52,14 +52,14 @@ type caller struct {
 
 func newCaller(t testing.TB, base, proxy *url.URL) *caller {
 	t.Helper()
-	c := &caller{NewClient(0), NewEndpoint(base, http.ProxyURL(proxy), http.Header{"User-Agent": {"test"}})}
+	c := &caller{NewClient(0), NewEndpoint(base.JoinPath("x"), http.ProxyURL(proxy), http.Header{"User-Agent": {"test"}})}
 	t.Cleanup(c.Close)
 	return c
 }
 
 // call makes a call, and reads its reply to the end.
 func (c *caller) call(ctx context.Context, beforeSend func() error) (status int, started bool, err error) {
-	resp, started, err := c.Post(ctx, &Call{c.endpoint, "/x", []byte("{}"), beforeSend})
+	resp, started, err := c.Post(ctx, &Call{c.endpoint, []byte("{}"), beforeSend})
 	if err != nil {
 		return 0, started, err
 	}
