@@ -126,8 +126,8 @@ func (g *Gateway) WaitOpen(ctx context.Context, wcID string) error {
 // open. Requests that come later are cut off.
 func (g *Gateway) Close() {
 	g.closing.Do(func() { close(g.done) })
-	g.serving.Lock() // no handler is at work
-	g.serving.Unlock()
+	g.serving.Lock() // once no handler holds it for reading
+	defer g.serving.Unlock()
 }
 
 // Server is a [Gateway] that listens on a port of loopback.
