@@ -23,9 +23,13 @@ const (
 	shortReason = 128  // bytes, where there is no room for more
 	maxMsgID    = 128  // bytes of one that may be a job's id
 
-	msgIDHeader    = "Relogin-Msg-Id"
-	reasonHeader   = "Relogin-Reason"
-	consumerHeader = "Relogin-Consumer"
+	msgIDHeader      = "Relogin-Msg-Id"
+	reasonHeader     = "Relogin-Reason"
+	consumerHeader   = "Relogin-Consumer"
+	streamHeader     = "Relogin-Stream"
+	sequenceHeader   = "Relogin-Sequence"
+	deliveriesHeader = "Relogin-Deliveries"
+	storedAtHeader   = "Relogin-Stored-At"
 )
 
 // Bury implements worker.Queue. What is sent again within two minutes is stored once.
@@ -58,8 +62,8 @@ func letterHeaders(d *job.Delivery, consumer, reason string) []nats.Header {
 	bare := nats.Header{nats.MsgIdHdr: {id}}
 	few := nats.Header{
 		nats.MsgIdHdr: {id}, reasonHeader: {oneLine(reason, maxReason)},
-		"Relogin-Stream": {d.Stream}, "Relogin-Sequence": {strconv.FormatUint(d.Sequence, 10)},
-		"Relogin-Deliveries": {strconv.Itoa(d.Attempts)}, "Relogin-Stored-At": {d.StoredAt.UTC().Format(time.RFC3339Nano)},
+		streamHeader: {d.Stream}, sequenceHeader: {strconv.FormatUint(d.Sequence, 10)},
+		deliveriesHeader: {strconv.Itoa(d.Attempts)}, storedAtHeader: {d.StoredAt.UTC().Format(time.RFC3339Nano)},
 	}
 	if consumer != "" {
 		few.Set(consumerHeader, consumer)

@@ -91,7 +91,7 @@ Try it, with nothing to install:  relogin dev`,
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return settings.UsageError{Err: err} })
 	root.AddCommand(
 		newWorkerCommand(p), newDevCommand(p), newSetupCommand(p), newSubmitCommand(p),
-		newWatchCommand(p), newGatewayCommand(p), newBenchCommand(p), newHealthCommand(p), newVersionCommand(p),
+		newWatchCommand(p), newDeadCommand(p), newGatewayCommand(p), newBenchCommand(p), newHealthCommand(p), newVersionCommand(p),
 	)
 	return root
 }
