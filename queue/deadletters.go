@@ -25,24 +25,16 @@ const (
 
 // DeadLetters reads the dead stream of a namespace, and brings back or removes what is
 // there. It is safe for concurrent use, also by several programs at once.
-type DeadLetters struct {
-	names names
-	nc    *nats.Conn
-	js    jetstream.JetStream
-}
+type DeadLetters struct{ client }
 
 // NewDeadLetters returns the dead letters of the namespace; an empty one is the default. The
 // connection stays the caller's.
 func NewDeadLetters(nc *nats.Conn, namespace string) (*DeadLetters, error) {
-	n, err := newNames(namespace)
+	c, err := newClient(nc, namespace)
 	if err != nil {
 		return nil, fmt.Errorf("open dead letters: %w", err)
 	}
-	js, err := jetstream.New(nc, jetstream.WithPublishAsyncTimeout(publishTimeout))
-	if err != nil {
-		return nil, fmt.Errorf("open dead letters: %w", err)
-	}
-	return &DeadLetters{names: n, nc: nc, js: js}, nil
+	return &DeadLetters{c}, nil
 }
 
 // DeadLetter is a job that no worker could process or, where Consumer is set, an event that

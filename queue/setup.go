@@ -58,9 +58,6 @@ func (n names) eventSubject(outcome job.Outcome, wcID string) string {
 // account matches all that is said of the account: its events, and that it was freed.
 func (n names) account(wcID string) string { return string(n) + ".*.*." + job.AccountToken(wcID) }
 
-// pods is where every pod of the namespace answers.
-func (n names) pods(what string) string { return string(n) + ".pods." + what }
-
 // freed is where pods tell each other that an account's lock was let go of; no stream has it.
 func (n names) freed(token string) string { return string(n) + ".account.freed." + token }
 

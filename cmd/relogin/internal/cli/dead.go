@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"log/slog"
 	"maps"
 	"slices"
 	"strconv"
@@ -16,7 +17,6 @@ import (
 
 	"github.com/relogin/relogin/cmd/relogin/internal/backend"
 	"github.com/relogin/relogin/cmd/relogin/internal/letters"
-	"github.com/relogin/relogin/cmd/relogin/internal/logging"
 	"github.com/relogin/relogin/cmd/relogin/internal/output"
 	"github.com/relogin/relogin/cmd/relogin/internal/settings"
 	"github.com/relogin/relogin/cmd/relogin/internal/terminal"
@@ -34,10 +34,11 @@ type dead struct {
 	Yes    bool
 	Output output.Format
 
-	command string
-	program *Program
-	letters *queue.DeadLetters
-	printer *output.Printer
+	command   string
+	sequences []uint64 // that were named
+	program   *Program
+	letters   *queue.DeadLetters
+	printer   *output.Printer
 }
 
 func (d *dead) Declare(s *settings.Settings) {
@@ -97,35 +98,34 @@ Workers take a job whose id they remember for the same job: one that was given u
 	return cmd
 }
 
-func newDeadSubcommand(p *Program, use string, run func(*dead, context.Context, []string) error) *cobra.Command {
+func newDeadSubcommand(p *Program, use string, run func(*dead, context.Context) error) *cobra.Command {
 	d := &dead{program: p}
 	d.command, _, _ = strings.Cut(use, " ")
-	var s struct {
-		NATS backend.NATS
-		Log  logging.Settings
-	}
-	cmd := &cobra.Command{Use: use, Args: d.checkArguments}
-	settings.Declare(cmd, p.Environ, d, &s.NATS, &s.Log)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		nc, err := s.NATS.ConnectSoon(cmd.Context(), "relogin dead "+d.command, s.Log.Logger(p.Stderr), backend.Patience)
+	var n backend.NATS
+	return p.command(&cobra.Command{Use: use, Args: d.checkArguments}, func(ctx context.Context, _ *settings.Settings, log *slog.Logger) error {
+		nc, err := n.ConnectSoon(ctx, "relogin dead "+d.command, log, backend.Patience)
 		if err != nil {
 			return err
 		}
 		defer nc.Close()
-		if d.letters, err = queue.NewDeadLetters(nc, s.NATS.Namespace); err != nil {
+		if d.letters, err = queue.NewDeadLetters(nc, n.Namespace); err != nil {
 			return err
 		}
 		d.printer = output.NewPrinter(p.Stdout, d.Output, p.Environ)
-		return run(d, cmd.Context(), args)
-	}
-	return cmd
+		return run(d, ctx)
+	}, d, &n)
 }
+
+// errSomeFailed ends a command that has told of each letter that failed.
+var errSomeFailed = errors.New("some dead letters failed")
 
 // checkArguments checks that the arguments are sequences, and that it is clear which letters
 // are meant.
 func (d *dead) checkArguments(cmd *cobra.Command, args []string) error {
 	for _, arg := range args {
-		if _, err := strconv.ParseUint(arg, 10, 64); err != nil {
+		sequence, err := strconv.ParseUint(arg, 10, 64)
+		d.sequences = append(d.sequences, sequence)
+		if err != nil {
 			return settings.UsageError{Err: fmt.Errorf("%s is no sequence: want a number, as relogin dead list --each shows it", terminal.Printable(arg))}
 		}
 	}
@@ -133,7 +133,7 @@ func (d *dead) checkArguments(cmd *cobra.Command, args []string) error {
 	var wrong error
 	switch d.command {
 	case "list":
-		return noArguments(cmd, args)
+		return settings.NoArguments(cmd, args)
 	case "show":
 		if len(args) != 1 {
 			wrong = errors.New("want one sequence, as relogin dead list --each shows it")
@@ -156,7 +156,7 @@ func (d *dead) checkArguments(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-func (d *dead) list(ctx context.Context, _ []string) error {
+func (d *dead) list(ctx context.Context) error {
 	var groups letters.Groups
 	total := 0
 	for l, err := range d.letters.All(ctx, d.DeadLetterFilter) {
@@ -199,9 +199,8 @@ func line(l *queue.DeadLetter) string {
 	return fmt.Sprintf("%6d  %s  %s  %s  %s  %s", l.Sequence, clock(l.StoredAt), from, terminal.Printable(l.WcID), terminal.Printable(l.JobID), sentence(l.Reason))
 }
 
-func (d *dead) show(ctx context.Context, args []string) error {
-	sequence, _ := strconv.ParseUint(args[0], 10, 64) // it was checked
-	l, err := d.letters.Get(ctx, sequence)
+func (d *dead) show(ctx context.Context) error {
+	l, err := d.letters.Get(ctx, d.sequences[0])
 	if err != nil {
 		return err
 	}
@@ -219,26 +218,26 @@ func (d *dead) show(ctx context.Context, args []string) error {
 	return d.printer.Print(shown, "%s\n\nHeaders\n%s\nBody (%d bytes)\n%s\n", line(l), headers, len(l.Data), body)
 }
 
-func (d *dead) replay(ctx context.Context, args []string) error {
-	return d.bulk(ctx, args, "replayed", "would be replayed", func(ctx context.Context, l *queue.DeadLetter) error {
+func (d *dead) replay(ctx context.Context) error {
+	return d.bulk(ctx, "replayed", "would be replayed", func(ctx context.Context, l *queue.DeadLetter) error {
 		_, err := d.letters.Replay(ctx, l)
 		return err
 	})
 }
 
-func (d *dead) drop(ctx context.Context, args []string) error {
+func (d *dead) drop(ctx context.Context) error {
 	if !d.Yes && !d.DryRun {
-		if err := d.confirm(ctx, args); err != nil {
+		if err := d.confirm(ctx); err != nil {
 			return err
 		}
 	}
-	return d.bulk(ctx, args, "dropped", "would be dropped", d.letters.Drop)
+	return d.bulk(ctx, "dropped", "would be dropped", d.letters.Drop)
 }
 
 // confirm asks whether the letters may be dropped.
-func (d *dead) confirm(ctx context.Context, args []string) error {
+func (d *dead) confirm(ctx context.Context) error {
 	n := 0
-	for _, err := range d.chosen(ctx, args) {
+	for _, err := range d.chosen(ctx) {
 		if err != nil {
 			return err
 		}
@@ -253,13 +252,12 @@ func (d *dead) confirm(ctx context.Context, args []string) error {
 }
 
 // chosen are the letters that sequences or flags say.
-func (d *dead) chosen(ctx context.Context, args []string) iter.Seq2[*queue.DeadLetter, error] {
-	if len(args) == 0 {
+func (d *dead) chosen(ctx context.Context) iter.Seq2[*queue.DeadLetter, error] {
+	if len(d.sequences) == 0 {
 		return d.letters.All(ctx, d.DeadLetterFilter)
 	}
 	return func(yield func(*queue.DeadLetter, error) bool) {
-		for _, arg := range args {
-			sequence, _ := strconv.ParseUint(arg, 10, 64) // it was checked
+		for _, sequence := range d.sequences {
 			if l, err := d.letters.Get(ctx, sequence); !yield(l, err) {
 				return
 			}
@@ -268,14 +266,14 @@ func (d *dead) chosen(ctx context.Context, args []string) iter.Seq2[*queue.DeadL
 }
 
 // bulk does it with all letters that are chosen, and tells how many they were. It returns
-// [errReported] when some could not be.
-func (d *dead) bulk(ctx context.Context, args []string, did, would string, do func(context.Context, *queue.DeadLetter) error) error {
+// [errSomeFailed] when some could not be.
+func (d *dead) bulk(ctx context.Context, did, would string, do func(context.Context, *queue.DeadLetter) error) error {
 	if d.DryRun {
 		did, do = would, func(context.Context, *queue.DeadLetter) error { return nil }
 	}
 	progress := terminal.Progress(d.program.Stderr, -1, did)
 	done, failed := 0, 0
-	err := letters.Bulk(ctx, d.chosen(ctx, args), do, func(l *queue.DeadLetter, err error) error {
+	err := letters.Bulk(ctx, d.chosen(ctx), do, func(l *queue.DeadLetter, err error) error {
 		_ = progress.Add(1) // it is for looking at
 		result := struct {
 			letters.Letter
@@ -292,7 +290,7 @@ func (d *dead) bulk(ctx context.Context, args []string, did, would string, do fu
 			return d.printer.Print(result, "")
 		}
 		done++
-		if d.Output == output.JSON || d.DryRun || len(args) > 0 {
+		if d.Output == output.JSON || d.DryRun || len(d.sequences) > 0 {
 			return d.printer.Print(result, "%s\n", line(l))
 		}
 		return nil
@@ -302,7 +300,7 @@ func (d *dead) bulk(ctx context.Context, args []string, did, would string, do fu
 		fmt.Fprintf(d.program.Stderr, "%s: %d, failed: %d\n", did, done, failed)
 	}
 	if err == nil && failed > 0 {
-		return errReported
+		return errSomeFailed
 	}
 	return err
 }
