@@ -14,6 +14,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"github.com/relogin/relogin/test/servers"
 )
 
 const secret = "S3CRET+password"
@@ -243,8 +245,10 @@ func eachDying(t *testing.T, test func(t *testing.T, d *dying)) {
 	}
 }
 
-// end ends the connection, and returns when that is known at the client's end.
-func (d *dying) end() {
+// end ends the connection, and returns when that is known at the client's end. The client may
+// know of a new connection before the proxy does.
+func (d *dying) end(t *testing.T) {
+	servers.Eventually(t, "the proxy has the connection", func() bool { return d.last.Load() != nil })
 	d.last.Load().Reset()
 	_, _ = io.Copy(io.Discard, d.made)
 }
@@ -253,7 +257,7 @@ func (d *dying) end() {
 func TestProxyDies(t *testing.T) {
 	t.Run("before a byte, new", func(t *testing.T) {
 		eachDying(t, func(t *testing.T, d *dying) {
-			_ = d.mustFail(t, false, 1, func() error { d.end(); return nil })
+			_ = d.mustFail(t, false, 1, func() error { d.end(t); return nil })
 			if n := d.requests.Load(); n != 0 {
 				t.Errorf("%d requests came", n)
 			}
@@ -265,7 +269,7 @@ func TestProxyDies(t *testing.T) {
 			asked := 0
 			d.mustCall(t, 2, func() error {
 				if asked++; asked == 1 {
-					d.end()
+					d.end(t)
 				}
 				return nil
 			})
