@@ -22,18 +22,31 @@ func newWorkerCommand(p *Program) *cobra.Command {
 
 SIGTERM or SIGINT stops it cleanly: it takes no more jobs, hands back those that only wait, and lets open confirmations finish within the grace. A second signal stops it at once. Nothing is lost either way.`,
 	}, func(ctx context.Context, _ *settings.Settings, log *slog.Logger) error {
-		defer context.AfterFunc(ctx, func() { exitOnSignal(log) })()
+		defer exitOnSecondSignal(log)()
 		pod.GiveGCRoom()
 		return pod.Run(ctx, &s, log)
 	}, &s.NATS, &s.Streams, &s.Setup, &s.Redis, &s.Gateway, &s.Pipeline, &s.Output)
 }
 
-// exitOnSignal ends the process with status 1 at the next SIGTERM or SIGINT.
-// It is not left to the system, which ignores them for the first process of a container.
-func exitOnSignal(log *slog.Logger) {
-	signals := make(chan os.Signal, 1)
+// exitOnSecondSignal ends the process with status 1 at the second SIGTERM or SIGINT. It is not
+// left to the system, which ignores them for the first process of a container; and it listens
+// from the start, since the second signal may come right after the first.
+func exitOnSecondSignal(log *slog.Logger) (stop func()) {
+	signals, done := make(chan os.Signal, 2), make(chan struct{})
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	<-signals
-	log.Warn("stopping at once: jobs come back after the ack-wait, accounts with open prompts stay locked until their leases end")
-	os.Exit(exitFailed)
+	go func() {
+		for range 2 {
+			select {
+			case <-signals:
+			case <-done:
+				return
+			}
+		}
+		log.Warn("stopping at once: jobs come back after the ack-wait, accounts with open prompts stay locked until their leases end")
+		os.Exit(exitFailed)
+	}()
+	return func() {
+		signal.Stop(signals)
+		close(done)
+	}
 }
