@@ -92,10 +92,14 @@ func (s *shard) next() []*call {
 	if len(batch) > 0 || s.overdue {
 		tidyings, s.tidyings, s.overdue = s.tidyings, nil, false
 	}
-	if len(batch) == 0 && len(tidyings) == 0 {
+	none := len(batch) == 0 && len(tidyings) == 0
+	if none {
 		s.flushers--
 	}
 	s.mu.Unlock()
+	if none { // from here on the flusher touches nothing
+		return nil
+	}
 	// Snoozes first: the shrinking of the same job takes them away.
 	for _, by := range []*script{s.scripts.snooze, s.scripts.shrink} {
 		for _, one := range tidyings[by] {
