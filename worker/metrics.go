@@ -17,7 +17,7 @@ type Metrics struct {
 	breakerOpen, tenantRefused   *prometheus.GaugeVec
 }
 
-// NewMetrics returns metrics that are registered with r.
+// NewMetrics returns metrics that are registered with r; nil: with nobody.
 func NewMetrics(r prometheus.Registerer) *Metrics {
 	metric := promauto.With(r)
 	m := &Metrics{

@@ -9,14 +9,12 @@ import (
 	"github.com/relogin/relogin/worker/job"
 )
 
-// share lets those go on whose credential has changed. It learns from other pods which tenants
-// are paused, tells them of those that this pod has paused or lifted, and takes trials that are
-// due. It blocks until the store has answered; an error changes nothing, and the pod goes by what
+// share learns from other pods which tenants are paused, tells them of those that this pod has
+// paused or lifted, and takes trials that are due. It blocks until the store has answered; an error changes nothing, and the pod goes by what
 // it knows.
 func (r *refusals) share(ctx context.Context, access func(tenant string) (Access, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, shareTimeout)
 	defer cancel()
-	r.review(access)
 	var next map[job.Credential]uint64
 	var trials map[*refusal]int
 	ok, err := r.pauses.UpdatePauses(ctx, func(stored map[job.Credential]uint64) {

@@ -251,25 +251,38 @@ func TestRefusedAccountsInARowPauseTheTenant(t *testing.T) {
 }
 
 func TestPausedTenantGoesOnWhenTheCredentialChanges(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s, _ := refusing(func(string) bool { return false })
-		ok := s.login
-		s.login = func(ctx context.Context, j *job.Job, beforeSend func() error) (Reply, error) {
-			if !s.changed.Load() {
-				return Reply{}, errForbidden
-			}
-			return ok(ctx, j, beforeSend)
-		}
-		stop := s.start(t)
-		s.send("a", "b", "c", "d", "e")
-		time.Sleep(10 * time.Second)
-		s.changed.Store(true)
-		time.Sleep(2 * time.Second)
-		if got := s.succeeded(); len(got) != 5 {
-			t.Errorf("ended %v", got)
-		}
-		stop()
-	})
+	for about, pauses := range map[string]Pauses{"NATS answers": ownPauses{}, "NATS is away": away{}} {
+		t.Run(about, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, _ := refusing(func(string) bool { return false })
+				s.refusals.pauses = pauses
+				ok := s.login
+				s.login = func(ctx context.Context, j *job.Job, beforeSend func() error) (Reply, error) {
+					if !s.changed.Load() {
+						return Reply{}, errForbidden
+					}
+					return ok(ctx, j, beforeSend)
+				}
+				stop := s.start(t)
+				s.send("a", "b", "c", "d", "e")
+				time.Sleep(10 * time.Second)
+				s.changed.Store(true)
+				time.Sleep(2 * time.Second)
+				if got := s.succeeded(); len(got) != 5 {
+					t.Errorf("ended %v", got)
+				}
+				stop()
+			})
+		})
+	}
+}
+
+// away is where pods share their pauses while it does not answer.
+type away struct{}
+
+func (away) UpdatePauses(ctx context.Context, _ func(map[job.Credential]uint64)) (bool, error) {
+	<-ctx.Done()
+	return false, context.Cause(ctx)
 }
 
 // board is where the pods of a test share their pauses.

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/relogin/relogin/worker/job"
 )
@@ -34,7 +33,8 @@ const (
 	settleTimeout    = 5 * time.Second  // how long letting go of an account may take
 	tellTimeout      = 10 * time.Second // how long others are told what has happened, once the calls are cut off
 
-	shareEvery   = time.Second     // how often what is known of refused credentials is brought up to date, and shared with other pods
+	reviewEvery  = time.Second     // how often it is seen whether refused credentials have changed, also while NATS is away
+	shareEvery   = time.Second     // how often what is known of them is shared with other pods
 	shareTimeout = 5 * time.Second // how long it may take to share that once
 
 	takeEvery    = time.Second          // how often a job is taken while something fails for all
@@ -91,7 +91,9 @@ func New(q Queue, l Locker, g Gateway, o Options) (*Worker, error) {
 		return nil, fmt.Errorf("worker: %w", err)
 	}
 	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
-	o.Metrics = cmp.Or(o.Metrics, NewMetrics(prometheus.NewRegistry()))
+	if o.Metrics == nil {
+		o.Metrics = NewMetrics(nil)
+	}
 	id := uuid.New()
 	return &Worker{
 		Options: o, queue: q, locker: l, gateway: g, run: string(id[:]),
@@ -139,6 +141,11 @@ func (w *Worker) Run(ctx context.Context) error {
 	for _, lane := range []job.Lane{job.Urgent, job.Normal} {
 		pulls.Go(func() { w.pull(ctx, run, lane) })
 	}
+	w.jobs.Go(func() {
+		for sleep(ctx, reviewEvery) {
+			w.refusals.review(w.gateway.Access)
+		}
+	})
 	w.jobs.Go(func() { w.share(ctx) })
 
 	<-ctx.Done()
@@ -197,8 +204,7 @@ func (w *Worker) pull(ctx context.Context, run lifetime, lane job.Lane) {
 	}
 }
 
-// share sees whether refused credentials have changed, and keeps what is known of them the
-// same in all pods, until ctx ends.
+// share keeps what is known of refused credentials the same in all pods, until ctx ends.
 func (w *Worker) share(ctx context.Context) {
 	failed := outage{log: w.Logger, fails: "sharing with other pods which tenants are paused fails: this pod goes by what it sees itself; see that NATS works",
 		works: "pods share again which tenants are paused"}

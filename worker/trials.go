@@ -2,8 +2,6 @@ package worker
 
 import (
 	"context"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/relogin/relogin/worker/job"
@@ -112,13 +110,23 @@ func (e *refusal) due() int {
 	if e.trials >= largeTrials {
 		after, jobs = min(firstTrial<<min(e.trials-largeTrials+1, 16), trialEvery), 1
 	}
-	if !slices.ContainsFunc(slices.Collect(maps.Keys(e.waiting)), func(wcID string) bool { return !e.accounts[wcID] }) {
+	if !e.hasUnrefused() {
 		after += 2 * shareEvery // a pod that has a job whose account was not refused goes first
 	}
 	if len(e.waiting) == 0 || time.Since(e.tried) < after {
 		return 0
 	}
 	return jobs
+}
+
+// hasUnrefused tells whether a job waits whose account was not refused.
+func (e *refusal) hasUnrefused() bool {
+	for wcID := range e.waiting {
+		if !e.accounts[wcID] {
+			return true
+		}
+	}
+	return false
 }
 
 // whenHeldOpen has it noted when a call that is sent now stays open until then, as ctx does:
