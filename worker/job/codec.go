@@ -115,7 +115,7 @@ func set(field, value any) (err error) {
 	case *string:
 		s, ok := value.(string)
 		if !ok {
-			return fmt.Errorf("want a string, got %T", value)
+			return fmt.Errorf("want a string, got %s", kind(value))
 		}
 		*field = s
 	case *int:
@@ -126,6 +126,25 @@ func set(field, value any) (err error) {
 		*field, err = labels(value)
 	}
 	return err
+}
+
+// kind says what a value is, in words that its sender knows in whichever language.
+func kind(value any) string {
+	switch value.(type) {
+	case string:
+		return "a string"
+	case json.Number, int64, uint64, float64:
+		return "a number"
+	case bool:
+		return "true or false"
+	case time.Time:
+		return "a timestamp"
+	case []any:
+		return "a list"
+	case map[string]any:
+		return "a map"
+	}
+	return "something else"
 }
 
 func integer(value any) (int, error) {
@@ -139,7 +158,7 @@ func integer(value any) (int, error) {
 			return n, nil
 		}
 	}
-	return 0, fmt.Errorf("want an integer, got %T", value)
+	return 0, fmt.Errorf("want an integer, got %s", kind(value))
 }
 
 // moment reads a time in UTC: an offset of 24 hours can be read, and not be written again.
@@ -159,7 +178,7 @@ func moment(value any) (t time.Time, err error) {
 	default:
 		ms, err := integer(value)
 		if err != nil {
-			return t, fmt.Errorf("want a timestamp, an RFC 3339 string or a whole number of Unix milliseconds, got %T", value)
+			return t, fmt.Errorf("want a timestamp, an RFC 3339 string or a whole number of Unix milliseconds, got %s", kind(value))
 		}
 		t = time.UnixMilli(int64(ms))
 	}
@@ -172,7 +191,7 @@ func moment(value any) (t time.Time, err error) {
 func labels(value any) (map[string]string, error) {
 	pairs, ok := value.(map[string]any)
 	if !ok {
-		return nil, fmt.Errorf("want a map of strings, got %T", value)
+		return nil, fmt.Errorf("want a map of strings, got %s", kind(value))
 	}
 	if len(pairs) > maxLabels {
 		return nil, fmt.Errorf("%d labels, at most %d are allowed", len(pairs), maxLabels)
