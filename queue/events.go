@@ -114,8 +114,12 @@ func headerValue(s string) string {
 
 // Published implements worker.Queue. It blocks until the account's events that were
 // stored before the call have been read; calls for one account share what was read. An
-// error is returned when the server leaves a request unanswered for 10 seconds.
+// error is returned when the server leaves a request unanswered for 10 seconds, and once the
+// queue is closed.
 func (q *Queue) Published(ctx context.Context, wcID, eventID string, since time.Time) (bool, error) {
+	if q.closed.Load() {
+		return false, fmt.Errorf("look for event %s: the queue is closed", eventID)
+	}
 	found, err := q.lookups.find(ctx, q.names.accountEvents(wcID), eventID, since.Add(-q.config.DuplicateWindow/2))
 	if err != nil {
 		return false, fmt.Errorf("look for event %s: %w", eventID, err)

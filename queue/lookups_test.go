@@ -235,6 +235,15 @@ func TestLookUpAfterOneThatFailed(t *testing.T) {
 	lookUp(t, q, "a", "none", start, false)
 }
 
+func TestLookUpInAClosedQueue(t *testing.T) {
+	q := open(t, connect(t, servers.NATS(t)), config())
+	store(t, q, "0")
+	q.Close()
+	if found, err := q.Published(t.Context(), "a", "0", time.Now()); found || err == nil {
+		t.Errorf("%v, %v", found, err)
+	}
+}
+
 // What was read of a stream says nothing of one that was made anew.
 func TestLookUpInAStreamMadeAnew(t *testing.T) {
 	nc := connect(t, servers.NATS(t))

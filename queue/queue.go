@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -37,6 +38,7 @@ type Queue struct {
 	wakes     chan *nats.Msg // the server's copies of events; one that does not fit is a wake-up lost
 	watches   sync.Map       // by the *nats.Subscription: its watch
 
+	closed  atomic.Bool
 	stop    context.CancelFunc
 	running sync.WaitGroup
 }
@@ -111,6 +113,7 @@ func every(ctx context.Context, pause time.Duration, do func()) {
 
 // Close stops keeping deliveries alive. It blocks until the queue's goroutines have ended.
 func (q *Queue) Close() {
+	q.closed.Store(true)
 	q.stop()
 	q.running.Wait()
 }
