@@ -20,21 +20,28 @@ import (
 const (
 	letterBatch      = 256 // dead letters that one request reads
 	letterBatchBytes = 4 << 20
-	letterTimeout    = 30 * time.Second // of one such request
+	letterTimeout    = 30 * time.Second // how long a request for dead letters may take
 )
 
 // DeadLetters reads the dead stream of a namespace, and brings back or removes what is
 // there. It is safe for concurrent use, also by several programs at once.
-type DeadLetters struct{ client }
+type DeadLetters struct {
+	client
+	stream jetstream.Stream
+}
 
-// NewDeadLetters returns the dead letters of the namespace; an empty one is the default. The
-// connection stays the caller's.
-func NewDeadLetters(nc *nats.Conn, namespace string) (*DeadLetters, error) {
+// OpenDeadLetters returns the dead letters of the namespace; an empty one is the default. It
+// blocks until the server has said that their stream is there. The connection stays the caller's.
+func OpenDeadLetters(ctx context.Context, nc *nats.Conn, namespace string) (*DeadLetters, error) {
 	c, err := newClient(nc, namespace)
 	if err != nil {
 		return nil, fmt.Errorf("open dead letters: %w", err)
 	}
-	return &DeadLetters{c}, nil
+	stream, err := c.js.Stream(ctx, c.names.dead())
+	if err != nil {
+		return nil, fmt.Errorf("open stream %s (relogin setup creates it): %w", c.names.dead(), withPermissionHint(nc, err))
+	}
+	return &DeadLetters{c, stream}, nil
 }
 
 // DeadLetter is a job that no worker could process or, where Consumer is set, an event that
@@ -113,12 +120,12 @@ func (d *DeadLetters) Get(ctx context.Context, sequence uint64) (*DeadLetter, er
 // keeps a few hundred in memory at once. An error is the last that it yields.
 func (d *DeadLetters) All(ctx context.Context, f DeadLetterFilter) iter.Seq2[*DeadLetter, error] {
 	return func(yield func(*DeadLetter, error) bool) {
-		stream, err := d.js.Stream(ctx, d.names.dead())
+		info, err := d.stream.Info(ctx)
 		if err != nil {
 			yield(nil, d.unreadable(err))
 			return
 		}
-		last := stream.CachedInfo().State.LastSeq
+		last := info.State.LastSeq
 		for l, err := range d.from(ctx, 1, cmp.Or(string(f.Lane), "*"), letterBatch) {
 			if err == nil && l.Sequence > last || (err != nil || f.matches(l)) && !yield(l, err) {
 				return
@@ -128,7 +135,7 @@ func (d *DeadLetters) All(ctx context.Context, f DeadLetterFilter) iter.Seq2[*De
 }
 
 func (d *DeadLetters) unreadable(err error) error {
-	return fmt.Errorf("read dead letters of stream %s (relogin setup creates it): %w", d.names.dead(), withPermissionHint(d.nc, err))
+	return fmt.Errorf("read dead letters of stream %s: %w", d.names.dead(), withPermissionHint(d.nc, err))
 }
 
 // from reads the dead letters of a lane from that sequence on, so many with each request.

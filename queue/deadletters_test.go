@@ -44,7 +44,7 @@ func deadLetters(t *testing.T) (*nats.Conn, *Queue, *DeadLetters) {
 	t.Helper()
 	nc := connect(t, servers.NATS(t))
 	q := open(t, nc, config())
-	d, err := NewDeadLetters(nc, "")
+	d, err := OpenDeadLetters(t.Context(), nc, "")
 	if err != nil {
 		t.Fatal(err)
 	}

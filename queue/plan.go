@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -33,10 +32,8 @@ func newPlan(nc *nats.Conn, c *Config) (*plan, error) {
 	}
 	n := client.names
 	c.Namespace = string(n)
-	c.Replicas, c.DuplicateWindow = cmp.Or(c.Replicas, 1), cmp.Or(c.DuplicateWindow, 2*time.Minute)
-	if c.JobMemory > 0 { // NATS takes no shorter window
-		c.DuplicateWindow = min(c.DuplicateWindow, max(c.JobMemory, 100*time.Millisecond))
-	}
+	window := DuplicateWindow(c.JobMemory)
+	c.Replicas, c.DuplicateWindow = cmp.Or(c.Replicas, 1), min(cmp.Or(c.DuplicateWindow, window), window)
 	p := &plan{client: client, config: c}
 	streams := c.streams(n)
 	bucket := p.stream(ofBucket, streams[3])

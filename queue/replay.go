@@ -28,7 +28,7 @@ var ErrNotReplayable = errors.New("the dead letter can't be replayed")
 func (d *DeadLetters) Replay(ctx context.Context, l *DeadLetter) (Stored, error) {
 	s, err := d.replay(ctx, l)
 	if err != nil {
-		return Stored{}, fmt.Errorf("replay dead letter %d: %w", l.Sequence, withPermissionHint(d.nc, err))
+		return Stored{}, fmt.Errorf("replay dead letter %d: %w", l.Sequence, err)
 	}
 	return s, nil
 }
@@ -39,12 +39,12 @@ func (d *DeadLetters) replay(ctx context.Context, l *DeadLetter) (Stored, error)
 	}
 	ack, err := d.js.PublishMsg(ctx, d.job(l))
 	if err != nil {
-		return Stored{}, err
+		return Stored{}, withPermissionHint(d.nc, err)
 	}
 	// The server tells a repetition by the message id, and where the first one is.
 	if ack.Duplicate && ack.Sequence == l.Origin.Sequence && l.Origin.Stream == d.names.jobs() {
 		return Stored{}, fmt.Errorf("%w: NATS would take it for the message that it was; try again after %s",
-			ErrNotReplayable, l.Origin.StoredAt.Add(2*time.Minute).Format(time.RFC3339))
+			ErrNotReplayable, l.Origin.StoredAt.Add(DuplicateWindow(0)).Format(time.RFC3339))
 	}
 	if err := d.Drop(ctx, l); err != nil && !errors.Is(err, ErrNoDeadLetter) { // another program has replayed it
 		return Stored{}, fmt.Errorf("it is stored as a job again, at sequence %d, and could not be removed: %w", ack.Sequence, err)
@@ -66,11 +66,7 @@ func (d *DeadLetters) job(l *DeadLetter) *nats.Msg {
 // Drop removes the dead letter for good. It blocks until the server has done so. The error
 // wraps [ErrNoDeadLetter] when it is gone already.
 func (d *DeadLetters) Drop(ctx context.Context, l *DeadLetter) error {
-	stream, err := d.js.Stream(ctx, d.names.dead())
-	if err != nil {
-		return fmt.Errorf("drop dead letter %d: %w", l.Sequence, withPermissionHint(d.nc, err))
-	}
-	if err := stream.DeleteMsg(ctx, l.Sequence); err != nil {
+	if err := d.stream.DeleteMsg(ctx, l.Sequence); err != nil {
 		if _, err := d.Get(ctx, l.Sequence); errors.Is(err, ErrNoDeadLetter) { // the server has several errors for that
 			return fmt.Errorf("drop dead letter %d: %w", l.Sequence, ErrNoDeadLetter)
 		}

@@ -23,11 +23,22 @@ type Config struct {
 	AckWait         time.Duration // after this a dead pod's jobs come back
 	EventMaxAge     time.Duration // how long events are kept
 	DeadMaxAge      time.Duration // how long dead letters are kept
-	DuplicateWindow time.Duration // within it an event's or a job's id is stored once; two minutes unless set
+	DuplicateWindow time.Duration // within it an event's or a job's id is stored once; that of the function DuplicateWindow unless set, and no longer
 	JobMemory       time.Duration // how long job ids are remembered; 0: unknown
 	EventEncoding   job.Encoding  // msgpack unless set
 	Flags           string        // of the command line, for the commands that a Finding names
 	Logger          *slog.Logger
+}
+
+// DuplicateWindow returns for how long NATS shall take a message of the same id for the same
+// message: two minutes, unless workers remember job ids for less, so that these may be used again
+// sooner. A job memory of 0 is not known.
+func DuplicateWindow(jobMemory time.Duration) time.Duration {
+	const usual, shortest = 2 * time.Minute, 100 * time.Millisecond // NATS takes no shorter one
+	if jobMemory == 0 {
+		return usual
+	}
+	return min(usual, max(jobMemory, shortest))
 }
 
 var lanes = []job.Lane{job.Urgent, job.Normal}

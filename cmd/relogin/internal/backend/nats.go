@@ -114,6 +114,5 @@ func (c *Streams) Check(s *settings.Settings) {
 	s.Require(c.EventMaxAge >= 2*c.AckWait, "want at least twice --ack-wait, "+settings.FormatDuration(2*c.AckWait), "event-max-age", "ack-wait")
 	s.Require(c.JobMemory <= c.EventMaxAge, "want no more than --event-max-age, "+settings.FormatDuration(c.EventMaxAge), "job-memory", "event-max-age")
 	c.Flags = s.CommandLine("namespace", "replicas", "ack-wait", "event-max-age", "dead-max-age", "job-memory")
-	// An event's id is taken for the same within two minutes, unless job ids may be used again sooner.
-	c.DuplicateWindow = min(2*time.Minute, c.JobMemory)
+	c.DuplicateWindow = queue.DuplicateWindow(c.JobMemory)
 }

@@ -108,7 +108,7 @@ func newDeadSubcommand(p *Program, use string, run func(*dead, context.Context) 
 			return err
 		}
 		defer nc.Close()
-		if d.letters, err = queue.NewDeadLetters(nc, n.Namespace); err != nil {
+		if d.letters, err = queue.OpenDeadLetters(ctx, nc, n.Namespace); err != nil {
 			return err
 		}
 		d.printer = output.NewPrinter(p.Stdout, d.Output, p.Environ)
