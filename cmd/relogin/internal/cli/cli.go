@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/relogin/relogin/cmd/relogin/internal/httpserver"
+	"github.com/relogin/relogin/cmd/relogin/internal/letters"
 	"github.com/relogin/relogin/cmd/relogin/internal/logging"
 	"github.com/relogin/relogin/cmd/relogin/internal/settings"
 	"github.com/relogin/relogin/cmd/relogin/internal/submit"
@@ -39,7 +40,7 @@ type Program struct {
 var errNotAsWanted = errors.New("not all is as the settings say")
 
 // reported are the errors that are not printed: what they are about was, or nobody reads it.
-var reported = []error{errNotAsWanted, errSomeFailed, submit.ErrNotSucceeded, httpserver.ErrNotReady, syscall.EPIPE}
+var reported = []error{errNotAsWanted, letters.ErrSomeFailed, submit.ErrNotSucceeded, httpserver.ErrNotReady, syscall.EPIPE}
 
 // Run executes the command line and returns the exit status. SIGINT and SIGTERM end the
 // commands' context; after that they have their usual effect, so a second one ends the

@@ -1,5 +1,4 @@
-// Package letters shows dead letters to people: grouped by what is wrong with them, and with
-// a body that can be read whatever its encoding.
+// Package letters lists dead letters, shows them to people, brings them back and drops them.
 package letters
 
 import (
@@ -8,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"time"
@@ -36,21 +36,16 @@ const maxAccounts = 1000
 // varying is what differs between reasons that are the same: numbers, and what is quoted.
 var varying = regexp.MustCompile(`"(?:[^"\\]|\\.)*"|\d+`)
 
-// Groups collects dead letters. Its zero value is ready to use.
-type Groups struct {
-	byReason map[string]*Group
-}
+// Groups are dead letters, by what their reasons have in common.
+type Groups map[string]*Group
 
 // Add counts a letter.
-func (g *Groups) Add(l *queue.DeadLetter) {
-	if g.byReason == nil {
-		g.byReason = map[string]*Group{}
-	}
+func (g Groups) Add(l *queue.DeadLetter) {
 	kind := varying.ReplaceAllString(l.Reason, "#")
-	one := g.byReason[kind]
+	one := g[kind]
 	if one == nil {
 		one = &Group{Oldest: l.StoredAt, accounts: map[string]bool{}}
-		g.byReason[kind] = one
+		g[kind] = one
 	}
 	one.Letters++
 	one.Reason, one.Newest, one.Example = l.Reason, l.StoredAt, l.Sequence
@@ -61,19 +56,11 @@ func (g *Groups) Add(l *queue.DeadLetter) {
 }
 
 // All returns the groups, those with most letters first.
-func (g *Groups) All() []*Group {
-	var all []*Group
-	for _, one := range g.byReason {
-		all = append(all, one)
-	}
-	slices.SortFunc(all, func(a, b *Group) int {
+func (g Groups) All() []*Group {
+	return slices.SortedFunc(maps.Values(g), func(a, b *Group) int {
 		return cmp.Or(cmp.Compare(b.Letters, a.Letters), cmp.Compare(a.Example, b.Example))
 	})
-	return all
 }
-
-// secrets are the keys of what a login may not be shown with.
-var secrets = map[string]bool{"token": true, "data": true}
 
 const hidden = "(not shown)"
 
@@ -84,8 +71,8 @@ func Body(data []byte) string {
 	if !ok {
 		return fmt.Sprintf("%d bytes that are neither JSON nor msgpack: %.1000q", len(data), data)
 	}
-	if m, ok := value.(map[string]any); ok {
-		hide(m["login"])
+	if event, ok := value.(map[string]any); ok {
+		hideSecrets(event["login"])
 	}
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
@@ -97,12 +84,11 @@ func Body(data []byte) string {
 	return string(bytes.TrimSuffix(b.Bytes(), []byte("\n")))
 }
 
-func hide(login any) {
-	if m, ok := login.(map[string]any); ok {
-		for key := range m {
-			if secrets[key] {
-				m[key] = hidden
-			}
+func hideSecrets(login any) {
+	members, _ := login.(map[string]any)
+	for _, key := range []string{"token", "data"} {
+		if _, has := members[key]; has {
+			members[key] = hidden
 		}
 	}
 }

@@ -13,7 +13,7 @@ import (
 
 func TestGroups(t *testing.T) {
 	start := time.Now()
-	var g Groups
+	g := Groups{}
 	for i, one := range []queue.DeadLetter{
 		{Reason: `invalid job: wcId has 130 bytes, at most 128 are allowed`, WcID: "a"},
 		{Reason: `unknown tenant "acme"`, WcID: "b"},

@@ -8,7 +8,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/relogin/relogin/cmd/relogin/internal/settings"
 	"github.com/relogin/relogin/cmd/relogin/internal/terminal"
@@ -57,7 +56,7 @@ func (p *Printer) Print(v any, format string, args ...any) error {
 
 // Event prints an event; as text without a login's token and data.
 func (p *Printer) Event(e *job.Event) error {
-	return p.Print(e, "%s  %s  %s  %s%s\n", e.FinishedAt.Local().Format(time.DateTime), p.Outcome(e.Outcome),
+	return p.Print(e, "%s  %s  %s  %s%s\n", terminal.Clock(e.FinishedAt), p.Outcome(e.Outcome),
 		terminal.Printable(e.WcID), terminal.Printable(e.JobID), Notes(e))
 }
 
@@ -93,7 +92,7 @@ func Notes(e *job.Event) string {
 		b.WriteString("  (from the online list)")
 	}
 	if !e.RetryAfter.IsZero() {
-		fmt.Fprintf(&b, "  (not before %s)", e.RetryAfter.Local().Format(time.DateTime))
+		fmt.Fprintf(&b, "  (not before %s)", terminal.Clock(e.RetryAfter))
 	}
 	return b.String()
 }

@@ -58,6 +58,15 @@ func Printable(s string) string {
 	return s
 }
 
+// Sentence returns a text as it is, but for what could play tricks on a terminal.
+func Sentence(s string) string {
+	quoted := strconv.Quote(s)
+	return strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`)
+}
+
+// Clock returns the time as people here read it.
+func Clock(t time.Time) string { return t.Local().Format(time.DateTime) }
+
 // Progress returns a bar that counts up to total on w, and is silent where w is no terminal.
 // The description may be empty.
 func Progress(w io.Writer, total int, description string) *progressbar.ProgressBar {
