@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"strconv"
+	"sync"
 	"syscall"
 	"testing"
 )
@@ -15,8 +16,8 @@ func FreeAddr(tb testing.TB) string {
 	return loopback(FreePort(tb))
 }
 
-// FreePort returns a port of loopback that nobody listens on. It is not reserved; but
-// systems give none from its range to outgoing connections.
+// FreePort returns a port of loopback that nobody listens on. It is not reserved; but this
+// process is not given it again, and systems give none from its range to outgoing connections.
 func FreePort(tb testing.TB) int {
 	tb.Helper()
 	port, err := freePort()
@@ -25,6 +26,10 @@ func FreePort(tb testing.TB) int {
 	}
 	return port
 }
+
+// givenPorts are those that this process was given. A server that is about to start does not
+// listen yet: two that started at once had the same port, and one cluster took the other's node.
+var givenPorts sync.Map
 
 // freePort returns a port below those that systems give to outgoing connections, and so is
 // the one 10000 above it, which the nodes of a Redis Cluster use. The tests beside this one
@@ -39,6 +44,10 @@ func freePort() (int, error) {
 		}
 		if err != nil {
 			return 0, err
+		}
+		if _, again := givenPorts.LoadOrStore(port, true); again {
+			_ = l.Close()
+			continue
 		}
 		return port, l.Close()
 	}
