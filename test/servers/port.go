@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"strconv"
 	"sync"
 	"syscall"
@@ -17,7 +18,7 @@ func FreeAddr(tb testing.TB) string {
 }
 
 // FreePort returns a port of loopback that nobody listens on. It is not reserved; but this
-// process is not given it again, and systems give none from its range to outgoing connections.
+// process is not given it again for thousands of calls, and systems give none from its range to outgoing connections.
 func FreePort(tb testing.TB) int {
 	tb.Helper()
 	port, err := freePort()
@@ -27,17 +28,28 @@ func FreePort(tb testing.TB) int {
 	return port
 }
 
-// givenPorts are those that this process was given. A server that is about to start does not
+// givenPorts are the last that this process was given. A server that is about to start does not
 // listen yet: two that started at once had the same port, and one cluster took the other's node.
-var givenPorts sync.Map
+var givenPorts struct {
+	sync.Mutex
+	last []int
+}
 
 // freePort returns a port below those that systems give to outgoing connections, and so is
 // the one 10000 above it, which the nodes of a Redis Cluster use. The tests beside this one
 // have thousands of such connections, and one could take the port before its server starts.
 func freePort() (int, error) {
 	const first, count = 12000, 10000
+	givenPorts.Lock()
+	defer givenPorts.Unlock()
+	if len(givenPorts.last) == count/2 {
+		givenPorts.last = givenPorts.last[1:]
+	}
 	for {
 		port := first + rand.IntN(count)
+		if slices.Contains(givenPorts.last, port) {
+			continue
+		}
 		l, err := net.Listen("tcp", loopback(port))
 		if errors.Is(err, syscall.EADDRINUSE) {
 			continue
@@ -45,10 +57,7 @@ func freePort() (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		if _, again := givenPorts.LoadOrStore(port, true); again {
-			_ = l.Close()
-			continue
-		}
+		givenPorts.last = append(givenPorts.last, port)
 		return port, l.Close()
 	}
 }
