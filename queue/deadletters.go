@@ -12,15 +12,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/synadia-io/orbit.go/jetstreamext"
 
 	"github.com/relogin/relogin/worker/job"
-)
-
-const (
-	letterBatch      = 256 // dead letters that one request reads
-	letterBatchBytes = 4 << 20
-	letterTimeout    = 30 * time.Second // how long a request for dead letters may take
 )
 
 // DeadLetters reads the dead stream of a namespace, and brings back or removes what is
@@ -126,7 +119,7 @@ func (d *DeadLetters) All(ctx context.Context, f DeadLetterFilter) iter.Seq2[*De
 			return
 		}
 		last := info.State.LastSeq
-		for l, err := range d.from(ctx, 1, cmp.Or(string(f.Lane), "*"), letterBatch) {
+		for l, err := range d.from(ctx, 1, cmp.Or(string(f.Lane), "*"), readBatch) {
 			if err == nil && l.Sequence > last || (err != nil || f.matches(l)) && !yield(l, err) {
 				return
 			}
@@ -141,51 +134,19 @@ func (d *DeadLetters) unreadable(err error) error {
 // from reads the dead letters of a lane from that sequence on, so many with each request.
 func (d *DeadLetters) from(ctx context.Context, sequence uint64, lane string, batch int) iter.Seq2[*DeadLetter, error] {
 	return func(yield func(*DeadLetter, error) bool) {
-		for {
-			read, err := 0, error(nil)
-			for msg, failed := range d.batch(ctx, sequence, lane, batch) {
-				if err = failed; err != nil {
-					break
-				}
-				read, sequence = read+1, msg.Sequence+1
-				if !yield(d.letter(msg), nil) {
-					return
-				}
-			}
-			switch {
-			case errors.Is(err, jetstreamext.ErrNoMessages), err == nil && read == 0:
-				return
-			case err != nil:
+		for msg, err := range d.read(ctx, d.names.dead(), string(d.names)+".dead."+lane, sequence, batch) {
+			if err != nil {
 				yield(nil, d.unreadable(err))
 				return
 			}
+			if !yield(d.letter(msg), nil) {
+				return
+			}
 		}
 	}
-}
-
-func (d *DeadLetters) batch(ctx context.Context, sequence uint64, lane string, batch int) iter.Seq2[*jetstream.RawStreamMsg, error] {
-	return func(yield func(*jetstream.RawStreamMsg, error) bool) {
-		ctx, cancel := context.WithTimeout(ctx, letterTimeout)
-		defer cancel()
-		messages, err := jetstreamext.GetBatch(ctx, d.js, d.names.dead(), batch, jetstreamext.GetBatchSeq(sequence),
-			jetstreamext.GetBatchSubject(string(d.names)+".dead."+lane), jetstreamext.GetBatchMaxBytes(letterBatchBytes))
-		if err != nil {
-			yield(nil, err)
-			return
-		}
-		messages(yield)
-	}
-}
-
-// readingHeaders are those that the server adds for who reads a message directly.
-var readingHeaders = []string{
-	jetstream.StreamHeader, jetstream.SubjectHeader, jetstream.SequenceHeader, jetstream.LastSequenceHeader, "Nats-Time-Stamp", "Nats-Num-Pending",
 }
 
 func (d *DeadLetters) letter(msg *jetstream.RawStreamMsg) *DeadLetter {
-	for _, key := range readingHeaders {
-		msg.Header.Del(key)
-	}
 	l := &DeadLetter{
 		Sequence: msg.Sequence, StoredAt: msg.Time, Header: msg.Header, Data: msg.Data,
 		Reason: msg.Header.Get(reasonHeader), Consumer: msg.Header.Get(consumerHeader),
@@ -209,4 +170,13 @@ func (d *DeadLetters) letter(msg *jetstream.RawStreamMsg) *DeadLetter {
 	j, _ := delivery.Job() // the job has what could be read, and that it is wrong is known
 	l.JobID, l.WcID, l.Tenant, l.Labels = j.ID, j.WcID, j.Tenant, j.Labels
 	return l
+}
+
+// Count returns how many dead letters there are. It blocks until the server has answered.
+func (d *DeadLetters) Count(ctx context.Context) (uint64, error) {
+	info, err := d.stream.Info(ctx)
+	if err != nil {
+		return 0, d.unreadable(err)
+	}
+	return info.State.Msgs, nil
 }

@@ -118,7 +118,7 @@ func TestDeadLettersAreReadAndChosen(t *testing.T) {
 // More letters than one request reads.
 func TestAllDeadLetters(t *testing.T) {
 	_, q, d := deadLetters(t)
-	const n = 2*letterBatch + 1
+	const n = 2*readBatch + 1
 	for i := range n {
 		if _, err := q.js.Publish(t.Context(), "relogin.dead.normal", fmt.Append(nil, i)); err != nil {
 			t.Fatal(err)

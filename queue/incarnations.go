@@ -19,7 +19,7 @@ import (
 
 // IncarnationStore keeps, in the JetStream bucket <NAMESPACE>_REDIS, when the lock-delay of each
 // incarnation of a Redis server ends, and under which leases pods grant: outside of Redis, and
-// the same for all pods. There it also keeps which tenants are paused, as worker.Pauses. It
+// the same for all pods. There it also keeps which tenants wait because their credential is refused, as worker.SharedRefusals. It
 // implements package cache's IncarnationStore, and is safe for concurrent use.
 type IncarnationStore struct {
 	bucket jetstream.KeyValue
@@ -39,9 +39,9 @@ func OpenIncarnationStore(ctx context.Context, nc *nats.Conn, namespace string) 
 	if err != nil {
 		return nil, fmt.Errorf("open incarnation store: %w", err)
 	}
-	bucket, err := c.js.KeyValue(ctx, c.names.bucket())
+	bucket, err := c.js.KeyValue(ctx, c.names.redis())
 	if err != nil {
-		return nil, fmt.Errorf("open bucket %s: %w", c.names.bucket(), err)
+		return nil, fmt.Errorf("open bucket %s: %w", c.names.redis(), err)
 	}
 	return &IncarnationStore{bucket: bucket, times: productionTiming}, nil
 }
@@ -151,8 +151,8 @@ type pausedCredential struct {
 	Trials uint64 `json:"trials"`
 }
 
-// UpdatePauses implements the worker's Pauses.
-func (s *IncarnationStore) UpdatePauses(ctx context.Context, change func(trials map[job.Credential]uint64)) (stored bool, err error) {
+// UpdateRefusals implements worker.SharedRefusals.
+func (s *IncarnationStore) UpdateRefusals(ctx context.Context, change func(trials map[job.Credential]uint64)) (stored bool, err error) {
 	var all []pausedCredential
 	revision, err := s.load(ctx, pausesKey, &all)
 	if err != nil {

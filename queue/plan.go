@@ -35,22 +35,33 @@ func newPlan(nc *nats.Conn, c *Config) (*plan, error) {
 	window := DuplicateWindow(c.JobMemory)
 	c.Replicas, c.DuplicateWindow = cmp.Or(c.Replicas, 1), min(cmp.Or(c.DuplicateWindow, window), window)
 	p := &plan{client: client, config: c}
-	streams := c.streams(n)
-	bucket := p.stream(ofBucket, streams[3])
-	bucket.create = func(ctx context.Context) error {
-		_, err := p.js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
-			Bucket: n.bucket(), Replicas: c.Replicas, Description: "from when on the grants of each Redis server count, and the leases of pods",
-		})
-		return unless(err, jetstream.ErrBucketExists) // another pod's, just now, set otherwise
+	for i, k := range streamKinds {
+		one := p.stream(k, c.streams(n)[i])
+		switch k {
+		case ofRedis:
+			one.create = p.createBucket(jetstream.KeyValueConfig{Bucket: n.redis(), Description: "from when on the grants of each Redis server count, and the leases of pods"})
+			one.remake = fmt.Sprintf("NATS can't. Stop all workers, wait for one lease (--confirm-timeout and a little more), and: nats kv del %s && %s", n.redis(), c.command("setup"))
+		case ofControl:
+			one.create = p.createBucket(jetstream.KeyValueConfig{Bucket: n.control(), Description: "what is paused", LimitMarkerTTL: markerTTL})
+			one.remake = fmt.Sprintf("NATS can't. See what is paused (%s), stop all workers, then: nats kv del %s && %s; and pause it again before they start", c.command("pause --list"), n.control(), c.command("setup"))
+		}
+		p.parts = append(p.parts, one)
 	}
-	bucket.remake = fmt.Sprintf("NATS can't. Stop all workers, wait for one lease (--confirm-timeout and a little more), and: nats kv del %s && %s", n.bucket(), c.command("setup"))
-	p.parts = append(p.parts, p.stream(ofJobs, streams[0]), p.stream(ofEvents, streams[1]), p.stream(ofDead, streams[2]), bucket)
 	for _, lane := range lanes {
 		one := p.consumer(ofLane, n.jobs(), c.consumer(n, lane))
 		one.remake = fmt.Sprintf("NATS can't. Stop all workers, and: nats consumer rm %s %s && %s", n.jobs(), lane, c.command("setup"))
 		p.parts = append(p.parts, one)
 	}
 	return p, nil
+}
+
+// createBucket returns what creates the bucket.
+func (p *plan) createBucket(bucket jetstream.KeyValueConfig) func(context.Context) error {
+	bucket.Replicas = p.config.Replicas
+	return func(ctx context.Context) error {
+		_, err := p.js.CreateKeyValue(ctx, bucket)
+		return unless(err, jetstream.ErrBucketExists) // another pod's, just now, set otherwise
+	}
 }
 
 // check returns all findings, what matters most first, or all that the user may not read.

@@ -29,12 +29,16 @@ const (
 	ofJobs   kind = 1 << iota
 	ofEvents      // the stream
 	ofDead
-	ofBucket
-	ofLane   // a consumer of the jobs stream
-	ofReader // of the events stream: [Consume]'s
+	ofAudit
+	ofRedis   // the bucket of the [IncarnationStore]
+	ofControl // the bucket of [Control]
+	ofLane    // a consumer of the jobs stream
+	ofReader  // of the events stream: [Consume]'s
 
-	ofMessages = ofJobs | ofEvents | ofDead
-	ofAll      = ofMessages | ofBucket
+	ofMessages = ofJobs | ofEvents | ofDead | ofAudit
+	ofBuckets  = ofRedis | ofControl
+	ofAll      = ofMessages | ofBuckets
+	ofKept     = ofAll &^ ofJobs // what stays after somebody has read it
 )
 
 // always is what wrong is for a property that must be as it is wanted.

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -12,7 +13,13 @@ import (
 const (
 	largestJob   = job.MaxJobBytes + 64<<10 // with as many headers as JetStream takes
 	largestEvent = 256 << 10                // with the token and the data of a login
-	largestEntry = 64 << 10                 // of the bucket: the tenants that are paused
+	largestEntry = 64 << 10                 // of a bucket, and of the audit: the longest is that of the tenants whose credential is refused
+)
+
+// What happens when a bucket forgets.
+const (
+	forgotten = "a Redis server that is forgotten counts at once after it lost its locks"
+	resumed   = "jobs go on whose pause is forgotten"
 )
 
 // rename is the remedy for a stream that is somebody else's.
@@ -20,7 +27,8 @@ const rename = "choose another --namespace, or delete the stream if nobody needs
 
 func streamRules(p *part[streamConfig], have *streamConfig) []rule {
 	c, want, inPlace, remake, byHand := p.plan.config, &p.want, p.inPlace, p.remake, p.byHand
-	what := map[kind]string{ofJobs: "jobs", ofEvents: "events", ofDead: "dead letters", ofBucket: "entries"}[p.kind]
+	what := map[kind]string{ofJobs: "jobs", ofEvents: "events", ofDead: "dead letters"}[p.kind]
+	what = cmp.Or(what, "entries")
 	namespace, home := firstToken(want.Subjects[0]), false
 	foreign := slices.ContainsFunc(have.Subjects, func(subject string) bool {
 		return !slices.Contains([]string{namespace, "*", ">"}, firstToken(subject))
@@ -54,48 +62,55 @@ func streamRules(p *part[streamConfig], have *streamConfig) []rule {
 		{ofAll, "num_replicas", Differs, always, inPlace, "so many servers keep it; while their number grows it stores nothing, for about ten seconds"},
 
 		{ofJobs, "retention", Breaks, always, remake, "a job must stay until it has ended, and no longer"},
-		{ofEvents | ofDead | ofBucket, "retention", Breaks, fixed, remake, what + " must stay after somebody has read them"},
-		{ofEvents | ofDead | ofBucket, "retention", Breaks, always, inPlace, what + " must stay after somebody has read them"},
+		{ofKept, "retention", Breaks, fixed, remake, what + " must stay after somebody has read them"},
+		{ofKept, "retention", Breaks, always, inPlace, what + " must stay after somebody has read them"},
 
 		{ofJobs, "max_age", Breaks, always, inPlace, "jobs that wait longer are deleted"},
 		{ofEvents, "max_age", Breaks, have.MaxAge > 0 && have.MaxAge < needed, inPlace, "an event must be there while its job can come back: for --job-memory and twice --ack-wait"},
-		{ofEvents | ofDead, "max_age", Differs, always, inPlace, what + " are kept so long"},
-		{ofBucket, "max_age", Breaks, always, inPlace, "a Redis server that is forgotten counts at once after it lost its locks"},
+		{ofEvents | ofDead | ofAudit, "max_age", Differs, always, inPlace, what + " are kept so long"},
+		{ofRedis, "max_age", Breaks, always, inPlace, forgotten},
+		{ofControl, "max_age", Breaks, always, inPlace, resumed},
+		{ofControl, "allow_msg_ttl", Breaks, always, inPlace, "a pause with an end is refused, and one that was lifted leaves something for ever"},
 		{ofJobs, "allow_msg_ttl", Breaks, always, remake, "a Nats-TTL header deletes its job while it is worked on"},
 		{ofMessages, "allow_msg_schedules", Breaks, always, remake, "it comes with roll-ups, which delete " + what},
 		{ofMessages, "allow_rollup_hdrs", Breaks, always, inPlace, "a Nats-Rollup header deletes other " + what},
+		{ofControl, "allow_rollup_hdrs", Breaks, always, inPlace, "no pause can be lifted"},
 
 		{ofJobs, "max_msgs", Breaks, deletesByNumber, inPlace, "a new job deletes the oldest one once so many wait"},
 		{ofJobs, "max_msgs", Differs, always, inPlace, "jobs are refused once so many wait"},
 		{ofEvents, "max_msgs", Breaks, deletesByNumber, inPlace, "events are deleted unread, and jobs that come back have a second one"},
 		{ofEvents, "max_msgs", Differs, always, inPlace, "no job can end once it is full"},
-		{ofDead, "max_msgs", Differs, always, inPlace, "once it is full, dead letters are deleted or refused"},
-		{ofBucket, "max_msgs", Breaks, deletesByNumber, inPlace, "a Redis server that is forgotten counts at once after it lost its locks"},
-		{ofBucket, "max_msgs", Differs, always, inPlace, "no new Redis server can be used once it is full"},
+		{ofDead | ofAudit, "max_msgs", Differs, always, inPlace, "once it is full, " + what + " are deleted or refused"},
+		{ofRedis, "max_msgs", Breaks, deletesByNumber, inPlace, forgotten},
+		{ofRedis, "max_msgs", Differs, always, inPlace, "no new Redis server can be used once it is full"},
+		{ofControl, "max_msgs", Breaks, deletesByNumber, inPlace, resumed},
+		{ofControl, "max_msgs", Differs, always, inPlace, "nothing more can be paused once it is full"},
 
 		{ofJobs, "max_bytes", Breaks, deletesBySize, inPlace, "a new job deletes the oldest ones once so much waits"},
 		{ofJobs, "max_bytes", Differs, always, inPlace, "jobs are refused once so much waits"},
 		{ofEvents, "max_bytes", Breaks, deletesBySize, inPlace, "events are deleted unread, and jobs that come back have a second one"},
 		{ofEvents, "max_bytes", Differs, always, inPlace, "no job can end once it is full"},
-		{ofDead, "max_bytes", Differs, always, inPlace, "once it is full, dead letters are deleted or refused"},
-		{ofBucket, "max_bytes", Breaks, deletesBySize, inPlace, "a Redis server that is forgotten counts at once after it lost its locks"},
-		{ofBucket, "max_bytes", Differs, always, inPlace, "no new Redis server can be used once it is full"},
+		{ofDead | ofAudit, "max_bytes", Differs, always, inPlace, "once it is full, " + what + " are deleted or refused"},
+		{ofRedis, "max_bytes", Breaks, deletesBySize, inPlace, forgotten},
+		{ofRedis, "max_bytes", Differs, always, inPlace, "no new Redis server can be used once it is full"},
+		{ofControl, "max_bytes", Breaks, deletesBySize, inPlace, resumed},
+		{ofControl, "max_bytes", Differs, always, inPlace, "nothing more can be paused once it is full"},
 
 		{ofJobs, "max_msgs_per_subject", Breaks, have.MaxMsgsPerSubject > 0 && !have.DiscardNewPerSubject, inPlace, "a new job deletes the oldest one once so many wait in its lane"},
 		{ofJobs, "max_msgs_per_subject", Differs, always, inPlace, "jobs are refused once so many wait in their lane"},
 		{ofEvents, "max_msgs_per_subject", Breaks, always, inPlace, "an account's events are deleted unread, or its jobs can't end"},
-		{ofDead, "max_msgs_per_subject", Differs, always, inPlace, "once a lane has so many, dead letters are deleted or refused"},
-		{ofBucket, "max_msgs_per_subject", Breaks, have.MaxMsgsPerSubject < 1, inPlace, "workers take it for no bucket"},
+		{ofDead | ofAudit, "max_msgs_per_subject", Differs, always, inPlace, "once a subject has so many, " + what + " are deleted or refused"},
+		{ofBuckets, "max_msgs_per_subject", Breaks, have.MaxMsgsPerSubject < 1, inPlace, "workers take it for no bucket"},
 		{ofMessages, "discard_new_per_subject", Differs, always, inPlace, "it counts with max_msgs_per_subject alone"},
-		{ofBucket, "discard_new_per_subject", Breaks, always, inPlace, "entries can't be changed"},
-		{ofJobs | ofEvents | ofBucket, "discard", Differs, always, inPlace, "with a limit, new " + what + " would delete old ones"},
-		{ofDead, "discard", Differs, always, inPlace, "with a limit, it says whether old dead letters are deleted or new ones refused"},
+		{ofBuckets, "discard_new_per_subject", Breaks, always, inPlace, "entries can't be changed"},
+		{ofJobs | ofEvents | ofBuckets, "discard", Differs, always, inPlace, "with a limit, new " + what + " would delete old ones"},
+		{ofDead | ofAudit, "discard", Differs, always, inPlace, "with a limit, it says whether old " + what + " are deleted or new ones refused"},
 
 		{ofJobs, "max_msg_size", Breaks, smaller(largestJob), inPlace, "a job of 64 KiB with its headers is refused"},
 		{ofEvents, "max_msg_size", Breaks, smaller(largestEvent), inPlace, "an event with the token and the data of a login is refused"},
 		{ofDead, "max_msg_size", Breaks, smaller(largestJob), inPlace, "a dead job of 64 KiB with its headers is refused, and comes back for ever"},
+		{ofAudit | ofBuckets, "max_msg_size", Breaks, smaller(largestEntry), inPlace, "entries are refused"},
 		{ofMessages, "max_msg_size", Differs, always, inPlace, "larger messages are refused"},
-		{ofBucket, "max_msg_size", Breaks, smaller(largestEntry), inPlace, "entries are refused"},
 
 		{ofJobs, "duplicate_window", Breaks, outlivesJobs, inPlace, "an id that is used again after --job-memory, but within the window, is taken for a repetition: its job never runs"},
 		{ofJobs, "duplicate_window", Differs, always, inPlace, "a job that is published again within it is stored once"},
@@ -103,8 +118,9 @@ func streamRules(p *part[streamConfig], have *streamConfig) []rule {
 		{ofEvents, "duplicate_window", Breaks, outlivesJobs, inPlace, "a job id that is used again after --job-memory, but within the window, loses its event"},
 		{ofEvents, "duplicate_window", Differs, always, inPlace, "an event that is sent again within it is stored once"},
 
-		{ofJobs | ofDead, "allow_direct", Differs, always, inPlace, what + " can't be read without asking the leader"},
-		{ofEvents | ofBucket, "allow_direct", Breaks, always, inPlace, "workers may read it in no other way"},
+		{ofJobs | ofDead | ofAudit, "allow_direct", Differs, always, inPlace, what + " can't be read without asking the leader"},
+		{ofEvents | ofRedis, "allow_direct", Breaks, always, inPlace, "workers may read it in no other way"},
+		{ofControl, "allow_direct", Differs, always, inPlace, what + " can't be read without asking the leader"},
 		{ofJobs | ofEvents, "consumer_limits", Differs, always, inPlace, "consumers that are made later have these limits"},
 		{ofJobs, "max_consumers", Differs, always, inPlace, "no more consumers can be made"},
 		{ofEvents, "max_consumers", Differs, always, inPlace, "no more can follow events, or look for one"},

@@ -45,35 +45,37 @@ var wrongStreams = []struct {
 	{ofAll, "sealed", Breaks, func(_ names, c *streamConfig) { c.Sealed = true }},
 	{ofAll, "no_ack", Breaks, func(_ names, c *streamConfig) { c.NoAck = true }},
 	{ofAll, "allow_msg_counter", Breaks, func(_ names, c *streamConfig) {
-		c.AllowMsgCounter, c.Discard, c.Retention = true, jetstream.DiscardOld, jetstream.LimitsPolicy
+		c.AllowMsgCounter, c.AllowMsgTTL, c.Discard, c.Retention = true, false, jetstream.DiscardOld, jetstream.LimitsPolicy
 	}},
 
 	{ofJobs, "retention", Breaks, func(_ names, c *streamConfig) { c.Retention = jetstream.LimitsPolicy }},
-	{ofEvents | ofDead | ofBucket, "retention", Breaks, func(_ names, c *streamConfig) { c.Retention = jetstream.WorkQueuePolicy }},
-	{ofEvents | ofDead | ofBucket, "retention", Breaks, func(_ names, c *streamConfig) { c.Retention = jetstream.InterestPolicy }},
-	{ofJobs | ofEvents | ofBucket, "max_age", Breaks, func(_ names, c *streamConfig) { c.MaxAge, c.Duplicates = time.Second, time.Second }},
-	{ofEvents | ofDead, "max_age", Differs, func(_ names, c *streamConfig) { c.MaxAge = 24 * time.Hour }},
+	{ofKept, "retention", Breaks, func(_ names, c *streamConfig) { c.Retention = jetstream.WorkQueuePolicy }},
+	{ofKept, "retention", Breaks, func(_ names, c *streamConfig) { c.Retention = jetstream.InterestPolicy }},
+	{ofJobs | ofEvents | ofBuckets, "max_age", Breaks, func(_ names, c *streamConfig) { c.MaxAge, c.Duplicates = time.Second, time.Second }},
+	{ofEvents | ofDead | ofAudit, "max_age", Differs, func(_ names, c *streamConfig) { c.MaxAge = 24 * time.Hour }},
 	{ofJobs, "allow_msg_ttl", Breaks, func(_ names, c *streamConfig) { c.AllowMsgTTL = true }},
+	{ofControl, "allow_msg_ttl", Breaks, func(_ names, c *streamConfig) { c.AllowMsgTTL = false }},
 	{ofMessages, "allow_msg_schedules", Breaks, func(_ names, c *streamConfig) { c.AllowMsgSchedules, c.Discard = true, jetstream.DiscardOld }},
 	{ofMessages, "allow_rollup_hdrs", Breaks, func(_ names, c *streamConfig) { c.AllowRollup = true }},
-	{ofJobs | ofEvents | ofBucket, "max_msgs", Breaks, func(_ names, c *streamConfig) { c.MaxMsgs, c.Discard = 5, jetstream.DiscardOld }},
+	{ofControl, "allow_rollup_hdrs", Breaks, func(_ names, c *streamConfig) { c.AllowRollup = false }},
+	{ofJobs | ofEvents | ofBuckets, "max_msgs", Breaks, func(_ names, c *streamConfig) { c.MaxMsgs, c.Discard = 5, jetstream.DiscardOld }},
 	{ofAll, "max_msgs", Differs, func(_ names, c *streamConfig) { c.MaxMsgs, c.Discard = 5, jetstream.DiscardNew }},
-	{ofJobs | ofEvents | ofBucket, "max_bytes", Breaks, func(_ names, c *streamConfig) { c.MaxBytes, c.Discard = 5000, jetstream.DiscardOld }},
+	{ofJobs | ofEvents | ofBuckets, "max_bytes", Breaks, func(_ names, c *streamConfig) { c.MaxBytes, c.Discard = 5000, jetstream.DiscardOld }},
 	{ofAll, "max_bytes", Differs, func(_ names, c *streamConfig) { c.MaxBytes, c.Discard = 5000, jetstream.DiscardNew }},
 	{ofJobs | ofEvents, "max_msgs_per_subject", Breaks, func(_ names, c *streamConfig) { c.MaxMsgsPerSubject = 5 }},
-	{ofBucket, "max_msgs_per_subject", Breaks, func(_ names, c *streamConfig) { c.MaxMsgsPerSubject = -1 }},
-	{ofJobs | ofDead, "max_msgs_per_subject", Differs, perSubject},
+	{ofBuckets, "max_msgs_per_subject", Breaks, func(_ names, c *streamConfig) { c.MaxMsgsPerSubject = -1 }},
+	{ofJobs | ofDead | ofAudit, "max_msgs_per_subject", Differs, perSubject},
 	{ofMessages, "discard_new_per_subject", Differs, perSubject},
-	{ofBucket, "discard_new_per_subject", Breaks, perSubject},
-	{ofJobs | ofEvents | ofBucket, "discard", Differs, func(_ names, c *streamConfig) { c.Discard = jetstream.DiscardOld }},
-	{ofDead, "discard", Differs, func(_ names, c *streamConfig) { c.Discard = jetstream.DiscardNew }},
+	{ofBuckets, "discard_new_per_subject", Breaks, perSubject},
+	{ofJobs | ofEvents | ofBuckets, "discard", Differs, func(_ names, c *streamConfig) { c.Discard = jetstream.DiscardOld }},
+	{ofDead | ofAudit, "discard", Differs, func(_ names, c *streamConfig) { c.Discard = jetstream.DiscardNew }},
 	{ofAll, "max_msg_size", Breaks, func(_ names, c *streamConfig) { c.MaxMsgSize = 100 }},
 	{ofMessages, "max_msg_size", Differs, func(_ names, c *streamConfig) { c.MaxMsgSize = 512 << 10 }},
 	{ofJobs | ofEvents, "duplicate_window", Breaks, func(_ names, c *streamConfig) { c.Duplicates = 30 * time.Minute }},
 	{ofEvents, "duplicate_window", Breaks, func(_ names, c *streamConfig) { c.Duplicates = time.Second }},
 	{ofJobs | ofEvents, "duplicate_window", Differs, func(_ names, c *streamConfig) { c.Duplicates = 3 * time.Minute }},
-	{ofEvents | ofBucket, "allow_direct", Breaks, func(_ names, c *streamConfig) { c.AllowDirect = false }},
-	{ofJobs | ofDead, "allow_direct", Differs, func(_ names, c *streamConfig) { c.AllowDirect = false }},
+	{ofEvents | ofRedis, "allow_direct", Breaks, func(_ names, c *streamConfig) { c.AllowDirect = false }},
+	{ofJobs | ofDead | ofAudit | ofControl, "allow_direct", Differs, func(_ names, c *streamConfig) { c.AllowDirect = false }},
 	{ofJobs | ofEvents, "consumer_limits", Differs, func(_ names, c *streamConfig) { c.ConsumerLimits.InactiveThreshold = time.Hour }},
 	{ofJobs | ofEvents, "max_consumers", Differs, func(_ names, c *streamConfig) { c.MaxConsumers = 10 }},
 	{ofMessages, "description", Differs, func(_ names, c *streamConfig) { c.Description = "mine" }},
@@ -124,7 +126,7 @@ func TestStreamRules(t *testing.T) {
 	nc, js := ruleServer(t)
 	hit := map[string]bool{}
 	for i, one := range wrongStreams {
-		for place, k := range []kind{ofJobs, ofEvents, ofDead, ofBucket} {
+		for place, k := range streamKinds {
 			if one.kinds&k == 0 {
 				continue
 			}
@@ -139,7 +141,7 @@ func TestStreamRules(t *testing.T) {
 			})
 		}
 	}
-	for place, k := range []kind{ofJobs, ofEvents, ofDead, ofBucket} {
+	for place, k := range streamKinds {
 		c, n := ruleConfig(0)
 		p, some := &plan{client: client{names: n}, config: &c}, &c.streams(n)[place]
 		for _, r := range streamRules(p.stream(k, *some), some) {

@@ -23,6 +23,7 @@ type Config struct {
 	AckWait         time.Duration // after this a dead pod's jobs come back
 	EventMaxAge     time.Duration // how long events are kept
 	DeadMaxAge      time.Duration // how long dead letters are kept
+	AuditMaxAge     time.Duration // how long the audit is kept
 	DuplicateWindow time.Duration // within it an event's or a job's id is stored once; that of the function DuplicateWindow unless set, and no longer
 	JobMemory       time.Duration // how long job ids are remembered; 0: unknown
 	EventEncoding   job.Encoding  // msgpack unless set
@@ -53,10 +54,16 @@ func (n names) stream(what string) string { return strings.ToUpper(string(n)) + 
 func (n names) jobs() string              { return n.stream("JOBS") }
 func (n names) events() string            { return n.stream("EVENTS") }
 func (n names) dead() string              { return n.stream("DEAD") }
-func (n names) bucket() string            { return n.stream("REDIS") }
+func (n names) audit() string             { return n.stream("AUDIT") }
+func (n names) redis() string             { return n.stream("REDIS") }   // a bucket
+func (n names) control() string           { return n.stream("CONTROL") } // a bucket
 
+// streamKinds are what the streams of [names.all] are.
+var streamKinds = []kind{ofJobs, ofEvents, ofDead, ofAudit, ofRedis, ofControl}
+
+// all are the streams, also those of buckets.
 func (n names) all() []string {
-	return []string{n.jobs(), n.events(), n.dead(), "KV_" + n.bucket()}
+	return []string{n.jobs(), n.events(), n.dead(), n.audit(), "KV_" + n.redis(), "KV_" + n.control()}
 }
 
 func (n names) jobSubject(lane job.Lane) string  { return string(n) + ".jobs." + string(lane) }
@@ -71,6 +78,9 @@ func (n names) account(wcID string) string { return string(n) + ".*.*." + job.Ac
 
 // freed is where pods tell each other that an account's lock was let go of; no stream has it.
 func (n names) freed(token string) string { return string(n) + ".account.freed." + token }
+
+// pods is where pods are asked what they do.
+func (n names) pods(what string) string { return string(n) + ".pods." + what }
 
 // accountEvents matches the account's events of every outcome.
 func (n names) accountEvents(wcID string) string { return n.eventSubject("*", wcID) }
@@ -136,7 +146,7 @@ func (c *Config) command(name string) string {
 	return strings.TrimSpace("relogin " + name + " " + c.Flags)
 }
 
-// streams are those of the namespace, in the order of [names.all]: the bucket's comes last.
+// streams are those of the namespace, in the order of [names.all].
 func (c *Config) streams(n names) []jetstream.StreamConfig {
 	eventWindow := c.DuplicateWindow
 	if c.EventMaxAge > 0 { // NATS takes no longer one
@@ -152,7 +162,11 @@ func (c *Config) streams(n names) []jetstream.StreamConfig {
 	}, {
 		Description: "relogin jobs that could not be processed", Subjects: []string{string(n) + ".dead.*"}, MaxAge: c.DeadMaxAge,
 	}, {
-		Subjects: []string{"$KV." + n.bucket() + ".>"}, MaxMsgsPerSubject: 1, Discard: jetstream.DiscardNew,
+		Description: "what people did with relogin jobs", Subjects: []string{string(n) + ".audit.>"}, MaxAge: c.AuditMaxAge,
+	}, {
+		Subjects: []string{"$KV." + n.redis() + ".>"}, MaxMsgsPerSubject: 1, Discard: jetstream.DiscardNew,
+	}, {
+		Subjects: []string{"$KV." + n.control() + ".>"}, MaxMsgsPerSubject: 1, Discard: jetstream.DiscardNew, AllowMsgTTL: true, AllowRollup: true,
 	}}
 	for i, name := range n.all() {
 		s := &all[i]

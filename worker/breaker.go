@@ -76,6 +76,20 @@ func (w *Worker) GatewayDown() (shortest time.Duration, err error) {
 	return shortest, err
 }
 
+// state is what others are told of it.
+func (b *breaker) state(address string) GatewayState {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s := GatewayState{Address: address, Open: b.failed >= breakerThreshold}
+	if s.Open {
+		s.NextTrial = b.next
+	}
+	if b.last != nil {
+		s.LastError = b.last.Error()
+	}
+	return s
+}
+
 // call runs one call to the gateway; do calls sent when the request goes out. It returns false,
 // and does not run the call, when the breaker is open. A call that panics counts as a failure.
 // Of one job only the first try counts, but for a trial: an account that always fails shows
@@ -152,6 +166,6 @@ func (b *breaker) ended(failure error, trial bool) {
 // healthy tells whether the end of a call shows a gateway that works. A person may
 // take longer than the time-out.
 func healthy(err error) bool {
-	return err == nil || errors.Is(err, ErrRefused) || errors.Is(err, ErrUnknownTenant) || errors.Is(err, errSlow) ||
+	return err == nil || errors.Is(err, ErrRefused) || errors.Is(err, ErrUnknownTenant) || errors.Is(err, errSlow) || errors.Is(err, errPaused) ||
 		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }

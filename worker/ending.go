@@ -61,7 +61,7 @@ func (t *task) refuse(ctx context.Context, err error) *next {
 	}
 	changed := t.w.refusals.add(t.credential(), t.job.WcID, time.Since(t.sentAt), err)
 	t.log(ctx, slog.LevelDebug, "the gateway refused the credential for this job: trying again later", "tenant", t.job.Tenant, "error", err)
-	p := t.pauseInTime(t.refusalRetries.NextBackOff())
+	p := t.pauseInTime(WaitsForCredential, t.refusalRetries.NextBackOff())
 	p.woken = changed
 	return again(p)
 }
@@ -81,17 +81,17 @@ func (t *task) await(ctx context.Context) *next {
 		if err != nil {
 			t.w.outages.jobs.failed(err)
 			t.log(ctx, slog.LevelDebug, "watching the account's events failed: trying again", "error", err)
-			return again(t.standBy(t.retries.NextBackOff()))
+			return again(t.standBy(WaitsForNATS, t.retries.NextBackOff()))
 		}
 		t.waiter = place
 		return again(noPause) // the confirmation may have ended before the subscription stood
 	}
 	t.log(ctx, slog.LevelDebug, "waiting for the account", "behind", t.answer.By, "of", t.answer.Pod, "until", t.answer.Now.Add(t.answer.Wait))
-	p := t.pauseInTime(atMost)
+	p := t.pauseInTime(WaitsForAccount, atMost)
 	if t.answer.Own {
-		p = t.pause(atMost)
+		p = t.pause(WaitsForAccount, atMost)
 	}
-	p.healthy, p.woken, p.observe = true, t.waiter.woke, t.w.Metrics.lockWait
+	p.woken, p.observe = t.waiter.woke, t.w.Metrics.lockWait
 	return again(p)
 }
 
@@ -166,7 +166,7 @@ func (t *task) giveUp(ctx context.Context) *next {
 	switch {
 	case err != nil:
 		t.w.outages.store.failed(err)
-		return again(t.standBy(t.retries.NextBackOff()))
+		return again(t.standBy(WaitsForStore, t.retries.NextBackOff()))
 	case t.d.Attempts-snoozed <= t.w.MaxDeliveries, t.answer.State == Done, t.answer.State == Ended:
 		t.exhausted = false
 		return nil

@@ -41,6 +41,20 @@ type Queue interface {
 	Bury(ctx context.Context, d *job.Delivery, reason string) error
 }
 
+// Pauses tells what people have paused. Package queue implements it on a JetStream bucket.
+type Pauses interface {
+	// Paused returns nil when a job of that lane, tenant and account may make its phone
+	// ask. When it is paused, the result is a channel that is closed once the pause is over
+	// or has changed: ask again then. An empty tenant or account is that of no job. It does
+	// not block.
+	Paused(lane job.Lane, tenant, wcID string) (lifted <-chan struct{})
+}
+
+// noPauses never pauses anything.
+type noPauses struct{}
+
+func (noPauses) Paused(job.Lane, string, string) <-chan struct{} { return nil }
+
 // Gateway makes confirmations. Package worker/gateway implements it on HTTP.
 type Gateway interface {
 	// SecondLogin makes the account's phone ask, and blocks until the person has

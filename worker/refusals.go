@@ -18,20 +18,20 @@ const (
 	longRefusal   = 5 * time.Minute
 )
 
-// Pauses is where pods tell each other which tenants are paused because the gateway
+// SharedRefusals is where pods tell each other which tenants are paused because the gateway
 // refuses their credential. Package queue implements it on a JetStream bucket.
-type Pauses interface {
-	// UpdatePauses calls change with the refused credentials of paused tenants and how many
+type SharedRefusals interface {
+	// UpdateRefusals calls change with the refused credentials of paused tenants and how many
 	// trials each has had, and stores what that makes of them. It blocks until the store has
 	// answered, and tells whether it has stored that: it has not when another pod has stored
 	// others meanwhile.
-	UpdatePauses(ctx context.Context, change func(trials map[job.Credential]uint64)) (stored bool, err error)
+	UpdateRefusals(ctx context.Context, change func(trials map[job.Credential]uint64)) (stored bool, err error)
 }
 
-// ownPauses keeps the pauses of a pod that has no others.
-type ownPauses map[job.Credential]uint64
+// ownRefusals keeps those of a pod that has no others.
+type ownRefusals map[job.Credential]uint64
 
-func (p ownPauses) UpdatePauses(_ context.Context, change func(trials map[job.Credential]uint64)) (bool, error) {
+func (p ownRefusals) UpdateRefusals(_ context.Context, change func(trials map[job.Credential]uint64)) (bool, error) {
 	change(p)
 	return true, nil
 }
@@ -45,7 +45,7 @@ func (p ownPauses) UpdatePauses(_ context.Context, change func(trials map[job.Cr
 type refusals struct {
 	log     *slog.Logger
 	metrics *Metrics
-	pauses  Pauses
+	shared  SharedRefusals
 
 	mu       sync.Mutex
 	tenants  map[string]*refusal
@@ -71,8 +71,8 @@ type refusal struct {
 	waiting map[string]*turn // the jobs that wait, by account
 }
 
-// PausedTenant is a tenant whose jobs wait because its credential is refused.
-type PausedTenant struct {
+// RefusedTenant is a tenant whose jobs wait because its credential is refused.
+type RefusedTenant struct {
 	Tenant string
 	Since  time.Time
 	Err    error // what the gateway said last
@@ -180,13 +180,13 @@ func (r *refusals) isPaused(tenant string) bool {
 
 // Paused returns the tenants whose jobs wait because the gateway refuses their credential, by
 // name, and whether it has accepted another one's since.
-func (w *Worker) Paused() (all []PausedTenant, otherwise bool) {
+func (w *Worker) RefusedTenants() (all []RefusedTenant, otherwise bool) {
 	r := w.refusals
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, tenant := range slices.Sorted(maps.Keys(r.tenants)) {
 		if e := r.tenants[tenant]; e.paused {
-			all = append(all, PausedTenant{Tenant: tenant, Since: e.since, Err: e.err})
+			all = append(all, RefusedTenant{Tenant: tenant, Since: e.since, Err: e.err})
 			otherwise = otherwise || r.accepted.After(e.since)
 		}
 	}

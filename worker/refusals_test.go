@@ -119,7 +119,7 @@ func TestOneRefusedAccountDoesNotPauseItsTenant(t *testing.T) {
 		if got := s.succeeded(); len(got) != 10 {
 			t.Errorf("ended well: %v", got)
 		}
-		if paused, _ := s.Paused(); len(paused) > 0 {
+		if paused, _ := s.RefusedTenants(); len(paused) > 0 {
 			t.Errorf("paused: %v", paused)
 		}
 		stop()
@@ -174,7 +174,7 @@ func TestOpenCallShowsThatTheCredentialIsAccepted(t *testing.T) {
 		stop := s.start(t)
 		s.send("bad-1", "bad-2", "bad-3")
 		time.Sleep(10 * time.Millisecond)
-		if paused, _ := s.Paused(); len(paused) != 1 {
+		if paused, _ := s.RefusedTenants(); len(paused) != 1 {
 			t.Fatalf("paused: %v", paused)
 		}
 		for i := range 20 {
@@ -228,7 +228,7 @@ func TestRefusedAccountsInARowPauseTheTenant(t *testing.T) {
 			s.send(fmt.Sprint(i))
 		}
 		time.Sleep(10 * time.Minute)
-		paused, otherwise := s.Paused()
+		paused, otherwise := s.RefusedTenants()
 		if len(paused) != 1 || paused[0].Tenant != "default" || !errors.Is(paused[0].Err, ErrRefused) || otherwise {
 			t.Fatalf("paused: %+v, otherwise %v", paused, otherwise)
 		}
@@ -243,7 +243,7 @@ func TestRefusedAccountsInARowPauseTheTenant(t *testing.T) {
 		if got := s.succeeded(); len(got) != 23 {
 			t.Errorf("%d of 23 jobs ended once the credential worked again", len(got))
 		}
-		if paused, _ := s.Paused(); len(paused) > 0 {
+		if paused, _ := s.RefusedTenants(); len(paused) > 0 {
 			t.Errorf("paused still: %v", paused)
 		}
 		stop()
@@ -251,11 +251,11 @@ func TestRefusedAccountsInARowPauseTheTenant(t *testing.T) {
 }
 
 func TestPausedTenantGoesOnWhenTheCredentialChanges(t *testing.T) {
-	for about, pauses := range map[string]Pauses{"NATS answers": ownPauses{}, "NATS is away": away{}} {
+	for about, pauses := range map[string]SharedRefusals{"NATS answers": ownRefusals{}, "NATS is away": away{}} {
 		t.Run(about, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s, _ := refusing(func(string) bool { return false })
-				s.refusals.pauses = pauses
+				s.refusals.shared = pauses
 				ok := s.login
 				s.login = func(ctx context.Context, j *job.Job, beforeSend func() error) (Reply, error) {
 					if !s.changed.Load() {
@@ -280,7 +280,7 @@ func TestPausedTenantGoesOnWhenTheCredentialChanges(t *testing.T) {
 // away is where pods share their pauses while it does not answer.
 type away struct{}
 
-func (away) UpdatePauses(ctx context.Context, _ func(map[job.Credential]uint64)) (bool, error) {
+func (away) UpdateRefusals(ctx context.Context, _ func(map[job.Credential]uint64)) (bool, error) {
 	<-ctx.Done()
 	return false, context.Cause(ctx)
 }
@@ -292,7 +292,7 @@ type board struct {
 	revision uint64
 }
 
-func (b *board) UpdatePauses(_ context.Context, change func(map[job.Credential]uint64)) (bool, error) {
+func (b *board) UpdateRefusals(_ context.Context, change func(map[job.Credential]uint64)) (bool, error) {
 	b.mu.Lock()
 	trials, revision := maps.Clone(b.trials), b.revision
 	b.mu.Unlock()
@@ -306,7 +306,7 @@ func (b *board) UpdatePauses(_ context.Context, change func(map[job.Credential]u
 	return true, nil
 }
 
-func TestPodsSharePauses(t *testing.T) {
+func TestPodsShareRefusals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shared := &board{trials: map[job.Credential]uint64{}}
 		var revoked atomic.Bool
@@ -316,7 +316,7 @@ func TestPodsSharePauses(t *testing.T) {
 		var stops []func()
 		for range 3 {
 			s, asked := refusing(func(string) bool { return revoked.Load() })
-			s.refusals.pauses = shared
+			s.refusals.shared = shared
 			pods, counts, stops = append(pods, s), append(counts, asked), append(stops, s.start(t))
 		}
 		pods[0].send("a", "b", "c")
@@ -403,7 +403,7 @@ func TestPodDoesNotLiftWhatItHasNotSeen(t *testing.T) {
 		access := func(string) (Access, error) { return Access{"http://gw", "f"}, nil }
 		shared := &board{trials: map[job.Credential]uint64{}}
 		a, b := newStage().refusals, newStage().refusals
-		a.pauses, b.pauses = shared, shared
+		a.shared, b.shared = shared, shared
 		refuse := func(r *refusals) {
 			for i := range 3 {
 				r.add(job.Credential{Tenant: "t", Fingerprint: "f"}, fmt.Sprint(i), 1, errForbidden)
@@ -448,7 +448,7 @@ func TestLateRefusalOfAnEarlierCredential(t *testing.T) {
 		s.changed.Store(true)
 		s.send("a", "b", "c")
 		time.Sleep(20 * time.Second)
-		if paused, _ := s.Paused(); len(paused) != 1 || time.Since(paused[0].Since) < 15*time.Second {
+		if paused, _ := s.RefusedTenants(); len(paused) != 1 || time.Since(paused[0].Since) < 15*time.Second {
 			t.Errorf("paused: %+v", paused)
 		}
 		stop()

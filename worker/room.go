@@ -96,6 +96,14 @@ func (r *room) enter(j *job.Job, failing bool) bool {
 	return true
 }
 
+// crowded tells whether so many jobs wait that more of a lane that is paused stay in the queue:
+// few enough that each of those here has room.
+func (r *room) crowded() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return 4*len(r.jobs) >= r.size
+}
+
 // leave has the job wait no longer, if it does.
 func (r *room) leave(j *job.Job) {
 	r.mu.Lock()

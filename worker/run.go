@@ -60,10 +60,11 @@ type Options struct {
 	ShutdownGrace  time.Duration // how long open confirmations may go on when Run's context has ended
 	DedupWindow    time.Duration // for how long a job that has ended is known in the store, and a repeated event to the queue: what is older is looked for in the stream
 
-	Pauses  Pauses           // where pods tell each other of refused credentials; nil: this pod is alone
-	Protect func(*job.Login) // hides a login's secrets before anybody stores them; nil: they are stored as they are
-	Logger  *slog.Logger     // nil: nothing is logged
-	Metrics *Metrics         // nil: nothing is measured
+	Pauses   Pauses           // what people have paused; nil: nothing is
+	Refusals SharedRefusals   // where pods tell each other of refused credentials; nil: this pod is alone
+	Protect  func(*job.Login) // hides a login's secrets before anybody stores them; nil: they are stored as they are
+	Logger   *slog.Logger     // nil: nothing is logged
+	Metrics  *Metrics         // nil: nothing is measured
 }
 
 // Worker is a pod: it takes jobs, holds confirmations open, and publishes events.
@@ -79,6 +80,8 @@ type Worker struct {
 	breakers *breakers
 	refusals *refusals
 	outages  *outages
+	inFlight *inFlight
+	recent   *recent
 	run      string        // begins the names of this worker's attempts, and of no other's
 	attempts atomic.Uint64 // how many attempts it has made
 	jobs     sync.WaitGroup
@@ -90,6 +93,7 @@ func New(q Queue, l Locker, g Gateway, o Options) (*Worker, error) {
 	if err := o.check(); err != nil {
 		return nil, fmt.Errorf("worker: %w", err)
 	}
+	o.Pauses = cmp.Or[Pauses](o.Pauses, noPauses{})
 	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	if o.Metrics == nil {
 		o.Metrics = NewMetrics(nil)
@@ -100,8 +104,9 @@ func New(q Queue, l Locker, g Gateway, o Options) (*Worker, error) {
 		slots:   newSlots(o.Concurrency, func() bool { return g.Tenants() > 1 }),
 		waiters: &waiters{watch: q.Watch, accounts: map[string]*watchedAccount{}}, room: newRoom(o.MaxParked, o.Metrics.parked),
 		breakers: newBreakers(o.Logger, o.Metrics), outages: newOutages(o.Logger),
+		inFlight: &inFlight{tasks: map[*task]struct{}{}}, recent: &recent{},
 		refusals: &refusals{
-			log: o.Logger, metrics: o.Metrics, pauses: cmp.Or[Pauses](o.Pauses, ownPauses{}),
+			log: o.Logger, metrics: o.Metrics, shared: cmp.Or[SharedRefusals](o.Refusals, ownRefusals{}),
 			tenants: map[string]*refusal{}, untold: map[job.Credential]bool{},
 		},
 	}, nil
@@ -171,6 +176,12 @@ func (w *Worker) pull(ctx context.Context, run lifetime, lane job.Lane) {
 			if want = 1; !sleep(ctx, takeEvery) {
 				return
 			}
+		}
+		if w.Pauses.Paused(lane, nobody, "") != nil && w.room.crowded() {
+			if want = 1; !sleep(ctx, takeEvery) {
+				return
+			}
+			continue
 		}
 		n, err := w.slots.acquire(ctx, lane, nobody, want)
 		if err != nil {

@@ -144,6 +144,7 @@ func (t *task) measure(reply Reply, err error) {
 
 func (t *task) report(ctx context.Context, e *job.Event) {
 	t.w.Metrics.jobs.WithLabelValues(string(e.Outcome)).Inc()
+	t.w.recent.count(e.Outcome)
 	t.w.Metrics.overhead.Observe((time.Since(t.takenAt) - t.elsewhere).Seconds())
 	attrs := []any{"outcome", string(e.Outcome), "prompted", e.Prompted, "attempts", e.Attempts}
 	if e.Outcome != job.Succeeded {

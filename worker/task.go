@@ -28,6 +28,10 @@ type task struct {
 	job    *job.Job
 	record string // names the job in the store
 
+	activity Activity      // what is done with the job now; guarded by the lock of inFlight
+	nudge    chan struct{} // has a job that waits look again; nil until it waits; guarded so, too
+	nudged   bool          // it is to look again whatever it waits for
+
 	answer    Answer    // the store's last
 	storeTime time.Time // the store's clock when it was given
 
@@ -121,6 +125,7 @@ func (t *task) close(run lifetime) {
 	t.returnTrial()
 	t.w.room.leave(t.job)
 	t.freeSlot()
+	t.w.inFlight.remove(t)
 }
 
 // nextAsk asks with a token that makes void what earlier ones may have been granted.

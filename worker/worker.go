@@ -39,7 +39,7 @@ func again(p *pause) *next           { return &next{again: p} }
 func back(after time.Duration) *next { return &next{back: &after} }
 
 // tryAgain has the job ask again after a failure that may pass.
-func (t *task) tryAgain() *next { return again(t.pauseInTime(t.retries.NextBackOff())) }
+func (t *task) tryAgain(r Reason) *next { return again(t.pauseInTime(r, t.retries.NextBackOff())) }
 
 // decode reads the job. One that is wrong in itself ends at once.
 func (t *task) decode(run lifetime) *next {
@@ -49,6 +49,7 @@ func (t *task) decode(run lifetime) *next {
 		t.w.Metrics.redelivered.Inc()
 	}
 	t.log(run.calls, slog.LevelDebug, "job taken", "lane", t.d.Lane, "deliveries", t.d.Attempts, "sequence", t.d.Sequence)
+	t.w.inFlight.does(t, Activity{Doing: Working})
 	if wrong != nil {
 		return t.endsDead(job.Invalid, wrong)
 	}
@@ -60,10 +61,15 @@ func (t *task) attempt(run lifetime) *next {
 	if run.waiting.Err() != nil {
 		return back(0)
 	}
+	if t.left() > 0 && !t.mayHaveNews() {
+		if next := t.paused(); next != nil {
+			return next
+		}
+	}
 	if err := t.begin(run.calls); err != nil {
 		t.w.outages.store.failed(err)
 		t.log(run.calls, slog.LevelDebug, "asking for the account failed: trying again", "error", err)
-		return again(t.standBy(t.storeRetries.NextBackOff()))
+		return again(t.standBy(WaitsForStore, t.storeRetries.NextBackOff()))
 	}
 	if t.exhausted {
 		if next := t.giveUp(run.calls); next != nil {
@@ -123,7 +129,7 @@ func (t *task) decide(ctx context.Context) *next {
 		return t.ends(job.Result{Outcome: job.Expired, Message: "too little time was left before the deadline"})
 	case Suspended:
 		t.w.outages.quarantine.failed(fmt.Errorf("for %v from now on", answer.Wait.Round(time.Second)))
-		return again(t.standBy(answer.Wait))
+		return again(t.standBy(WaitsForLocks, answer.Wait))
 	case Done:
 		t.evidence.maybePublished, t.evidence.notBefore = true, answer.Since
 		return t.ends(*answer.Result)
@@ -136,19 +142,22 @@ func (t *task) decide(ctx context.Context) *next {
 // obstacle returns what to do instead of calling the gateway, nil when nothing stands in
 // the way.
 func (t *task) obstacle(ctx context.Context) *next {
+	if next := t.paused(); next != nil {
+		return next
+	}
 	access, unknown := t.w.gateway.Access(t.job.Tenant)
 	if unknown != nil {
 		return t.reject(unknown)
 	}
 	t.access = access
 	if !t.trial && !t.w.refusals.mayTry(t.job.Tenant, t.job.WcID) {
-		return again(&pause{forTurn: true, atMost: max(t.left(), 0), comesBack: noRoomPause/2 + jitter(noRoomPause)})
+		return again(&pause{reason: WaitsForCredential, forTurn: true, atMost: max(t.left(), 0), comesBack: noRoomPause/2 + jitter(noRoomPause)})
 	}
 	if t.ambiguity != nil {
 		return t.unknown("", 0)
 	}
 	if !t.takeSlot() { // the job was parked, or its tenant has its share
-		return again(&pause{forSlot: true, healthy: true, comesBack: t.comeBack(time.Minute)})
+		return again(&pause{reason: WaitsForSlot, forSlot: true, comesBack: t.comeBack(time.Minute)})
 	}
 	if !t.evidence.soleWhenGranted || t.evidence.maybePublished {
 		published, err := t.w.queue.Published(ctx, t.job.WcID, t.eventID(""), t.evidence.notBefore)
@@ -156,11 +165,11 @@ func (t *task) obstacle(ctx context.Context) *next {
 		case err != nil:
 			t.w.outages.events.failed(err)
 			t.log(ctx, slog.LevelDebug, "looking for the job's event failed: trying again", "error", err)
-			return t.tryAgain()
+			return t.tryAgain(WaitsForNATS)
 		case published:
 			return &next{}
 		case t.answer.ConcludedBefore && t.evidence.mayStillPublish():
-			return t.tryAgain()
+			return t.tryAgain(WaitsForNATS)
 		}
 		t.evidence.soleWhenGranted = true
 	}
@@ -177,7 +186,7 @@ func (t *task) confirm(ctx context.Context) *next {
 	}, t.calls == 0)
 	t.calls++
 	if !ran {
-		return t.tryAgain()
+		return t.tryAgain(WaitsForGateway)
 	}
 	if t.claim.token != "" && t.claim.sentToken == t.claim.token {
 		t.measure(reply, err)
@@ -193,13 +202,20 @@ func (t *task) call(ctx context.Context, sent func()) (Reply, error) {
 	w.Metrics.open.Inc()
 	defer w.Metrics.open.Dec()
 	t.startedAt, t.calledAt = t.clock(), time.Now()
-	defer func() { t.elsewhere += time.Since(t.calledAt) }()
+	w.inFlight.does(t, Activity{Doing: Asking, Until: t.calledAt.Add(w.ConfirmTimeout)})
+	defer func() {
+		t.elsewhere += time.Since(t.calledAt)
+		w.inFlight.does(t, Activity{Doing: Working})
+	}()
 	t.log(ctx, slog.LevelDebug, "asking the phone", "tenant", t.job.Tenant, "gateway", t.access.Address)
 	failpoint("calling")
 	defer failpoint("answered")
 	return w.gateway.SecondLogin(ctx, t.job, func() error {
 		if sinceBothClocks(t.claim.askedAt) > w.SendWindow {
 			return errSlow
+		}
+		if w.Pauses.Paused(t.d.Lane, t.job.Tenant, t.job.WcID) != nil {
+			return errPaused
 		}
 		w.outages.sending.worked()
 		t.claim.sentToken = t.claim.token
@@ -211,7 +227,10 @@ func (t *task) call(ctx context.Context, sent func()) (Reply, error) {
 	})
 }
 
-var errSlow = errors.New("the send window closed before the request was written")
+var (
+	errSlow   = errors.New("the send window closed before the request was written")
+	errPaused = errors.New("a person has paused it before the request was written")
+)
 
 // replied goes by what the call has brought. It is apart from confirm, whose frame every
 // open confirmation keeps.
@@ -225,14 +244,16 @@ func (t *task) replied(ctx context.Context, reply Reply, err error) *next {
 	case errors.Is(err, errSlow):
 		t.w.outages.sending.failed(err)
 		t.log(ctx, slog.LevelDebug, "the request was not sent in time: trying again later")
-		return t.tryAgain()
+		return t.tryAgain(WaitsForGateway)
+	case errors.Is(err, errPaused):
+		return again(noPause)
 	case errors.Is(err, ErrUnknownTenant):
 		return t.reject(err)
 	case errors.Is(err, ErrRefused):
 		return t.refuse(ctx, err)
 	case errors.Is(err, ErrNotStarted):
 		t.log(ctx, slog.LevelDebug, "the gateway did not start the confirmation: trying again later", "error", err)
-		return t.tryAgain()
+		return t.tryAgain(WaitsForGateway)
 	}
 	t.claim.spend() // a prompt may be open
 	if ctx.Err() != nil {

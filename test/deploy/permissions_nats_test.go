@@ -22,7 +22,7 @@ var mayNot = map[string]struct{ publish, subscribe []string }{
 			"$JS.API.STREAM.INFO.RELOGIN_EVENTS", "$JS.API.CONSUMER.CREATE.RELOGIN_EVENTS.x.relogin.events.*.*",
 			"$JS.API.CONSUMER.MSG.NEXT.RELOGIN_JOBS.urgent", "$JS.API.STREAM.MSG.GET.RELOGIN_JOBS",
 			"$JS.API.DIRECT.GET.RELOGIN_JOBS", "$JS.API.DIRECT.GET.RELOGIN_EVENTS", "$JS.API.STREAM.PURGE.RELOGIN_JOBS",
-			"$JS.API.INFO", "$JS.API.STREAM.NAMES", "$JS.ACK.RELOGIN_JOBS.urgent.1.1.1.1.0", "$KV.RELOGIN_REDIS.process.first",
+			"relogin.pods.state", "$SRV.PING", "_INBOX_operator.x", "$JS.API.INFO", "$JS.API.STREAM.NAMES", "$JS.ACK.RELOGIN_JOBS.urgent.1.1.1.1.0", "$KV.RELOGIN_REDIS.process.first", "$KV.RELOGIN_CONTROL.all", "relogin.audit.pause",
 		},
 		subscribe: []string{">", "relogin.>", "relogin.jobs.urgent", "relogin.events.*.*", "_INBOX.>", "_INBOX_worker.>", "_INBOX_waiting.>", "$JS.API.>"},
 	},
@@ -47,9 +47,11 @@ var mayNot = map[string]struct{ publish, subscribe []string }{
 			"$JS.API.CONSUMER.DURABLE.CREATE.RELOGIN_JOBS.x", "$JS.API.CONSUMER.CREATE.RELOGIN_DEAD.x.relogin.dead.*",
 			"$JS.API.CONSUMER.CREATE.KV_RELOGIN_REDIS.x", "$JS.API.CONSUMER.DELETE.RELOGIN_JOBS.urgent", "$JS.API.CONSUMER.MSG.NEXT.RELOGIN_JOBS.other",
 			"$JS.API.CONSUMER.LIST.RELOGIN_EVENTS", "$JS.API.STREAM.LIST", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.INFO.OTHER", "$JS.API.CONSUMER.INFO.RELOGIN_JOBS.other", "$JS.ACK.RELOGIN_EVENTS.x.1.1.1.1.0", "$KV.OTHER.key", "$SYS.REQ.SERVER.PING",
+			"relogin.pods.state", "relogin.pods.look", "$SRV.PING", "$KV.RELOGIN_CONTROL.all", "relogin.audit.pause", "$JS.API.STREAM.DELETE.KV_RELOGIN_CONTROL", "$JS.API.STREAM.PURGE.KV_RELOGIN_CONTROL",
+			"$JS.API.CONSUMER.CREATE.RELOGIN_AUDIT.x.relogin.audit.>", "$JS.API.DIRECT.GET.RELOGIN_AUDIT", "$JS.API.STREAM.MSG.GET.KV_RELOGIN_CONTROL",
 		},
 		subscribe: []string{">", "*.*.*.*", "relogin.>", "relogin.jobs.*", "relogin.dead.*", "_INBOX.>", "_INBOX_upstream.>", "_INBOX_consumer.>",
-			"_INBOX_operator.>", "*.>", "$JS.API.>", "$KV.>", "$JS.ACK.>"},
+			"_INBOX_operator.>", "*.>", "$SRV.>", "$SRV.PING.other", "$JS.API.>", "$KV.>", "$JS.ACK.>"},
 	},
 	"CONSUMER": {
 		publish: []string{
@@ -57,7 +59,7 @@ var mayNot = map[string]struct{ publish, subscribe []string }{
 			"$JS.API.STREAM.DELETE.RELOGIN_EVENTS", "$JS.API.STREAM.PURGE.RELOGIN_EVENTS", "$JS.API.STREAM.MSG.DELETE.RELOGIN_EVENTS",
 			"$JS.API.STREAM.INFO.RELOGIN_JOBS", "$JS.API.CONSUMER.CREATE.RELOGIN_JOBS.x.relogin.jobs.urgent",
 			"$JS.API.CONSUMER.CREATE.RELOGIN_DEAD.x.relogin.dead.*", "$JS.API.STREAM.MSG.GET.RELOGIN_DEAD", "$JS.API.DIRECT.GET.RELOGIN_DEAD", "$JS.API.CONSUMER.MSG.NEXT.RELOGIN_JOBS.urgent",
-			"$JS.API.DIRECT.GET.RELOGIN_JOBS", "$JS.ACK.RELOGIN_JOBS.urgent.1.1.1.1.0", "$KV.RELOGIN_REDIS.process.first",
+			"$JS.API.DIRECT.GET.RELOGIN_JOBS", "$JS.ACK.RELOGIN_JOBS.urgent.1.1.1.1.0", "$KV.RELOGIN_REDIS.process.first", "$KV.RELOGIN_CONTROL.all", "relogin.audit.pause",
 		},
 		subscribe: []string{">", "relogin.jobs.urgent", "relogin.dead.*", "_INBOX.>", "_INBOX_worker.>", "_INBOX_operator.>"},
 	},
@@ -110,7 +112,7 @@ func streams(t *testing.T, nc *nats.Conn) string {
 		t.Fatal(err)
 	}
 	var text strings.Builder
-	for _, name := range []string{"RELOGIN_JOBS", "RELOGIN_EVENTS", "RELOGIN_DEAD", "KV_RELOGIN_REDIS"} {
+	for _, name := range []string{"RELOGIN_JOBS", "RELOGIN_EVENTS", "RELOGIN_DEAD", "RELOGIN_AUDIT", "KV_RELOGIN_REDIS", "KV_RELOGIN_CONTROL"} {
 		stream, err := js.Stream(t.Context(), name)
 		if err != nil {
 			t.Fatal(err)

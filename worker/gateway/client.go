@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync/atomic"
 
@@ -99,6 +100,9 @@ func (c *Client) Addresses() []string { return c.settings.Load().addresses }
 
 // Tenants implements [worker.Gateway].
 func (c *Client) Tenants() int { return len(c.settings.Load().tenants) }
+
+// TenantNames returns the names of those that are configured, sorted.
+func (c *Client) TenantNames() []string { return slices.Sorted(maps.Keys(c.settings.Load().tenants)) }
 
 func (c *Client) tenant(name string) (*tenant, error) {
 	t, ok := c.settings.Load().tenants[name]

@@ -22,11 +22,12 @@ const (
 	Throttled    Outcome = "throttled"    // no prompt was made: cool-down or daily budget
 	Unknown      Outcome = "unknown"      // a prompt may have been shown, its answer is not known
 	Invalid      Outcome = "invalid"      // the job itself is wrong
+	Cancelled    Outcome = "cancelled"    // no prompt was made: an operator or upstream cancelled it
 )
 
 // Outcomes returns every outcome, in the order of the contract.
 func Outcomes() []Outcome {
-	return []Outcome{Succeeded, Failed, NeedsScan, Unauthorized, Expired, Throttled, Unknown, Invalid}
+	return []Outcome{Succeeded, Failed, NeedsScan, Unauthorized, Expired, Throttled, Unknown, Invalid, Cancelled}
 }
 
 // Login is what the gateway says of an account that is logged in. Token and Data are

@@ -99,6 +99,7 @@ func (c *Streams) Declare(s *settings.Settings) {
 		"after this a dead pod's jobs come back; what is there keeps its own until setup --update")
 	s.Add("event-max-age", settings.Duration(&c.EventMaxAge, time.Minute, 3650*settings.Day), "168h", "how long events are kept; what is there keeps its own until setup --update")
 	s.Add("dead-max-age", settings.Duration(&c.DeadMaxAge, time.Minute, 3650*settings.Day), "720h", "how long dead letters are kept; what is there keeps its own until setup --update")
+	s.Add("audit-max-age", settings.Duration(&c.AuditMaxAge, time.Minute, 3650*settings.Day), "8760h", "how long it is kept what people did; what is there keeps its own until setup --update")
 	DeclareJobMemory(s, &c.JobMemory)
 }
 
@@ -113,6 +114,6 @@ func (c *Streams) Check(s *settings.Settings) {
 	s.Require(c.Replicas%2 == 1, "want 1, 3 or 5", "replicas")
 	s.Require(c.EventMaxAge >= 2*c.AckWait, "want at least twice --ack-wait, "+settings.FormatDuration(2*c.AckWait), "event-max-age", "ack-wait")
 	s.Require(c.JobMemory <= c.EventMaxAge, "want no more than --event-max-age, "+settings.FormatDuration(c.EventMaxAge), "job-memory", "event-max-age")
-	c.Flags = s.CommandLine("namespace", "replicas", "ack-wait", "event-max-age", "dead-max-age", "job-memory")
+	c.Flags = s.CommandLine("namespace", "replicas", "ack-wait", "event-max-age", "dead-max-age", "audit-max-age", "job-memory")
 	c.DuplicateWindow = queue.DuplicateWindow(c.JobMemory)
 }

@@ -14,6 +14,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/relogin/relogin/cmd/relogin/internal/cancel"
+	"github.com/relogin/relogin/cmd/relogin/internal/doctor"
 	"github.com/relogin/relogin/cmd/relogin/internal/httpserver"
 	"github.com/relogin/relogin/cmd/relogin/internal/letters"
 	"github.com/relogin/relogin/cmd/relogin/internal/logging"
@@ -39,8 +41,10 @@ type Program struct {
 // errNotAsWanted ends a command with status 1.
 var errNotAsWanted = errors.New("not all is as the settings say")
 
+var errOneAccount = errors.New("want one account, by its wcId")
+
 // reported are the errors that are not printed: what they are about was, or nobody reads it.
-var reported = []error{errNotAsWanted, letters.ErrSomeFailed, submit.ErrNotSucceeded, httpserver.ErrNotReady, syscall.EPIPE}
+var reported = []error{errNotAsWanted, letters.ErrSomeFailed, cancel.ErrNotCancelled, doctor.ErrUnwell, submit.ErrNotSucceeded, httpserver.ErrNotReady, syscall.EPIPE}
 
 // Run executes the command line and returns the exit status. SIGINT and SIGTERM end the
 // commands' context; after that they have their usual effect, so a second one ends the
@@ -92,7 +96,7 @@ Try it, with nothing to install:  relogin dev`,
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return settings.UsageError{Err: err} })
 	root.AddCommand(
 		newWorkerCommand(p), newDevCommand(p), newSetupCommand(p), newSubmitCommand(p),
-		newWatchCommand(p), newDeadCommand(p), newGatewayCommand(p), newBenchCommand(p), newHealthCommand(p), newVersionCommand(p),
+		newWatchCommand(p), newStatusCommand(p), newExplainCommand(p), newPauseCommand(p), newResumeCommand(p), newCancelCommand(p), newDeadCommand(p), newDoctorCommand(p), newGatewayCommand(p), newBenchCommand(p), newHealthCommand(p), newVersionCommand(p),
 	)
 	return root
 }

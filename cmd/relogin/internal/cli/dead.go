@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/relogin/relogin/cmd/relogin/internal/audit"
 	"github.com/relogin/relogin/cmd/relogin/internal/backend"
 	"github.com/relogin/relogin/cmd/relogin/internal/letters"
 	"github.com/relogin/relogin/cmd/relogin/internal/output"
@@ -52,6 +53,11 @@ func newDeadSubcommand(p *Program, use string) *cobra.Command {
 	s := letters.Settings{Stdin: p.Stdin}
 	s.Command, _, _ = strings.Cut(use, " ")
 	var n backend.NATS
+	who := audit.Who{Flag: "why"}
+	groups := []settings.Group{&s, &n}
+	if s.Command == "replay" || s.Command == "drop" {
+		groups = append(groups, &who)
+	}
 	check := func(_ *cobra.Command, args []string) error { return s.CheckArguments(args) }
 	return p.command(&cobra.Command{Use: use, Args: check}, func(ctx context.Context, _ *settings.Settings, log *slog.Logger) error {
 		nc, err := n.ConnectSoon(ctx, "relogin dead "+s.Command, log, backend.Patience)
@@ -63,8 +69,12 @@ func newDeadSubcommand(p *Program, use string) *cobra.Command {
 		if err != nil {
 			return err
 		}
+		record, err := queue.OpenAudit(nc, n.Namespace)
+		if err != nil {
+			return err
+		}
 		return letters.Run(ctx, letters.Options{
-			Settings: &s, Letters: all, Stderr: p.Stderr, Printer: output.NewPrinter(p.Stdout, s.Output, p.Environ),
+			Settings: &s, Who: &who, Letters: all, Audit: record, Stderr: p.Stderr, Printer: output.NewPrinter(p.Stdout, s.Output, p.Environ),
 		})
-	}, &s, &n)
+	}, groups...)
 }

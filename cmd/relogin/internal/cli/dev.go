@@ -36,6 +36,7 @@ func simulated(s *settings.Settings) bool { return !s.IsSet("gateway-url") && !s
 
 func newDevCommand(p *Program) *cobra.Command {
 	var s dev.Settings
+	s.Version = releaseOf(p.Version)
 	return p.command(&cobra.Command{
 		Use:   "dev",
 		Short: "everything in one process, nothing to install",

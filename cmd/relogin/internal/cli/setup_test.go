@@ -99,7 +99,7 @@ func TestSetupCheckCreatesNothing(t *testing.T) {
 	environ := []string{"RELOGIN_NATS_URL=" + servers.NATS(t)}
 	for range 2 {
 		got := relogin(t, environ, "", "setup", "--check", "-o", "json")
-		if got.status != exitFailed || len(lines(got.stdout)) != 6 {
+		if got.status != exitFailed || len(lines(got.stdout)) != 8 {
 			t.Errorf("%+v", got)
 		}
 		for _, line := range lines(got.stdout) {

@@ -14,7 +14,7 @@ import (
 )
 
 func newWorkerCommand(p *Program) *cobra.Command {
-	var s pod.Settings
+	s := pod.Settings{Version: releaseOf(p.Version)}
 	return p.command(&cobra.Command{
 		Use:   "worker",
 		Short: "take jobs until SIGTERM or SIGINT",

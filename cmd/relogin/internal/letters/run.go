@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/relogin/relogin/cmd/relogin/internal/audit"
 	"github.com/relogin/relogin/cmd/relogin/internal/output"
 	"github.com/relogin/relogin/cmd/relogin/internal/terminal"
 	"github.com/relogin/relogin/queue"
@@ -22,7 +23,9 @@ var ErrSomeFailed = errors.New("some dead letters failed")
 // Options are what [Run] needs.
 type Options struct {
 	*Settings
+	Who     *audit.Who // of replay and drop
 	Letters *queue.DeadLetters
+	Audit   *queue.Audit
 	Stderr  io.Writer // gets the progress, the totals, and which letters failed
 	Printer *output.Printer
 }
@@ -91,7 +94,7 @@ func (r *run) show(ctx context.Context) error {
 }
 
 func (r *run) replay(ctx context.Context) error {
-	return r.bulk(ctx, "replayed", "would be replayed", func(ctx context.Context, l *queue.DeadLetter) error {
+	return r.bulk(ctx, queue.ActionReplay, "replayed", func(ctx context.Context, l *queue.DeadLetter) error {
 		_, err := r.Letters.Replay(ctx, l)
 		return err
 	})
@@ -103,7 +106,7 @@ func (r *run) drop(ctx context.Context) error {
 			return err
 		}
 	}
-	return r.bulk(ctx, "dropped", "would be dropped", r.Letters.Drop)
+	return r.bulk(ctx, queue.ActionDrop, "dropped", r.Letters.Drop)
 }
 
 // confirm asks whether the letters may be dropped.
@@ -137,11 +140,13 @@ func (r *run) chosen(ctx context.Context) iter.Seq2[*queue.DeadLetter, error] {
 	}
 }
 
-// bulk does it with all letters that are chosen, and tells how many they were. It returns
-// [ErrSomeFailed] when some could not be.
-func (r *run) bulk(ctx context.Context, did, would string, do func(context.Context, *queue.DeadLetter) error) error {
+// bulk does it with all letters that are chosen, once that is in the audit, and tells how many they
+// were. It returns [ErrSomeFailed] when some could not be.
+func (r *run) bulk(ctx context.Context, action queue.Action, did string, do func(context.Context, *queue.DeadLetter) error) error {
 	if r.DryRun {
-		did, do = would, func(context.Context, *queue.DeadLetter) error { return nil }
+		did, do = "would be "+did, func(context.Context, *queue.DeadLetter) error { return nil }
+	} else if err := r.Audit.Record(ctx, queue.AuditEntry{Action: action, By: r.Who.By, Reason: r.Who.Reason, What: r.describe()}); err != nil {
+		return err
 	}
 	progress := terminal.Progress(r.Stderr, -1, did)
 	done, failed := 0, 0

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/relogin/relogin/cmd/relogin/internal/output"
 	"github.com/relogin/relogin/cmd/relogin/internal/settings"
@@ -79,4 +81,32 @@ func (s *Settings) CheckArguments(args []string) error {
 		return errors.New("dropping is for good: add --yes, or --dry-run to see what it would be")
 	}
 	return nil
+}
+
+// describe says which dead letters are meant, for the audit.
+func (s *Settings) describe() string {
+	if len(s.sequences) > 0 {
+		const most = 50
+		text := strings.Trim(fmt.Sprint(s.sequences[:min(len(s.sequences), most)]), "[]")
+		return fmt.Sprintf("%d dead letters: %s", len(s.sequences), text)
+	}
+	if s.All {
+		return "all dead letters"
+	}
+	f := s.DeadLetterFilter
+	text := "dead letters with"
+	for _, one := range []struct{ name, value string }{
+		{"reason", f.Reason}, {"lane", string(f.Lane)}, {"tenant", f.Tenant}, {"account", f.WcID}, {"job", f.JobID},
+	} {
+		if one.value != "" {
+			text += fmt.Sprintf(" %s %q", one.name, one.value)
+		}
+	}
+	if !f.Since.IsZero() {
+		text += " since " + f.Since.UTC().Format(time.RFC3339)
+	}
+	if !f.Before.IsZero() {
+		text += " before " + f.Before.UTC().Format(time.RFC3339)
+	}
+	return text
 }

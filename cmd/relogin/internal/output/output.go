@@ -43,6 +43,9 @@ func NewPrinter(w io.Writer, format Format, environ []string) *Printer {
 	return &Printer{w: w, format: format, colored: terminal.IsTerminal(w) && !noColor}
 }
 
+// JSON tells whether it prints JSON.
+func (p *Printer) JSON() bool { return p.format == JSON }
+
 // Print prints the value as one line of JSON, or else the text.
 func (p *Printer) Print(v any, format string, args ...any) error {
 	if p.format == JSON {
@@ -102,7 +105,7 @@ const red = "\x1b[31m" // what begins a colour on a terminal
 // colors are those of outcomes, by whether something must be done. All others are red.
 var colors = map[job.Outcome]string{
 	job.Succeeded: "\x1b[32m",
-	job.NeedsScan: "\x1b[33m", job.Expired: "\x1b[33m", job.Throttled: "\x1b[33m",
+	job.NeedsScan: "\x1b[33m", job.Expired: "\x1b[33m", job.Throttled: "\x1b[33m", job.Cancelled: "\x1b[33m",
 }
 
 // Outcome returns the word in a column, coloured where that is wanted.

@@ -58,7 +58,7 @@ func (p *Pod) gatewayState() (note string, err error) {
 	if d, last := p.worker.GatewayDown(); d > 0 {
 		return "", fmt.Errorf("it fails, and is tried again in %v: %w", d.Round(time.Second), last)
 	}
-	paused, otherwise := p.worker.Paused()
+	paused, otherwise := p.worker.RefusedTenants()
 	if len(paused) == 0 {
 		return "", nil
 	}
@@ -93,6 +93,10 @@ func (c podCollector) Collect(out chan<- prometheus.Metric) {
 	send(prometheus.CounterValue, float64(stats.Pipelines), "relogin_redis_pipelines_total", "Round trips that carried the scripts.")
 	send(prometheus.CounterValue, float64(stats.Failed), "relogin_redis_scripts_failed_total", "Scripts that ended with an error.")
 	send(prometheus.CounterValue, float64(stats.Dropped), "relogin_redis_tidyings_dropped_total", "Records that were not shrunk because the buffer was full; they expire later.")
+	for scope, n := range c.pauses.Counts() {
+		out <- prometheus.MustNewConstMetric(prometheus.NewDesc("relogin_pauses", "What people have paused, by scope: all, lane, tenant, account.", []string{"scope"}, nil),
+			prometheus.GaugeValue, float64(n), string(scope))
+	}
 	connected := 0.0
 	if c.NATS.IsConnected() {
 		connected = 1

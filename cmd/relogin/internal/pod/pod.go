@@ -32,6 +32,7 @@ type Pod struct {
 	queue   *queue.Queue
 	cache   *cache.Client
 	gateway *gateway.Client
+	pauses  *queue.PauseWatch
 	worker  *worker.Worker
 
 	connected atomic.Bool // the fields above are set
@@ -85,8 +86,13 @@ func (p *Pod) connect(ctx context.Context, embedded bool) (err error) {
 			return err
 		}
 		p.inBackground(ctx, func(ctx context.Context) { incarnations.Run(ctx, p.log) }) // the other pods know of the lease until Close
-		options.Pauses, cacheOptions.Incarnations = incarnations, incarnations
+		options.Refusals, cacheOptions.Incarnations = incarnations, incarnations
 	}
+	if p.pauses, err = queue.WatchPauses(ctx, p.NATS, s.NATS.Namespace, p.log); err != nil {
+		return err
+	}
+	p.inBackground(ctx, p.pauses.Run)
+	options.Pauses = p.pauses
 	if p.cache, err = backend.OpenRedis(ctx, cacheOptions); err != nil {
 		return err
 	}
@@ -101,7 +107,7 @@ func (p *Pod) connect(ctx context.Context, embedded bool) (err error) {
 	p.registry.MustRegister(podCollector{p})
 	p.connected.Store(true)
 	p.inBackground(ctx, p.gateway.Run) // it reads credentials again when their files change
-	return nil
+	return p.serveState(ctx)
 }
 
 // openQueue connects to NATS, and sets the queue up unless it must not.

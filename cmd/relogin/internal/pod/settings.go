@@ -26,6 +26,7 @@ type Settings struct {
 	Pipeline PipelineSettings
 	Output   OutputSettings
 	Setup    SetupSettings
+	Version  string // of the program; no setting
 }
 
 // GatewaySettings say how to reach the gateway, and as whom.
@@ -93,17 +94,25 @@ func (p *PipelineSettings) Check(s *settings.Settings) {
 	}
 }
 
+// EncodingSettings say how events are written.
+type EncodingSettings struct{ EventEncoding job.Encoding }
+
+// Declare implements [settings.Group].
+func (e *EncodingSettings) Declare(s *settings.Settings) {
+	s.Section("Output")
+	s.Add("event-encoding", settings.Choice(&e.EventEncoding, job.EncodingMsgpack, job.EncodingJSON), "msgpack", "how events are written")
+}
+
 // OutputSettings are about what is published and shown.
 type OutputSettings struct {
-	EventEncoding job.Encoding
-	Protect       func(*job.Login) // hides a login's secrets
-	HTTPAddr      string           // empty: none
+	EncodingSettings
+	Protect  func(*job.Login) // hides a login's secrets
+	HTTPAddr string           // empty: none
 }
 
 // Declare implements [settings.Group].
 func (o *OutputSettings) Declare(s *settings.Settings) {
-	s.Section("Output")
-	s.Add("event-encoding", settings.Choice(&o.EventEncoding, job.EncodingMsgpack, job.EncodingJSON), "msgpack", "how events are written")
+	o.EncodingSettings.Declare(s)
 	s.Add("event-secrets", settings.NewValue(&o.Protect, "include|omit|seal:KEY", protector).ShowAs(showSecrets), "include",
 		"a login's token and data in events: include or omit them, or seal them to a public xkey (nk -gen curve makes one)")
 	DeclareHTTPAddr(s, &o.HTTPAddr)

@@ -17,7 +17,7 @@ func (r *refusals) share(ctx context.Context, access func(tenant string) (Access
 	defer cancel()
 	var next map[job.Credential]uint64
 	var trials map[*refusal]int
-	ok, err := r.pauses.UpdatePauses(ctx, func(stored map[job.Credential]uint64) {
+	ok, err := r.shared.UpdateRefusals(ctx, func(stored map[job.Credential]uint64) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.adopt(stored, access)

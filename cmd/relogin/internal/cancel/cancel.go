@@ -1,0 +1,248 @@
+// Package cancel is what relogin cancel does.
+package cancel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/nats-io/nats.go"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/relogin/relogin/cmd/relogin/internal/audit"
+	"github.com/relogin/relogin/cmd/relogin/internal/output"
+	"github.com/relogin/relogin/cmd/relogin/internal/settings"
+	"github.com/relogin/relogin/cmd/relogin/internal/terminal"
+	"github.com/relogin/relogin/queue"
+	"github.com/relogin/relogin/worker"
+	"github.com/relogin/relogin/worker/job"
+)
+
+// Settings say which jobs are cancelled. They are flags alone.
+type Settings struct {
+	all, dryRun     bool
+	account, tenant string
+	label           string
+	wcID, jobID     string // that were named
+	Output          output.Format
+}
+
+// Declare implements [settings.Group].
+func (s *Settings) Declare(to *settings.Settings) {
+	to.Section("Jobs")
+	to.AddFlag("all", settings.Bool(&s.all), "false", "all jobs that fit the flags below, instead of one")
+	to.AddFlag("account", settings.Text(&s.account), "", "with --all: those for this wcId")
+	to.AddFlag("tenant", settings.Text(&s.tenant), "", "with --all: this tenant's")
+	to.AddFlag("label", settings.Text(&s.label), "", "with --all: those with this label, as key=value")
+	to.AddFlag("dry-run", settings.Bool(&s.dryRun), "false", "only tell which and how many they are")
+	output.Declare(to, &s.Output)
+}
+
+// CheckArguments returns what is wrong with the arguments of the command line, and whether it is
+// not clear which jobs are meant.
+func (s *Settings) CheckArguments(args []string) error {
+	chosen := s.account != "" || s.tenant != "" || s.label != ""
+	switch {
+	case s.all && len(args) > 0:
+		return errors.New("want either one job, by wcId and job id, or --all")
+	case s.all && !chosen:
+		return errors.New("all of what? Add --account, --tenant or --label")
+	case !s.all && chosen:
+		return errors.New("--account, --tenant and --label choose jobs of --all: add that")
+	case !s.all && len(args) != 2:
+		return errors.New("want an account and a job, by wcId and job id")
+	case s.label != "" && !strings.Contains(s.label, "="):
+		return errors.New("--label: want key=value")
+	case !s.all:
+		s.wcID, s.jobID = args[0], args[1]
+	}
+	return nil
+}
+
+func (s *Settings) fits(j *queue.StoredJob) bool {
+	if !s.all {
+		return j.Job.WcID == s.wcID && j.Job.ID == s.jobID
+	}
+	key, value, labelled := strings.Cut(s.label, "=")
+	label, has := j.Job.Labels[key]
+	return (s.account == "" || j.Job.WcID == s.account) && (s.tenant == "" || j.Job.Tenant == s.tenant) && (!labelled || has && label == value)
+}
+
+// describe says which jobs are meant, for the audit.
+func (s *Settings) describe() string {
+	if !s.all {
+		return fmt.Sprintf("job %s of account %s", s.jobID, s.wcID)
+	}
+	text := "all jobs"
+	for _, one := range [][2]string{{"account", s.account}, {"tenant", s.tenant}, {"label", s.label}} {
+		if one[1] != "" {
+			text += fmt.Sprintf(" of %s %s", one[0], one[1])
+		}
+	}
+	return text
+}
+
+// Options are what [Run] needs.
+type Options struct {
+	*Settings
+	Who       *audit.Who
+	Namespace string
+	NATS      *nats.Conn
+	Jobs      *queue.Jobs
+	Queue     worker.Queue // publishes the events
+	Store     worker.Canceller
+	Audit     *queue.Audit
+	Stderr    io.Writer // gets the progress and the totals
+	Printer   *output.Printer
+}
+
+// ErrNotCancelled is returned by [Run] when it has told of each job that it could not cancel.
+var ErrNotCancelled = errors.New("not all jobs were cancelled")
+
+// atOnce is how many jobs are cancelled at a time: each waits for the server's disk.
+const atOnce = 32
+
+// Run cancels the jobs that the settings say. It blocks until their events are stored, or ctx ends.
+func Run(ctx context.Context, o Options) error {
+	r := &run{Options: o, delivered: map[job.Lane]uint64{}}
+	lanes, err := o.Jobs.Lanes(ctx)
+	if err != nil {
+		return err
+	}
+	for _, l := range lanes {
+		r.delivered[l.Lane] = l.Delivered
+	}
+	if !o.dryRun {
+		e := queue.AuditEntry{Action: queue.ActionCancel, By: o.Who.By, Reason: o.Who.Reason, What: o.describe()}
+		if account := o.wcID + o.account; account != "" {
+			e.Target = &queue.Target{Scope: queue.ScopeAccount, Name: account}
+		}
+		if err := o.Audit.Record(ctx, e); err != nil {
+			return err
+		}
+	}
+	return r.all(ctx)
+}
+
+type run struct {
+	Options
+	delivered map[job.Lane]uint64 // the newest sequence that was
+
+	mu           sync.Mutex
+	done, failed int
+}
+
+func (r *run) all(ctx context.Context) error {
+	progress := terminal.Progress(r.Stderr, -1, "cancelled")
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.SetLimit(atOnce)
+	for j, err := range r.Jobs.All(groupCtx, "") {
+		if err != nil {
+			group.Go(func() error { return err })
+			break
+		}
+		if !r.fits(j) {
+			continue
+		}
+		group.Go(func() error {
+			err := r.one(context.WithoutCancel(groupCtx), j) // what was begun is finished
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			_ = progress.Add(1) // it is for looking at
+			return r.tell(j, err)
+		})
+	}
+	err := group.Wait()
+	_ = progress.Finish()
+	switch {
+	case err != nil:
+		return err
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case !r.Settings.all && r.done+r.failed == 0:
+		return fmt.Errorf("job %s of account %s is not in the queue: it has ended, or was never stored; see relogin explain %s --job %s",
+			terminal.Printable(r.jobID), terminal.Printable(r.wcID), terminal.Printable(r.wcID), terminal.Printable(r.jobID))
+	case r.Settings.all && !r.Printer.JSON():
+		did := "cancelled"
+		if r.dryRun {
+			did = "would be cancelled"
+		}
+		fmt.Fprintf(r.Stderr, "%s: %d, too late or failed: %d\n", did, r.done, r.failed)
+	}
+	if r.failed > 0 {
+		return ErrNotCancelled
+	}
+	return nil
+}
+
+func (r *run) one(ctx context.Context, j *queue.StoredJob) error {
+	if j.Invalid != nil {
+		return fmt.Errorf("it is no valid job, and ends so by itself: %w", j.Invalid)
+	}
+	if r.dryRun {
+		return nil
+	}
+	if err := r.asks(ctx, j); err != nil {
+		return err
+	}
+	_, err := worker.Cancel(ctx, r.Queue, r.Store, worker.Cancellation{
+		Job: j.Job, Record: j.Record, StoredAt: j.StoredAt, Traceparent: j.Traceparent,
+		Delivered: j.Sequence <= r.delivered[j.Lane], By: r.Who.By, Reason: r.Who.Reason,
+	})
+	if err != nil {
+		return err
+	}
+	if err := r.Jobs.Remove(ctx, j); err != nil {
+		return err
+	}
+	return queue.TellPods(r.NATS, r.Namespace, j.Job.WcID, j.Job.ID)
+}
+
+// asks returns an error when a pod says that the job's phone asks: a store that has lost its data
+// does not know.
+func (r *run) asks(ctx context.Context, j *queue.StoredJob) error {
+	if j.Sequence > r.delivered[j.Lane] {
+		return nil
+	}
+	pods, err := queue.AskPodsAbout[worker.PodJobs](ctx, r.NATS, r.Namespace, j.Job.WcID)
+	for _, p := range pods {
+		if slices.ContainsFunc(p.Jobs, func(one worker.JobStatus) bool { return one.JobID == j.Job.ID && one.Doing == worker.Asking }) {
+			return worker.ErrAsked
+		}
+	}
+	return err
+}
+
+// tell prints what came of a job. r.mu is held.
+func (r *run) tell(j *queue.StoredJob, err error) error {
+	result := struct {
+		JobID  string   `json:"jobId"`
+		WcID   string   `json:"wcId"`
+		Tenant string   `json:"tenant"`
+		Lane   job.Lane `json:"lane"`
+		Did    string   `json:"did,omitempty"`
+		Error  string   `json:"error,omitempty"`
+	}{JobID: j.Job.ID, WcID: j.Job.WcID, Tenant: j.Job.Tenant, Lane: j.Lane}
+	if err != nil {
+		r.failed++
+		result.Error = err.Error()
+		if !r.Printer.JSON() {
+			_, err := fmt.Fprintf(r.Stderr, "%s  %s: %s\n", terminal.Printable(j.Job.WcID), terminal.Printable(j.Job.ID), terminal.Sentence(err.Error()))
+			return err
+		}
+		return r.Printer.Print(result, "")
+	}
+	r.done++
+	result.Did = "cancelled"
+	if r.dryRun {
+		result.Did = "would be cancelled"
+	}
+	if r.Settings.all && !r.dryRun && !r.Printer.JSON() {
+		return nil
+	}
+	return r.Printer.Print(result, "%s  %s  %s\n", result.Did, terminal.Printable(j.Job.WcID), terminal.Printable(j.Job.ID))
+}

@@ -1,0 +1,269 @@
+package queue
+
+import (
+	"cmp"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/relogin/relogin/worker/job"
+)
+
+// Scope says which jobs a [Pause] is about.
+type Scope string
+
+// The scopes.
+const (
+	ScopeAll     Scope = "all"     // every job of the namespace
+	ScopeLane    Scope = "lane"    // those of a lane
+	ScopeTenant  Scope = "tenant"  // those of a tenant
+	ScopeAccount Scope = "account" // those of an account, whichever tenant sends them
+)
+
+// Target is what is paused: a scope, and the name of the lane, tenant or account in it.
+type Target struct {
+	Scope Scope  `json:"scope"`
+	Name  string `json:"name,omitempty"` // empty with [ScopeAll], and only there
+}
+
+// String returns it for people: everything, or such as tenant acme.
+func (t Target) String() string {
+	if t.Scope == ScopeAll {
+		return "everything"
+	}
+	return string(t.Scope) + " " + t.Name
+}
+
+// ErrInvalidTarget is returned for a target that names nothing. The text says what is wrong.
+var ErrInvalidTarget = errors.New("invalid target of a pause")
+
+// Check returns nil, or an error wrapping [ErrInvalidTarget].
+func (t Target) Check() error {
+	wrong := func(rule string) error { return fmt.Errorf("%w: %s", ErrInvalidTarget, rule) }
+	switch t.Scope {
+	case ScopeAll:
+		if t.Name != "" {
+			return wrong("everything has no name")
+		}
+		return nil
+	case ScopeLane:
+		if !slices.Contains(lanes, job.Lane(t.Name)) {
+			return wrong(fmt.Sprintf("lane %q: want urgent or normal", t.Name))
+		}
+		return nil
+	case ScopeTenant, ScopeAccount:
+		if (&job.Job{WcID: t.Name}).Check() != nil {
+			return wrong(fmt.Sprintf("%s %q: want 1 to %d bytes of UTF-8 without control characters", t.Scope, t.Name, job.MaxNameBytes))
+		}
+		return nil
+	}
+	return wrong(fmt.Sprintf("scope %q: want all, lane, tenant or account", t.Scope))
+}
+
+// key is the target's in the bucket. Keys have no "~", so what [job.AccountToken] begins with
+// that begins with "=" here.
+func (t Target) key() string {
+	if t.Scope == ScopeAll {
+		return string(ScopeAll)
+	}
+	return string(t.Scope) + "." + strings.Replace(job.AccountToken(t.Name), "~", "=", 1)
+}
+
+// Pause keeps jobs from making phones ask, because a person wants that. Confirmations that are open
+// finish.
+type Pause struct {
+	Target
+	By     string    `json:"by,omitempty"`     // who has paused it
+	Reason string    `json:"reason,omitempty"` // why, for people
+	At     time.Time `json:"at"`               // since when
+	Until  time.Time `json:"until,omitzero"`   // when it ends by itself, by each pod's clock; zero: never
+}
+
+// over tells whether the pause has ended by itself.
+func (p *Pause) over() bool { return !p.Until.IsZero() && !time.Now().Before(p.Until) }
+
+// Control pauses jobs and resumes them, and tells what is paused. What it does is in the [Audit].
+// It is safe for concurrent use, also by several programs at once.
+type Control struct {
+	client
+	bucket jetstream.KeyValue
+	audit  Audit
+}
+
+// OpenControl returns the control of the namespace; an empty one is the default. It blocks until
+// the server has said that the bucket <NAMESPACE>_CONTROL is there. The connection stays the
+// caller's.
+func OpenControl(ctx context.Context, nc *nats.Conn, namespace string) (*Control, error) {
+	c, err := newClient(nc, namespace)
+	if err != nil {
+		return nil, fmt.Errorf("open control: %w", err)
+	}
+	bucket, err := c.js.KeyValue(ctx, c.names.control())
+	if err != nil {
+		return nil, fmt.Errorf("open bucket %s (relogin setup creates it): %w", c.names.control(), withPermissionHint(nc, err))
+	}
+	return &Control{c, bucket, Audit{c}}, nil
+}
+
+// Pause pauses the target, in place of an earlier pause of the same. All pods see it within a
+// second, and go by it as long as it is there, also after a restart. It blocks until the server
+// has stored it, first in the audit. At is the caller's time unless set. The error wraps
+// [ErrInvalidTarget] for a target that names nothing.
+func (c *Control) Pause(ctx context.Context, p Pause) error {
+	if err := p.Check(); err != nil {
+		return err
+	}
+	p.At = cmp.Or(p.At, time.Now().UTC())
+	if p.over() {
+		return fmt.Errorf("pause %s until %s: that is over", p.Target, p.Until.Format(time.RFC3339))
+	}
+	err := c.audit.Record(ctx, AuditEntry{Action: ActionPause, By: p.By, Reason: p.Reason, Target: &p.Target, Until: p.Until})
+	if err != nil {
+		return err
+	}
+	var options []jetstream.PublishOpt
+	if !p.Until.IsZero() { // the server forgets it some time after it has ended
+		options = append(options, jetstream.WithMsgTTL(time.Until(p.Until)+markerTTL))
+	}
+	data, err := json.Marshal(p)
+	if err == nil {
+		_, err = c.js.Publish(ctx, "$KV."+c.names.control()+"."+p.key(), data, options...)
+	}
+	if err != nil {
+		return fmt.Errorf("pause %s: %w", p.Target, withPermissionHint(c.nc, err))
+	}
+	return nil
+}
+
+// markerTTL is how long the bucket remembers that a pause has been lifted: pods that are
+// connected learn of it at once, and others read everything when they connect.
+const markerTTL = time.Minute
+
+// ErrNotPaused is returned when there is no such pause to lift.
+var ErrNotPaused = errors.New("it is not paused")
+
+// Resume lifts the pause of the target; pauses of others that are about the same jobs stay. It
+// blocks until the server has stored that, first in the audit, and returns the pause that it
+// has lifted. The error wraps [ErrNotPaused] when there is none, also when it has ended by
+// itself.
+func (c *Control) Resume(ctx context.Context, t Target, by, reason string) (*Pause, error) {
+	if err := t.Check(); err != nil {
+		return nil, err
+	}
+	wrap := func(err error) error { return fmt.Errorf("resume %s: %w", t, withPermissionHint(c.nc, err)) }
+	entry, err := c.bucket.Get(ctx, t.key())
+	switch {
+	case errors.Is(err, jetstream.ErrKeyNotFound):
+		return nil, wrap(ErrNotPaused)
+	case err != nil:
+		return nil, wrap(err)
+	}
+	p := readPause(t.key(), entry.Value())
+	if !p.over() {
+		if err := c.audit.Record(ctx, AuditEntry{Action: ActionResume, By: by, Reason: reason, Target: &t}); err != nil {
+			return nil, err
+		}
+	}
+	if err := c.bucket.Purge(ctx, t.key(), jetstream.PurgeTTL(markerTTL)); err != nil {
+		return nil, wrap(err)
+	}
+	if p.over() {
+		return nil, wrap(ErrNotPaused)
+	}
+	return p, nil
+}
+
+// Pauses returns all pauses that have not ended, the oldest first. It blocks until the server
+// has answered.
+func (c *Control) Pauses(ctx context.Context) ([]*Pause, error) {
+	all, err := loadPauses(ctx, c.bucket)
+	if err != nil {
+		return nil, fmt.Errorf("read pauses: %w", withPermissionHint(c.nc, err))
+	}
+	var standing []*Pause
+	for _, p := range all {
+		if !p.over() {
+			standing = append(standing, p)
+		}
+	}
+	slices.SortFunc(standing, func(a, b *Pause) int { return cmp.Or(a.At.Compare(b.At), strings.Compare(a.key(), b.key())) })
+	return standing, nil
+}
+
+// readPause returns the pause that the bucket has under the key. One that can't be read counts,
+// so that no phone asks that shall not: what it is about is told by the key, and one that
+// does not tell that is about everything.
+func readPause(key string, value []byte) *Pause {
+	p := &Pause{}
+	if err := json.Unmarshal(value, p); err != nil || p.Check() != nil || p.key() != key {
+		p = &Pause{Target: targetOf(key), Reason: fmt.Sprintf("the entry %s can't be read, and counts as a pause until it is deleted: nats kv del <NAMESPACE>_CONTROL %[1]s", key)}
+	}
+	return p
+}
+
+func targetOf(key string) Target {
+	scope, token, _ := strings.Cut(key, ".")
+	name := token
+	if encoded, ok := strings.CutPrefix(token, "="); ok {
+		decoded, _ := base64.RawURLEncoding.DecodeString(encoded)
+		name = string(decoded)
+	}
+	if t := (Target{Scope(scope), name}); t.Check() == nil && t.key() == key {
+		return t
+	}
+	return Target{Scope: ScopeAll}
+}
+
+// loadPauses returns the pauses that the bucket has now, by their keys.
+func loadPauses(ctx context.Context, bucket jetstream.KeyValue) (map[string]*Pause, error) {
+	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
+	defer cancel()
+	watcher, err := bucket.WatchAll(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer endWatch(watcher)
+	all := map[string]*Pause{}
+	for {
+		select {
+		case entry, open := <-watcher.Updates():
+			switch {
+			case !open:
+				return nil, nats.ErrConnectionClosed
+			case entry == nil:
+				return all, nil
+			}
+			note(all, entry)
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+const loadTimeout = 30 * time.Second // a bucket of a million pauses takes some seconds
+
+// note takes an entry of the bucket over.
+func note(all map[string]*Pause, entry jetstream.KeyValueEntry) {
+	if entry.Operation() != jetstream.KeyValuePut {
+		delete(all, entry.Key())
+		return
+	}
+	all[entry.Key()] = readPause(entry.Key(), entry.Value())
+}
+
+// endWatch ends the watch without waiting for the server, which may be away.
+func endWatch(watcher jetstream.KeyWatcher) {
+	go func() { _ = watcher.Stop() }() // fails when the connection is closed
+	go func() {
+		for range watcher.Updates() { // the library blocks on what is not read
+		}
+	}()
+}
