@@ -77,6 +77,8 @@ func ServePod(ctx context.Context, nc *nats.Conn, namespace string, p PodService
 			return nil, fmt.Errorf("serve pod: %w", err)
 		}
 	}
+	ctx, cancel := context.WithTimeout(ctx, setupAnswer)
+	defer cancel()
 	if err := nc.FlushWithContext(ctx); err != nil {
 		stop()
 		return nil, fmt.Errorf("serve pod: %w", err)
