@@ -124,7 +124,7 @@ func TestCheckTellsWhatIsMissing(t *testing.T) {
 	c := config()
 	c.Flags = "--replicas 1"
 	found, err := Check(t.Context(), nc, c)
-	if err != nil || len(found) != 6 {
+	if err != nil || len(found) != 8 {
 		t.Errorf("found %v, %v", found, err)
 	}
 	for _, f := range found {
@@ -132,7 +132,7 @@ func TestCheckTellsWhatIsMissing(t *testing.T) {
 			t.Errorf("found %v", f)
 		}
 	}
-	if _, err := Open(t.Context(), nc, c); !errors.Is(err, ErrMismatch) || strings.Count(err.Error(), "is not there") != 6 {
+	if _, err := Open(t.Context(), nc, c); !errors.Is(err, ErrMismatch) || strings.Count(err.Error(), "is not there") != 8 {
 		t.Errorf("open: %v", err)
 	}
 	if changed, err := Update(t.Context(), nc, c); err != nil || len(changed) > 0 {
@@ -152,7 +152,7 @@ func TestCheckTellsReplicas(t *testing.T) {
 	open(t, nc, c)
 	c.Replicas = 3
 	found, err := Check(t.Context(), nc, c)
-	if err != nil || len(found) != 4 {
+	if err != nil || len(found) != 6 {
 		t.Fatalf("found %v, %v", found, err)
 	}
 	for _, f := range found {
@@ -160,7 +160,7 @@ func TestCheckTellsReplicas(t *testing.T) {
 			t.Errorf("found %v", f)
 		}
 	}
-	if changed, err := Update(t.Context(), nc, c); err == nil || strings.Count(err.Error(), "change stream") != 4 || len(changed) > 0 {
+	if changed, err := Update(t.Context(), nc, c); err == nil || strings.Count(err.Error(), "change stream") != 6 || len(changed) > 0 {
 		t.Errorf("with one server: changed %v, %v", changed, err)
 	}
 }
@@ -170,14 +170,14 @@ func TestCheckNamesPermissions(t *testing.T) {
 	servers.SkipIfShort(t, "it waits for requests that are not answered")
 	s := servers.StartNATS(t, func(o *server.Options) {
 		o.Users = []*server.User{{Username: "admin", Password: "p"}, {Username: "poor", Password: "p", Permissions: &server.Permissions{
-			Publish: &server.SubjectPermission{Allow: []string{"$JS.API.STREAM.INFO.RELOGIN_EVENTS", "$JS.API.STREAM.INFO.KV_RELOGIN_REDIS", "$JS.API.CONSUMER.INFO.>"}}}}}
+			Publish: &server.SubjectPermission{Allow: []string{"$JS.API.STREAM.INFO.RELOGIN_EVENTS", "$JS.API.STREAM.INFO.KV_RELOGIN_REDIS", "$JS.API.STREAM.INFO.KV_RELOGIN_CONTROL", "$JS.API.CONSUMER.INFO.>"}}}}}
 	})
 	as := func(user string) *nats.Conn { return connect(t, strings.Replace(s.URL(), "//", "//"+user+":p@", 1)) }
 	if err := Setup(t.Context(), as("admin"), config()); err != nil {
 		t.Fatal(err)
 	}
 	_, err := Open(t.Context(), as("poor"), config())
-	for _, lacks := range []string{"$JS.API.STREAM.INFO.RELOGIN_JOBS", "$JS.API.STREAM.INFO.RELOGIN_DEAD"} {
+	for _, lacks := range []string{"$JS.API.STREAM.INFO.RELOGIN_JOBS", "$JS.API.STREAM.INFO.RELOGIN_DEAD", "$JS.API.STREAM.INFO.RELOGIN_AUDIT"} {
 		if err == nil || !strings.Contains(err.Error(), lacks) {
 			t.Errorf("%s is not named: %v", lacks, err)
 		}

@@ -164,6 +164,7 @@ func TestLeaseGrows(t *testing.T) {
 
 // TestNATSAway has the registration lapse while NATS is away, and be renewed after it.
 func TestNATSAway(t *testing.T) {
+	servers.SkipIfShort(t, "it waits for a time-out of ten seconds")
 	server := servers.StartNATS(t, nil)
 	store := registered(t, connect(t, server.URL()), time.Second)
 	var log servers.Buffer

@@ -241,6 +241,7 @@ func TestPausesUnknown(t *testing.T) {
 
 // A bucket that is deleted while pods run changes nothing for them, and they say so.
 func TestPausesDeleted(t *testing.T) {
+	servers.SkipIfShort(t, "it waits until the library misses heartbeats")
 	nc := connect(t, servers.NATS(t))
 	var log servers.Buffer
 	c, w := controlled(t, nc), watched(t, nc, slog.New(slog.NewTextHandler(&log, nil)))

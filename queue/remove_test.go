@@ -30,7 +30,7 @@ func TestRemove(t *testing.T) {
 		t.Fatal(err)
 	}
 	open(t, nc, config())
-	if err := Remove(t.Context(), nc, "other"); err != nil || len(streamNames(t, js)) != 4 {
+	if err := Remove(t.Context(), nc, "other"); err != nil || len(streamNames(t, js)) != 6 {
 		t.Errorf("another namespace's Remove: %v, and %q are left", err, streamNames(t, js))
 	}
 	if err := Remove(t.Context(), nc, "relogin"); err != nil || len(streamNames(t, js)) != 0 {

@@ -228,6 +228,7 @@ func TestBenchBesideOthers(t *testing.T) {
 
 // What is created is removed once a server is back, too.
 func TestBenchWaitsForServersToCleanUp(t *testing.T) {
+	servers.SkipIfShort(t, "it waits for servers that come back")
 	natsServer := servers.StartNATS(t, nil)
 	s := newBenchSettingWith(t, natsServer.URL(), servers.StartRedis(t).Addr)
 	p := start(t, s.env, "bench", "--jobs", "300", "--confirm-after", "5m")

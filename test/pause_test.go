@@ -12,6 +12,7 @@ import (
 // Everything is paused while confirmations are open: these finish, nobody else is asked, also by
 // workers that start meanwhile, and all goes on when it is resumed.
 func TestEverythingIsPausedAndResumed(t *testing.T) {
+	t.Parallel()
 	s := newSetting(t, gatewaytest.Options{})
 	s.gateway.Set("wxid_0", gatewaytest.Behaviour{Manual: true})
 	first := s.worker()
@@ -55,6 +56,7 @@ func TestEverythingIsPausedAndResumed(t *testing.T) {
 
 // A pause is about what it says alone, and ends by itself when it shall.
 func TestPausesAreAboutWhatTheySay(t *testing.T) {
+	t.Parallel()
 	s := newSetting(t, gatewaytest.Options{})
 	w := s.worker("--log-level", "debug")
 	for _, args := range [][]string{{"--lane", "normal"}, {"--account", "wxid_1"}, {"--tenant", "nobody", "--for", "1h"}} {

@@ -171,11 +171,13 @@ func (r *refusals) accept(c job.Credential, wcID string) {
 	}
 }
 
-func (r *refusals) isPaused(tenant string) bool {
+// wasPaused tells whether the tenant is paused, and was so when the deadline passed of a job
+// that was stored before.
+func (r *refusals) wasPaused(tenant string, stored, deadline time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	e := r.tenants[tenant]
-	return e != nil && e.paused
+	return e != nil && e.paused && deadline.After(e.since) && deadline.After(stored)
 }
 
 // Paused returns the tenants whose jobs wait because the gateway refuses their credential, by

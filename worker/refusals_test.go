@@ -58,6 +58,43 @@ func TestRefusedUntilTheDeadlineIsUnauthorized(t *testing.T) {
 	})
 }
 
+// A job that was too late anyway is not about the credential.
+func TestTooLateWhileItsTenantIsPaused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(24 * time.Hour) // jobs have no deadlines before the year in which the bubble begins
+		s, _ := refusing(func(string) bool { return true })
+		stop := s.start(t)
+		defer stop()
+		s.send("bad-1", "bad-2", "bad-3")
+		time.Sleep(time.Second)
+		if refused, _ := s.RefusedTenants(); len(refused) != 1 {
+			t.Fatalf("the tenant is not paused: %v", refused)
+		}
+		s.begin = func(Ask) (Answer, error) { return Answer{State: TooLate, Now: time.Now()}, nil }
+		now := time.Now()
+		for id, one := range map[string]struct {
+			stored, deadline time.Duration
+			want             job.Outcome
+		}{
+			"late before it came":      {0, -time.Hour, job.Expired},
+			"late before the pause":    {-time.Hour, -time.Minute, job.Expired},
+			"late during the pause":    {-time.Hour, 0, job.Unauthorized},
+			"too little left":          {-time.Hour, 10 * time.Second, job.Unauthorized},
+			"stored during the pause":  {0, 10 * time.Second, job.Unauthorized},
+			"late, stored when paused": {0, -time.Millisecond, job.Expired},
+		} {
+			d := s.job(fmt.Sprintf(`{"wcId":"a","id":%q,"deadline":%q}`, id, now.Add(one.deadline).Format(time.RFC3339Nano)))
+			d.StoredAt = now.Add(one.stored)
+			before := len(s.events)
+			s.deliver <- d
+			synctest.Wait()
+			if len(s.events) != before+1 || s.events[before].Outcome != one.want {
+				t.Errorf("%s: %+v, want %s", id, s.events[before:], one.want)
+			}
+		}
+	})
+}
+
 // refusing is a stage whose gateway refuses the calls for some accounts.
 func refusing(refused func(wcID string) bool) (*stage, *sync.Map) {
 	s, asked := newStage(), &sync.Map{}
@@ -422,7 +459,7 @@ func TestPodDoesNotLiftWhatItHasNotSeen(t *testing.T) {
 		share(b)
 		share(a)
 		share(b)
-		if !b.isPaused("t") {
+		if refused := b.tenants["t"]; refused == nil || !refused.paused {
 			t.Error("lifted by a pod that has heard nothing for a day")
 		}
 	})

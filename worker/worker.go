@@ -123,7 +123,7 @@ func (t *task) decide(ctx context.Context) *next {
 	case Cooling:
 		return t.ends(job.Result{Outcome: job.Throttled, Message: answer.Reason, RetryAfter: answer.RetryAt})
 	case TooLate:
-		if t.refused || t.w.refusals.isPaused(t.job.Tenant) {
+		if t.refused || t.w.refusals.wasPaused(t.job.Tenant, t.d.StoredAt, t.job.Deadline) {
 			return t.ends(job.Result{Outcome: job.Unauthorized, Message: ErrRefused.Error()})
 		}
 		return t.ends(job.Result{Outcome: job.Expired, Message: "too little time was left before the deadline"})
