@@ -218,6 +218,7 @@ func TestLookUpEndsWithItsContext(t *testing.T) {
 
 // A reading that fails is an error for those who waited for it, and for nobody else.
 func TestLookUpAfterOneThatFailed(t *testing.T) {
+	servers.SkipIfShort(t, "it waits for a time-out of up to ten seconds")
 	s := servers.StartNATS(t, nil)
 	nc := connect(t, s.URL())
 	q := open(t, nc, config())

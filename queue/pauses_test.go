@@ -53,6 +53,7 @@ func (w *PauseWatch) becomes(t testing.TB, paused bool, lane job.Lane, tenant, w
 }
 
 func TestPauseAndResume(t *testing.T) {
+	t.Parallel()
 	nc := connect(t, servers.NATS(t))
 	c, w := controlled(t, nc), watched(t, nc, nil)
 	const odd = "张 三.>*~"
@@ -101,6 +102,7 @@ func TestPauseAndResume(t *testing.T) {
 }
 
 func TestPauseEndsByItself(t *testing.T) {
+	t.Parallel()
 	nc := connect(t, servers.NATS(t))
 	c, w := controlled(t, nc), watched(t, nc, nil)
 	account := Target{ScopeAccount, "a"}
@@ -123,6 +125,7 @@ func TestPauseEndsByItself(t *testing.T) {
 
 // A pause that is changed takes the place of the one before, and wakes those who wait.
 func TestPauseIsChanged(t *testing.T) {
+	t.Parallel()
 	nc := connect(t, servers.NATS(t))
 	c, w := controlled(t, nc), watched(t, nc, nil)
 	all := Target{Scope: ScopeAll}
@@ -140,6 +143,7 @@ func TestPauseIsChanged(t *testing.T) {
 }
 
 func TestInvalidTargets(t *testing.T) {
+	t.Parallel()
 	c := controlled(t, connect(t, servers.NATS(t)))
 	for _, target := range []Target{
 		{}, {ScopeAll, "x"}, {ScopeLane, ""}, {ScopeLane, "fast"}, {ScopeTenant, ""}, {ScopeAccount, ""},
@@ -156,6 +160,7 @@ func TestInvalidTargets(t *testing.T) {
 
 // An entry that nobody can read pauses what its key is about, and everything where that tells nothing.
 func TestUnreadablePauseCounts(t *testing.T) {
+	t.Parallel()
 	nc := connect(t, servers.NATS(t))
 	c, w := controlled(t, nc), watched(t, nc, nil)
 	put := func(key, value string) {
@@ -190,6 +195,7 @@ func TestUnreadablePauseCounts(t *testing.T) {
 
 // A pod that was cut off learns what it has missed, and one that starts begins with what is paused.
 func TestPausesAcrossARestart(t *testing.T) {
+	t.Parallel()
 	srv := servers.StartNATS(t, func(o *server.Options) { o.Port = servers.FreePort(t) })
 	nc := connect(t, srv.URL())
 	c, w := controlled(t, nc), watched(t, nc, nil)
@@ -226,6 +232,7 @@ func TestPausesAcrossARestart(t *testing.T) {
 
 // A pod that can't read what is paused does not start.
 func TestPausesUnknown(t *testing.T) {
+	t.Parallel()
 	nc := connect(t, servers.NATS(t))
 	if err := Setup(t.Context(), nc, config()); err != nil {
 		t.Fatal(err)
@@ -241,6 +248,7 @@ func TestPausesUnknown(t *testing.T) {
 
 // A bucket that is deleted while pods run changes nothing for them, and they say so.
 func TestPausesDeleted(t *testing.T) {
+	t.Parallel()
 	servers.SkipIfShort(t, "it waits until the library misses heartbeats")
 	nc := connect(t, servers.NATS(t))
 	var log servers.Buffer
@@ -262,6 +270,7 @@ func TestPausesDeleted(t *testing.T) {
 }
 
 func TestAudit(t *testing.T) {
+	t.Parallel()
 	nc := connect(t, servers.NATS(t))
 	c := controlled(t, nc)
 	audit, err := OpenAudit(nc, "")

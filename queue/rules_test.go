@@ -123,6 +123,8 @@ func pinned(c *consumerConfig) {
 // A property that is wrong is found, refused or told, left alone by all but Update, and
 // mended by that where NATS lets it. Every rule finds something.
 func TestStreamRules(t *testing.T) {
+	servers.SkipIfShort(t, "it tries every rule on every stream")
+	t.Parallel()
 	nc, js := ruleServer(t)
 	hit := map[string]bool{}
 	for i, one := range wrongStreams {
@@ -153,6 +155,7 @@ func TestStreamRules(t *testing.T) {
 }
 
 func TestConsumerRules(t *testing.T) {
+	t.Parallel()
 	nc, js := ruleServer(t)
 	hit := map[string]bool{}
 	for i, one := range wrongConsumers {
