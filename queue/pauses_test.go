@@ -45,10 +45,10 @@ func watched(t testing.TB, nc *nats.Conn, log *slog.Logger) *PauseWatch {
 	return w
 }
 
-func (w *PauseWatch) becomes(t testing.TB, paused bool, lane job.Lane, tenant, wcID string) {
+func (w *PauseWatch) becomes(t testing.TB, paused bool, tenant, wcID string) {
 	t.Helper()
-	servers.Eventually(t, fmt.Sprintf("lane %s, tenant %s, account %s: paused %t", lane, tenant, wcID, paused), func() bool {
-		return (w.Paused(lane, tenant, wcID) != nil) == paused
+	servers.Eventually(t, fmt.Sprintf("tenant %s, account %s: paused %t", tenant, wcID, paused), func() bool {
+		return (w.Paused(job.Normal, tenant, wcID) != nil) == paused
 	})
 }
 
@@ -109,9 +109,9 @@ func TestPauseEndsByItself(t *testing.T) {
 	if err := c.Pause(t.Context(), Pause{Target: account, Until: time.Now().Add(time.Second)}); err != nil {
 		t.Fatal(err)
 	}
-	w.becomes(t, true, job.Normal, "x", "a")
+	w.becomes(t, true, "x", "a")
 	<-w.Paused(job.Normal, "x", "a")
-	w.becomes(t, false, job.Normal, "x", "a")
+	w.becomes(t, false, "x", "a")
 	if all, err := c.Pauses(t.Context()); len(all) > 0 || err != nil {
 		t.Errorf("listed: %v, %v", all, err)
 	}
@@ -137,9 +137,9 @@ func TestPauseIsChanged(t *testing.T) {
 		if lifted != nil {
 			<-lifted
 		}
-		w.becomes(t, true, job.Normal, "x", "a")
+		w.becomes(t, true, "x", "a")
 	}
-	w.becomes(t, false, job.Normal, "x", "a")
+	w.becomes(t, false, "x", "a")
 }
 
 func TestInvalidTargets(t *testing.T) {
@@ -170,17 +170,17 @@ func TestUnreadablePauseCounts(t *testing.T) {
 		}
 	}
 	put("account.a", "{")
-	w.becomes(t, true, job.Normal, "x", "a")
+	w.becomes(t, true, "x", "a")
 	if w.Paused(job.Normal, "x", "b") != nil {
 		t.Error("another account is paused")
 	}
 	put("tenant.acme", `{"scope":"tenant","name":"other"}`)
-	w.becomes(t, true, job.Normal, "acme", "b")
+	w.becomes(t, true, "acme", "b")
 	if w.Paused(job.Normal, "other", "b") != nil {
 		t.Error("another tenant is paused")
 	}
 	put("label.blue", "{}")
-	w.becomes(t, true, job.Normal, "x", "b")
+	w.becomes(t, true, "x", "b")
 	all, err := c.Pauses(t.Context())
 	if err != nil || len(all) != 3 || !strings.Contains(all[0].Reason, "nats kv del") {
 		t.Errorf("listed: %+v, %v", all, err)
@@ -190,7 +190,7 @@ func TestUnreadablePauseCounts(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	w.becomes(t, false, job.Normal, "acme", "a")
+	w.becomes(t, false, "acme", "a")
 }
 
 // A pod that was cut off learns what it has missed, and one that starts begins with what is paused.
@@ -203,7 +203,7 @@ func TestPausesAcrossARestart(t *testing.T) {
 	if err := c.Pause(t.Context(), Pause{Target: a}); err != nil {
 		t.Fatal(err)
 	}
-	w.becomes(t, true, job.Normal, "x", "a")
+	w.becomes(t, true, "x", "a")
 	for range 3 {
 		srv.Stop()
 		if w.Paused(job.Normal, "x", a.Name) == nil {
@@ -221,8 +221,8 @@ func TestPausesAcrossARestart(t *testing.T) {
 		if err := c.Pause(t.Context(), Pause{Target: b}); err != nil {
 			t.Fatal(err)
 		}
-		w.becomes(t, false, job.Normal, "x", a.Name)
-		w.becomes(t, true, job.Normal, "x", b.Name)
+		w.becomes(t, false, "x", a.Name)
+		w.becomes(t, true, "x", b.Name)
 		if watched(t, operator, nil).Paused(job.Normal, "x", b.Name) == nil {
 			t.Error("a pod that starts knows nothing of the pause")
 		}
@@ -256,7 +256,7 @@ func TestPausesDeleted(t *testing.T) {
 	if err := c.Pause(t.Context(), Pause{Target: Target{Scope: ScopeAll}, By: "me"}); err != nil {
 		t.Fatal(err)
 	}
-	w.becomes(t, true, job.Normal, "x", "a")
+	w.becomes(t, true, "x", "a")
 	if err := c.js.DeleteStream(t.Context(), "KV_RELOGIN_CONTROL"); err != nil {
 		t.Fatal(err)
 	}

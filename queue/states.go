@@ -101,7 +101,7 @@ func TryPermissions(ctx context.Context, nc *nats.Conn, namespace string) (missi
 
 // refusesSubscription tells whether the server refuses the subscription, which it ends at once.
 func refusesSubscription(nc *nats.Conn, subject string) (bool, error) {
-	before := nc.LastError()
+	before := fmt.Sprint(nc.LastError())
 	sub, err := nc.SubscribeSync(subject)
 	if err == nil {
 		err = nc.FlushTimeout(setupAnswer)
@@ -114,5 +114,5 @@ func refusesSubscription(nc *nats.Conn, subject string) (bool, error) {
 	}
 	_ = sub.Unsubscribe() // fails when the connection is closed
 	now := nc.LastError()
-	return now != before && errors.Is(now, nats.ErrPermissionViolation), nil
+	return fmt.Sprint(now) != before && errors.Is(now, nats.ErrPermissionViolation), nil
 }

@@ -180,7 +180,7 @@ func (r *refusals) wasPaused(tenant string, stored, deadline time.Time) bool {
 	return e != nil && e.paused && deadline.After(e.since) && deadline.After(stored)
 }
 
-// Paused returns the tenants whose jobs wait because the gateway refuses their credential, by
+// RefusedTenants returns the tenants whose jobs wait because the gateway refuses their credential, by
 // name, and whether it has accepted another one's since.
 func (w *Worker) RefusedTenants() (all []RefusedTenant, otherwise bool) {
 	r := w.refusals

@@ -47,7 +47,7 @@ func (d *deployment) setUp(t *testing.T) {
 	operator, wanted := d.nats.env("OPERATOR"), []string{"--replicas", "3", "--ack-wait", "2s"}
 	mustRun(t, operator, "setup", "--ack-wait", "2s")
 	status, stdout, stderr := run(t, operator, append([]string{"setup", "--check"}, wanted...)...)
-	if status != 1 || strings.Count(stdout, "has num_replicas 1, wanted is 3") != 4 {
+	if status != 1 || strings.Count(stdout, "has num_replicas 1, wanted is 3") != 6 {
 		t.Errorf("exit status %d: %s%s", status, stdout, stderr)
 	}
 	mustRun(t, operator, append([]string{"setup", "--update"}, wanted...)...)
@@ -80,6 +80,7 @@ func TestDeployment(t *testing.T) {
 	d := startDeployment(t)
 	t.Run("jobs", d.testJobs)
 	t.Run("context", d.testContext)
+	t.Run("operators", d.testOperators)
 	t.Run("consumers", d.testConsumers)
 	t.Run("redis refuses", d.testRedisRefuses)
 	t.Run("redis scripts", d.testRedisScripts)

@@ -73,7 +73,7 @@ func TestCreds(t *testing.T) {
 	t.Parallel()
 	operator, account, system := newIdentity(t, nkeys.CreateOperator), newIdentity(t, nkeys.CreateAccount), newIdentity(t, nkeys.CreateAccount)
 	claims := jwt.NewAccountClaims(account.public)
-	claims.Limits.JetStreamLimits = jwt.JetStreamLimits{MemoryStorage: -1, DiskStorage: -1, Streams: 4, Consumer: -1}
+	claims.Limits.JetStreamLimits = jwt.JetStreamLimits{MemoryStorage: -1, DiskStorage: -1, Streams: 6, Consumer: -1}
 	resolver := &server.MemAccResolver{}
 	for public, token := range map[string]string{
 		account.public: operator.sign(t, claims), system.public: operator.sign(t, jwt.NewAccountClaims(system.public)),

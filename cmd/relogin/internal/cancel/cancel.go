@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"sync"
 
@@ -116,6 +115,9 @@ func Run(ctx context.Context, o Options) error {
 	for _, l := range lanes {
 		r.delivered[l.Lane] = l.Delivered
 	}
+	if err := r.trusted(ctx); err != nil {
+		return err
+	}
 	if !o.dryRun {
 		e := queue.AuditEntry{Action: queue.ActionCancel, By: o.Who.By, Reason: o.Who.Reason, What: o.describe()}
 		if account := o.wcID + o.account; account != "" {
@@ -186,9 +188,6 @@ func (r *run) one(ctx context.Context, j *queue.StoredJob) error {
 	if r.dryRun {
 		return nil
 	}
-	if err := r.asks(ctx, j); err != nil {
-		return err
-	}
 	_, err := worker.Cancel(ctx, r.Queue, r.Store, worker.Cancellation{
 		Job: j.Job, Record: j.Record, StoredAt: j.StoredAt, Traceparent: j.Traceparent,
 		Delivered: j.Sequence <= r.delivered[j.Lane], By: r.Who.By, Reason: r.Who.Reason,
@@ -202,16 +201,14 @@ func (r *run) one(ctx context.Context, j *queue.StoredJob) error {
 	return queue.TellPods(r.NATS, r.Namespace, j.Job.WcID, j.Job.ID)
 }
 
-// asks returns an error when a pod says that the job's phone asks: a store that has lost its data
-// does not know.
-func (r *run) asks(ctx context.Context, j *queue.StoredJob) error {
-	if j.Sequence > r.delivered[j.Lane] {
-		return nil
-	}
-	pods, err := queue.AskPodsAbout[worker.PodJobs](ctx, r.NATS, r.Namespace, j.Job.WcID)
+// trusted returns an error while pods say that Redis may have lost what it knew of jobs that are
+// asking: such a job would be cancelled although its phone asks. All that was open before has ended
+// once they trust it again.
+func (r *run) trusted(ctx context.Context) error {
+	pods, err := queue.AskPods[worker.PodState](ctx, r.NATS, r.Namespace)
 	for _, p := range pods {
-		if slices.ContainsFunc(p.Jobs, func(one worker.JobStatus) bool { return one.JobID == j.Job.ID && one.Doing == worker.Asking }) {
-			return worker.ErrAsked
+		if p.Quarantine > 0 {
+			return fmt.Errorf("nothing was cancelled: Redis may have forgotten which phones ask; try again in %.0f s", p.Quarantine)
 		}
 	}
 	return err

@@ -46,7 +46,7 @@ func newCancelCommand(p *Program) *cobra.Command {
 			return err
 		}
 		config := streams.Config
-		config.Namespace, config.EventEncoding, config.Logger = n.Namespace, events.EventEncoding, log
+		config.Namespace, config.EventEncoding = n.Namespace, events.EventEncoding // and no logger: relogin setup tells what is not as it should be
 		q, err := queue.Open(ctx, nc, config)
 		if err != nil {
 			return err

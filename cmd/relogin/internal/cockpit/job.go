@@ -75,7 +75,11 @@ func (j *Job) judge(a *Account) (JobState, Verdict) {
 			if j.Letter != nil {
 				how = fmt.Sprintf(" It is in the dead stream, too: relogin dead show %d.", j.Letter.Sequence)
 			}
-			return JobEnded, Verdict{Well, fmt.Sprintf("It ended as %s at %s, in pod %s.%s", e.Outcome, clock(e.FinishedAt), e.Worker, how), ""}
+			where := ""
+			if e.Worker != "" {
+				where = ", in pod " + e.Worker
+			}
+			return JobEnded, Verdict{Well, fmt.Sprintf("It ended as %s at %s%s.%s", e.Outcome, clock(e.FinishedAt), where, how), ""}
 		}
 	}
 	switch {

@@ -191,6 +191,10 @@ func (d *doctor) redis(ctx context.Context) {
 		return
 	}
 	for _, s := range servers {
+		if s.Version == "" {
+			d.add(cockpit.Trouble, "redis", "use Redis 6.2 or later", "%s is no Redis to lock on, but an emulator or a proxy: workers do not start", s.Address)
+			continue
+		}
 		d.add(cockpit.Well, "redis", "", "%s answers in %v, Redis %s, %s with %d replicas", s.Address, s.RoundTrip.Round(10*time.Microsecond), s.Version, s.Role, s.Replicas)
 		d.clock("redis", "Redis "+s.Address, s.Lead, s.RoundTrip)
 		set := "CONFIG SET "
