@@ -45,10 +45,10 @@ func TestCancel(t *testing.T) {
 				s.published = test.published
 				j := &job.Job{ID: "j", WcID: "a", Tenant: "t", Labels: map[string]string{"k": "v"}}
 				_, err := Cancel(t.Context(), s, c, Cancellation{Job: j, Record: "j", StoredAt: noon, Delivered: test.delivered, By: "me", Reason: "tired"})
-				if !errors.Is(err, test.want) || c.calls != test.calls || len(s.events) != test.events {
-					t.Fatalf("%v after %d calls, and %d events; want %v, %d, %d", err, c.calls, len(s.events), test.want, test.calls, test.events)
+				if !errors.Is(err, test.want) || c.calls != test.calls || len(s.stored()) != test.events {
+					t.Fatalf("%v after %d calls, and %d events; want %v, %d, %d", err, c.calls, len(s.stored()), test.want, test.calls, test.events)
 				}
-				for _, e := range s.events {
+				for _, e := range s.stored() {
 					if e.Outcome != job.Cancelled || e.Message != "cancelled by me: tired" || e.ID != j.EventID() || e.Prompted ||
 						e.JobID != "j" || e.Tenant != "t" || e.Labels["k"] != "v" || !e.RequestedAt.Equal(noon) {
 						t.Errorf("event: %+v", e)
@@ -71,16 +71,16 @@ func TestLookAgain(t *testing.T) {
 		s.LookAgain("a", "another")
 		s.LookAgain("b", "j")
 		time.Sleep(time.Hour)
-		if len(s.events) > 0 {
-			t.Fatalf("it looked although nobody told it: %v", s.events)
+		if len(s.stored()) > 0 {
+			t.Fatalf("it looked although nobody told it: %v", s.stored())
 		}
 		if got := s.Status(10).Waiting[WaitsForResume]; got != 1 {
 			t.Errorf("%d jobs are said to be paused", got)
 		}
 		s.LookAgain("a", "j")
 		synctest.Wait()
-		if len(s.events) != 1 || s.events[0].Outcome != job.Cancelled {
-			t.Errorf("events: %v", s.events)
+		if len(s.stored()) != 1 || s.stored()[0].Outcome != job.Cancelled {
+			t.Errorf("events: %v", s.stored())
 		}
 		if jobs := s.Jobs("a", 10); len(jobs) != 0 {
 			t.Errorf("it is said to have jobs still: %v", jobs)

@@ -87,8 +87,8 @@ func TestPausedJobExpiresInTime(t *testing.T) {
 		}
 		s.deliver <- s.job(`{"wcId":"a","id":"1","deadline":"` + deadline.Format(time.RFC3339Nano) + `"}`)
 		time.Sleep(11 * time.Minute)
-		if len(s.events) != 1 || s.events[0].Outcome != job.Expired {
-			t.Errorf("events: %v, want one that says expired", s.events)
+		if len(s.stored()) != 1 || s.stored()[0].Outcome != job.Expired {
+			t.Errorf("events: %v, want one that says expired", s.stored())
 		}
 	})
 }
@@ -113,8 +113,8 @@ func TestPausedJobIsToldWhatItMissed(t *testing.T) {
 				if asked := strings.Count(s.happened(), "begin"); asked != 1 {
 					t.Errorf("the store was asked %d times, want once:\n%s", asked, s.happened())
 				}
-				if ended := len(s.events) == 1; ended != (state != Granted) {
-					t.Errorf("events: %v after %s", s.events, state)
+				if ended := len(s.stored()) == 1; ended != (state != Granted) {
+					t.Errorf("events: %v after %s", s.stored(), state)
 				}
 			})
 		})
@@ -137,8 +137,8 @@ func TestPausedJobSharesWhatIsOpen(t *testing.T) {
 		ended = true
 		s.wakeUp("a")
 		synctest.Wait()
-		if len(s.events) != 1 || s.events[0].SharedWith != "other" {
-			t.Errorf("events: %v, want the shared one", s.events)
+		if len(s.stored()) != 1 || s.stored()[0].SharedWith != "other" {
+			t.Errorf("events: %v, want the shared one", s.stored())
 		}
 	})
 }
@@ -163,8 +163,8 @@ func TestPausedJobHoldsUpNobody(t *testing.T) {
 		free = true
 		s.wakeUp("a")
 		time.Sleep(time.Minute)
-		if len(s.events) != 1 || s.events[0].JobID != "2" {
-			t.Errorf("events: %v, want that of job 2", s.events)
+		if len(s.stored()) != 1 || s.stored()[0].JobID != "2" {
+			t.Errorf("events: %v, want that of job 2", s.stored())
 		}
 	})
 }
@@ -185,7 +185,7 @@ func TestPausedBeforeTheRequestIsWritten(t *testing.T) {
 		}
 		s.send("a")
 		time.Sleep(time.Minute)
-		if len(s.events) > 0 || !strings.Contains(s.happened(), "release") {
+		if len(s.stored()) > 0 || !strings.Contains(s.happened(), "release") {
 			t.Errorf("the account was not let go of, or the job ended: %s", s.happened())
 		}
 		flip(pauses, pauses.account, "a")

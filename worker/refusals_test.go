@@ -70,6 +70,7 @@ func TestTooLateWhileItsTenantIsPaused(t *testing.T) {
 		if refused, _ := s.RefusedTenants(); len(refused) != 1 {
 			t.Fatalf("the tenant is not paused: %v", refused)
 		}
+		synctest.Wait()
 		s.begin = func(Ask) (Answer, error) { return Answer{State: TooLate, Now: time.Now()}, nil }
 		now := time.Now()
 		for id, one := range map[string]struct {
@@ -85,11 +86,11 @@ func TestTooLateWhileItsTenantIsPaused(t *testing.T) {
 		} {
 			d := s.job(fmt.Sprintf(`{"wcId":"a","id":%q,"deadline":%q}`, id, now.Add(one.deadline).Format(time.RFC3339Nano)))
 			d.StoredAt = now.Add(one.stored)
-			before := len(s.events)
+			before := len(s.stored())
 			s.deliver <- d
 			synctest.Wait()
-			if len(s.events) != before+1 || s.events[before].Outcome != one.want {
-				t.Errorf("%s: %+v, want %s", id, s.events[before:], one.want)
+			if len(s.stored()) != before+1 || s.stored()[before].Outcome != one.want {
+				t.Errorf("%s: %+v, want %s", id, s.stored()[before:], one.want)
 			}
 		}
 	})

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -163,6 +164,13 @@ func (s *stage) Watch(_ context.Context, wcID string, wake, freed func()) (func(
 	defer s.mu.Unlock()
 	s.wakes[wcID], s.wakes["freed "+wcID] = wake, freed
 	return func() { s.note("unwatch") }, nil
+}
+
+// stored returns the events so far.
+func (s *stage) stored() []*job.Event {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.events)
 }
 
 func (s *stage) wakeUp(wcID string) {
