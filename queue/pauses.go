@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -181,21 +182,46 @@ func (c *Control) Resume(ctx context.Context, t Target, by, reason string) (*Pau
 	return p, nil
 }
 
-// Pauses returns all pauses that have not ended, the oldest first. It blocks until the server
-// has answered.
-func (c *Control) Pauses(ctx context.Context) ([]*Pause, error) {
-	all, err := loadPauses(ctx, c.bucket)
+// Pauses returns the pauses of these scopes that have not ended, the oldest first; without scopes
+// all, with those whose entries can't be read. It blocks until the server has answered: 100,000
+// paused accounts take some seconds.
+func (c *Control) Pauses(ctx context.Context, scopes ...Scope) ([]*Pause, error) {
+	var keys []string
+	for _, scope := range scopes {
+		if scope == ScopeAll {
+			keys = append(keys, string(scope))
+		} else {
+			keys = append(keys, string(scope)+".*")
+		}
+	}
+	all, err := loadPauses(ctx, c.bucket, keys...)
 	if err != nil {
 		return nil, fmt.Errorf("read pauses: %w", withPermissionHint(c.nc, err))
 	}
-	var standing []*Pause
-	for _, p := range all {
-		if !p.over() {
-			standing = append(standing, p)
+	return standing(slices.Collect(maps.Values(all))), nil
+}
+
+// PausesOf returns those of the targets' pauses that have not ended, the oldest first. It blocks
+// until the server has answered.
+func (c *Control) PausesOf(ctx context.Context, targets ...Target) ([]*Pause, error) {
+	var all []*Pause
+	for _, t := range targets {
+		entry, err := c.bucket.Get(ctx, t.key())
+		switch {
+		case err == nil:
+			all = append(all, readPause(t.key(), entry.Value()))
+		case !errors.Is(err, jetstream.ErrKeyNotFound):
+			return nil, fmt.Errorf("read pause of %s: %w", t, withPermissionHint(c.nc, err))
 		}
 	}
-	slices.SortFunc(standing, func(a, b *Pause) int { return cmp.Or(a.At.Compare(b.At), strings.Compare(a.key(), b.key())) })
-	return standing, nil
+	return standing(all), nil
+}
+
+// standing returns those that have not ended, the oldest first.
+func standing(all []*Pause) []*Pause {
+	all = slices.DeleteFunc(all, (*Pause).over)
+	slices.SortFunc(all, func(a, b *Pause) int { return cmp.Or(a.At.Compare(b.At), strings.Compare(a.key(), b.key())) })
+	return all
 }
 
 // readPause returns the pause that the bucket has under the key. One that can't be read counts,
@@ -222,11 +248,12 @@ func targetOf(key string) Target {
 	return Target{Scope: ScopeAll}
 }
 
-// loadPauses returns the pauses that the bucket has now, by their keys.
-func loadPauses(ctx context.Context, bucket jetstream.KeyValue) (map[string]*Pause, error) {
+// loadPauses returns the pauses that the bucket has now, by their keys: those that match one of the
+// patterns, or all.
+func loadPauses(ctx context.Context, bucket jetstream.KeyValue, patterns ...string) (map[string]*Pause, error) {
 	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
 	defer cancel()
-	watcher, err := bucket.WatchAll(ctx)
+	watcher, err := bucket.WatchFiltered(ctx, patterns)
 	if err != nil {
 		return nil, err
 	}

@@ -60,10 +60,8 @@ type QueuedJob struct {
 func (s *Sources) Account(ctx context.Context, wcID string) (*Account, error) {
 	a := &Account{At: time.Now().UTC(), WcID: wcID, Jobs: []PodJob{}, Queued: []QueuedJob{}, Pauses: []*queue.Pause{}, Events: []*job.Event{}}
 	var lanes []queue.LaneState
-	var pauses []*queue.Pause
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.Go(func() (err error) { lanes, err = s.Jobs.Lanes(groupCtx); return err })
-	group.Go(func() (err error) { pauses, err = s.Control.Pauses(groupCtx); return err })
 	group.Go(func() (err error) {
 		a.pods, err = queue.AskPods[worker.PodState](groupCtx, s.NATS, s.Namespace)
 		if err == nil {
@@ -98,6 +96,20 @@ func (s *Sources) Account(ctx context.Context, wcID string) (*Account, error) {
 	if err := s.search(ctx, a, lanes); err != nil {
 		return nil, err
 	}
+	var err error
+	if a.Pauses, err = s.Control.PausesOf(ctx, a.targets()...); err != nil {
+		return nil, err
+	}
+	a.Verdict = a.judge()
+	return a, nil
+}
+
+// targets are those that pauses may have which are about the account's jobs.
+func (a *Account) targets() []queue.Target {
+	all := []queue.Target{{Scope: queue.ScopeAll}, {Scope: queue.ScopeAccount, Name: a.WcID}}
+	for _, lane := range []job.Lane{job.Urgent, job.Normal} {
+		all = append(all, queue.Target{Scope: queue.ScopeLane, Name: string(lane)})
+	}
 	tenants := map[string]bool{}
 	for _, j := range a.Jobs {
 		tenants[j.Tenant] = true
@@ -105,13 +117,10 @@ func (s *Sources) Account(ctx context.Context, wcID string) (*Account, error) {
 	for _, j := range a.Queued {
 		tenants[j.Tenant] = true
 	}
-	for _, p := range pauses {
-		if p.Scope == queue.ScopeAll || p.Scope == queue.ScopeLane || p.Scope == queue.ScopeAccount && p.Name == wcID || p.Scope == queue.ScopeTenant && tenants[p.Name] {
-			a.Pauses = append(a.Pauses, p)
-		}
+	for tenant := range tenants {
+		all = append(all, queue.Target{Scope: queue.ScopeTenant, Name: tenant})
 	}
-	a.Verdict = a.judge()
-	return a, nil
+	return all
 }
 
 // dailyPrompts is how many prompts of an account the pods allow within a day, 0: any number.

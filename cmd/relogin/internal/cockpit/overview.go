@@ -25,9 +25,10 @@ type Overview struct {
 	Pods        []worker.PodState     `json:"pods"` // by name
 	Open        int                   `json:"open"` // confirmations, of all pods
 	Waiting     map[worker.Reason]int `json:"waiting"`
-	Outcomes    map[job.Outcome]int   `json:"outcomes"` // of the last minutes, of the pods that run
-	Minutes     int                   `json:"minutes"`  // how many these are
-	Pauses      []*queue.Pause        `json:"pauses"`
+	Outcomes    map[job.Outcome]int   `json:"outcomes"`       // of the last minutes, of the pods that run
+	Minutes     int                   `json:"minutes"`        // how many these are
+	Pauses      []*queue.Pause        `json:"pauses"`         // where accounts are many, without theirs
+	Accounts    int                   `json:"pausedAccounts"` // how many accounts are paused
 	DeadLetters uint64                `json:"deadLetters"`
 	Differences []Difference          `json:"differences,omitempty"` // between the settings of pods
 }
@@ -38,6 +39,9 @@ type Difference struct {
 	Values  map[string][]string `json:"values"` // the pods that have each value
 }
 
+// mostPauses is how many paused accounts are read.
+const mostPauses = 1000
+
 // minutes are those that pods tell of, the one that has begun included.
 const minutes = 15
 
@@ -47,8 +51,20 @@ func (s *Sources) Overview(ctx context.Context) (*Overview, error) {
 	o := &Overview{At: time.Now().UTC(), Namespace: s.Namespace, Waiting: map[worker.Reason]int{}, Outcomes: map[job.Outcome]int{}, Minutes: minutes}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() (err error) { o.Lanes, err = s.Jobs.Lanes(ctx); return err })
-	group.Go(func() (err error) { o.Pods, err = queue.AskPods[worker.PodState](ctx, s.NATS, s.Namespace); return err })
-	group.Go(func() (err error) { o.Pauses, err = s.Control.Pauses(ctx); return err })
+	group.Go(func() (err error) {
+		if o.Pods, err = queue.AskPods[worker.PodState](ctx, s.NATS, s.Namespace); err != nil {
+			return err
+		}
+		for _, p := range o.Pods {
+			o.Accounts = max(o.Accounts, p.Pauses[string(queue.ScopeAccount)])
+		}
+		var scopes []queue.Scope // all
+		if o.Accounts > mostPauses {
+			scopes = []queue.Scope{queue.ScopeAll, queue.ScopeLane, queue.ScopeTenant}
+		}
+		o.Pauses, err = s.Control.Pauses(ctx, scopes...)
+		return err
+	})
 	group.Go(func() (err error) { o.DeadLetters, err = s.Letters.Count(ctx); return err })
 	if err := group.Wait(); err != nil {
 		return nil, err

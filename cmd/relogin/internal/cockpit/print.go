@@ -115,6 +115,9 @@ func (o *Overview) Print(to *output.Printer) error {
 		pauses = append(pauses, []any{p.Target.String(), strings.TrimPrefix(since(p), " ")})
 	}
 	t.table("Paused", pauses[:min(len(pauses), shownConfirmations)])
+	if o.Accounts > shownConfirmations {
+		t.line("\nPaused accounts: %d (relogin pause --list)", o.Accounts)
+	}
 	if o.DeadLetters > 0 {
 		t.line("\nDead letters: %d (relogin dead list)", o.DeadLetters)
 	}
