@@ -1,7 +1,8 @@
 // Package queue is NATS JetStream for relogin: where jobs come from and events go. It
 // implements worker.Queue, and is the Go API of those around relogin: a [Publisher]
 // for the systems that ask for relogins, [Consume] for those that must react to each event,
-// and [Follow] for those that look on while they run.
+// and [Follow] for those that look on while they run. For operators there are [Jobs],
+// [DeadLetters], [Control] with the [Audit], and [AskPods].
 //
 // # Streams
 //
@@ -15,11 +16,17 @@
 //	RELOGIN_EVENTS  relogin.events.<outcome>.<account>            one message a job, kept 7 days unless set
 //	RELOGIN_DEAD    relogin.dead.<lane>, relogin.dead.events      jobs that could not be processed, and events that a
 //	                consumer could not handle, kept 30 days unless set
+//	RELOGIN_AUDIT   relogin.audit.<action>, relogin.audit.<action>.<account>
+//	                what people did, stored before it is done, kept a year unless set
 //	RELOGIN_REDIS   a bucket: what pods must know of each other: from when on the grants of
-//	                each Redis server process count, pods' leases, tenants that are paused
+//	                each Redis server process count, pods' leases, refused credentials
+//	RELOGIN_CONTROL a bucket: what people have paused. Its keys are all, lane.<lane>,
+//	                tenant.<token> and account.<token>, where a token is that of
+//	                [job.AccountToken] with = for ~; its values are a [Pause] as JSON
 //
 // Workers tell each other on relogin.account.freed.<account>, which no stream keeps, that
-// an account's lock was let go of without an event.
+// an account's lock was let go of without an event. On relogin.pods.<what> they answer
+// operators: see [ServePod].
 //
 // RELOGIN_JOBS has two durable consumers, urgent and normal. <account> is
 // [job.AccountToken].

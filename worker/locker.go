@@ -95,6 +95,9 @@ type Finished struct {
 //	done       the job has ended with a result
 //	tombstone  the job's event is stored
 //
+// From outside of the pipeline a [Canceller] has the record of a job become done which is none,
+// waits or void.
+//
 // Void and tombstone are kept for longer than [Options].DedupWindow, and done, took and open
 // for as long as events are.
 //
