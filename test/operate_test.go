@@ -67,6 +67,14 @@ func TestExplain(t *testing.T) {
 		e.Redis.Lock == nil || e.Redis.Lock.JobID != "first" || e.Redis.Lock.Pod != "pod-a" {
 		t.Errorf("asking: %+v", e)
 	}
+	for completed, want := range map[string]string{
+		s.mustRun("__complete", "explain", ""): "wxid_1\n", s.mustRun("__complete", "cancel", "wxid_1", ""): "first\n",
+		s.mustRun("__complete", "pause", "--tenant", ""): "default\n", s.mustRun("__complete", "pause", "--lane", ""): "urgent\nnormal\n",
+	} {
+		if !strings.HasPrefix(completed, want) {
+			t.Errorf("completed is %q, want %q", completed, want)
+		}
+	}
 	w.Kill()
 	e = s.explain("a dead pod's lock", func(e explained) bool { return len(e.Jobs) == 0 }, "wxid_1")
 	if !strings.Contains(e.Verdict.Text, "pod-a, which does not answer, holds the account") {

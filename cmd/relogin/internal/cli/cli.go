@@ -91,12 +91,11 @@ Try it, with nothing to install:  relogin dev`,
 	}
 	root.SetOut(p.Stdout)
 	root.SetErr(p.Stderr)
-	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetHelpFunc(p.help)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return settings.UsageError{Err: err} })
 	root.AddCommand(
 		newWorkerCommand(p), newDevCommand(p), newSetupCommand(p), newSubmitCommand(p),
-		newWatchCommand(p), newStatusCommand(p), newExplainCommand(p), newPauseCommand(p), newResumeCommand(p), newCancelCommand(p), newDeadCommand(p), newDoctorCommand(p), newGatewayCommand(p), newBenchCommand(p), newHealthCommand(p), newVersionCommand(p),
+		newWatchCommand(p), newStatusCommand(p), newExplainCommand(p), newPauseCommand(p), newResumeCommand(p), newCancelCommand(p), newDeadCommand(p), newDoctorCommand(p), newGatewayCommand(p), newBenchCommand(p), newHealthCommand(p), newCompletionCommand(p), newVersionCommand(p),
 	)
 	return root
 }
@@ -105,6 +104,7 @@ Try it, with nothing to install:  relogin dev`,
 func (p *Program) command(cmd *cobra.Command, run func(ctx context.Context, declared *settings.Settings, log *slog.Logger) error, groups ...settings.Group) *cobra.Command {
 	var s logging.Settings
 	declared := settings.Declare(cmd, p.Environ, append(groups, &s)...)
+	p.complete(cmd, declared, groups)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		return run(cmd.Context(), declared, s.Logger(p.Stderr, declared.Hints))
 	}

@@ -30,7 +30,7 @@ func (p *Program) help(cmd *cobra.Command, _ []string) {
 		printf("\nCommands\n")
 		for _, one := range cmd.Commands() {
 			if one.IsAvailableCommand() {
-				printf("  %-9s %s\n", one.Name(), one.Short)
+				printf("  %-10s %s\n", one.Name(), one.Short)
 			}
 		}
 		printf("\n")

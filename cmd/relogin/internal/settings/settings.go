@@ -41,6 +41,7 @@ type Settings struct {
 
 	cmd     *cobra.Command
 	environ []string
+	groups  []Group
 	all     []*Setting
 	section string // of the settings that are declared next
 
@@ -80,7 +81,7 @@ func (s *Setting) Type() string { return s.value.metavar }
 // with cmd.Args, by default [NoArguments], before the command runs. The environment has the form
 // of [os.Environ].
 func Declare(cmd *cobra.Command, environ []string, groups ...Group) *Settings {
-	s := &Settings{cmd: cmd, environ: environ}
+	s := &Settings{cmd: cmd, environ: environ, groups: groups}
 	for _, g := range groups {
 		g.Declare(s)
 	}
@@ -96,6 +97,7 @@ func Declare(cmd *cobra.Command, environ []string, groups ...Group) *Settings {
 		if one.value.metavar == "" {
 			flag.NoOptDefVal = "true"
 		}
+		one.complete(cmd)
 	}
 	arguments := cmd.Args
 	if arguments == nil {
@@ -118,6 +120,20 @@ func Declare(cmd *cobra.Command, environ []string, groups ...Group) *Settings {
 		return s.err()
 	})
 	return s
+}
+
+// complete has shells complete the flag's value with the words that it can be, and not with files
+// unless it is one. What a text can be is for the command to say.
+func (s *Setting) complete(cmd *cobra.Command) {
+	if !s.value.file && s.value.metavar != "text" {
+		_ = cmd.RegisterFlagCompletionFunc(s.Name, cobra.FixedCompletions(s.value.words, cobra.ShellCompDirectiveNoFileComp))
+	}
+}
+
+// Load reads the settings for a shell that completes a command line, as far as that is typed.
+func (s *Settings) Load() error {
+	s.read(s.groups)
+	return s.err()
 }
 
 // NoArguments is for commands that take flags alone.

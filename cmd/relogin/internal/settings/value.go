@@ -19,6 +19,8 @@ type Value struct {
 	metavar string              // stands for the value in the help; empty: the flag needs no value
 	set     func(string) error  // stores the value
 	shown   func(string) string // the value as an error may show it
+	words   []string            // all that it can be, for completion; empty: something else
+	file    bool                // it is the name of a file
 }
 
 // NewValue returns a value that is stored in p, and that errors show in quotes. An error of
@@ -63,7 +65,7 @@ func Secret(p *string) Value {
 
 // File is the path of a file that is there.
 func File(p *string) Value {
-	return NewValue(p, "file", func(s string) (string, error) {
+	v := NewValue(p, "file", func(s string) (string, error) {
 		info, err := os.Stat(s)
 		switch {
 		case err != nil:
@@ -73,6 +75,8 @@ func File(p *string) Value {
 		}
 		return s, nil
 	})
+	v.file = true
+	return v
 }
 
 // Bool is true or false; a flag without a value is true.
@@ -110,12 +114,14 @@ func Choice[T ~string](p *T, words ...T) Value {
 	for _, word := range words {
 		names = append(names, string(word))
 	}
-	return NewValue(p, strings.Join(names, "|"), func(s string) (T, error) {
+	v := NewValue(p, strings.Join(names, "|"), func(s string) (T, error) {
 		if !slices.Contains(names, s) {
 			return "", fmt.Errorf("want %s", alternatives(names))
 		}
 		return T(s), nil
 	})
+	v.words = names
+	return v
 }
 
 // alternatives returns "a, b or c" for two words or more.
