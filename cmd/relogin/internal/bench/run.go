@@ -178,7 +178,7 @@ func (b *bench) cleanUp(ctx context.Context) (err error) {
 		}
 		time.Sleep(time.Second)
 	}
-	return fmt.Errorf("some of the namespace is left: remove what is there of the streams %[1]s_JOBS, %[1]s_EVENTS, %[1]s_DEAD and KV_%[1]s_REDIS (nats stream rm), "+
+	return fmt.Errorf("some of the namespace is left: remove what is there of the streams %[1]s_JOBS, %[1]s_EVENTS, %[1]s_DEAD, %[1]s_AUDIT, KV_%[1]s_REDIS and KV_%[1]s_CONTROL (nats stream rm), "+
 		"and of the keys %[2]s:*, which expire within %[3]s but for %[2]s:mark: %[4]w",
 		strings.ToUpper(b.namespace), b.namespace, settings.FormatDuration(b.recordAge()), err)
 }
