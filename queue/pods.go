@@ -19,8 +19,8 @@ const (
 )
 
 // PodService is what a pod answers to those who ask. Each function returns what is sent as JSON. It
-// is called by several goroutines at once, and answers within a fifth of a second: who asks
-// waits little longer for one pod after the answer of another.
+// is called for one request after the other, and answers within a fifth of a second: who asks waits
+// little longer for one pod after the answer of another.
 type PodService struct {
 	Pod     string                // its name
 	Version string                // of the program: a semantic version, or else 0.0.0-dev is told

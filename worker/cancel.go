@@ -81,14 +81,12 @@ func Cancel(ctx context.Context, q Queue, c Canceller, one Cancellation) (*job.E
 // LookAgain has those of the account's jobs that have this id, and wait in the pod, ask the store
 // again: something has become of them. It does not block.
 func (w *Worker) LookAgain(wcID, jobID string) {
-	w.inFlight.mu.Lock()
-	defer w.inFlight.mu.Unlock()
-	for t := range w.inFlight.tasks {
+	w.inFlight.each(func(t *task) {
 		if t.job.WcID == wcID && t.job.ID == jobID && t.nudge != nil {
 			select {
 			case t.nudge <- struct{}{}:
 			default: // it will look anyway
 			}
 		}
-	}
+	})
 }

@@ -23,15 +23,14 @@ const (
 // JobStatus is what a pod does with a job that it has taken. Times are by the pod's clock, but for
 // those that the job came with.
 type JobStatus struct {
-	JobID      string            `json:"jobId"`
-	WcID       string            `json:"wcId"`
-	Tenant     string            `json:"tenant"`
-	Labels     map[string]string `json:"labels,omitempty"`
-	Lane       job.Lane          `json:"lane"`
-	Deliveries int               `json:"deliveries"`
-	StoredAt   time.Time         `json:"storedAt"`
-	TakenAt    time.Time         `json:"takenAt"`
-	Deadline   time.Time         `json:"deadline,omitzero"`
+	JobID      string    `json:"jobId"`
+	WcID       string    `json:"wcId"`
+	Tenant     string    `json:"tenant"`
+	Lane       job.Lane  `json:"lane"`
+	Deliveries int       `json:"deliveries"`
+	StoredAt   time.Time `json:"storedAt"`
+	TakenAt    time.Time `json:"takenAt"`
+	Deadline   time.Time `json:"deadline,omitzero"`
 	Activity
 }
 
@@ -82,13 +81,13 @@ type Minute struct {
 // not block.
 func (w *Worker) Status(most int) Status {
 	s := Status{Concurrency: w.Concurrency, MaxParked: w.MaxParked, Waiting: map[Reason]int{}, Minutes: w.recent.all()}
-	w.inFlight.each(func(j *JobStatus) {
-		switch j.Doing {
+	w.inFlight.each(func(t *task) {
+		switch t.activity.Doing {
 		case Asking:
 			s.Open++
-			s.Confirmations = append(s.Confirmations, *j)
+			s.Confirmations = append(s.Confirmations, t.status())
 		case Waiting:
-			s.Waiting[j.Reason]++
+			s.Waiting[t.activity.Reason]++
 		}
 	})
 	s.Confirmations = oldest(s.Confirmations, most)
@@ -106,9 +105,9 @@ func (w *Worker) Status(most int) Status {
 // has had for longest first. It does not block.
 func (w *Worker) Jobs(wcID string, most int) []JobStatus {
 	jobs := []JobStatus{}
-	w.inFlight.each(func(j *JobStatus) {
-		if j.WcID == wcID {
-			jobs = append(jobs, *j)
+	w.inFlight.each(func(t *task) {
+		if t.job.WcID == wcID {
+			jobs = append(jobs, t.status())
 		}
 	})
 	return oldest(jobs, most)
@@ -144,14 +143,20 @@ func (f *inFlight) remove(t *task) {
 	delete(f.tasks, t)
 }
 
-func (f *inFlight) each(do func(*JobStatus)) {
+func (f *inFlight) each(do func(*task)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for t := range f.tasks { // what it reads but for the activity does not change once the job is decoded
-		do(&JobStatus{
-			JobID: clip(t.job.ID), WcID: clip(t.job.WcID), Tenant: clip(t.job.Tenant), Labels: t.job.Labels, Lane: t.d.Lane, Deliveries: t.d.Attempts,
-			StoredAt: t.d.StoredAt, TakenAt: t.takenAt, Deadline: t.job.Deadline, Activity: t.activity,
-		})
+	for t := range f.tasks {
+		do(t)
+	}
+}
+
+// status is called with the lock of inFlight held. What it reads but for the activity does not
+// change once the job is decoded.
+func (t *task) status() JobStatus {
+	return JobStatus{
+		JobID: clip(t.job.ID), WcID: clip(t.job.WcID), Tenant: clip(t.job.Tenant), Lane: t.d.Lane, Deliveries: t.d.Attempts,
+		StoredAt: t.d.StoredAt, TakenAt: t.takenAt, Deadline: t.job.Deadline, Activity: t.activity,
 	}
 }
 

@@ -11,20 +11,29 @@ import (
 )
 
 // Of what a pod tells of itself at once so much that an answer stays below the megabyte that NATS
-// takes by default.
+// takes by default: a job takes 3.3 kB where its names are as long as they may be, and escaped.
 const (
-	mostConfirmations = 500
-	mostJobs          = 500
+	mostConfirmations = 250
+	mostJobs          = 250
 )
 
-const troubleTimeout = 200 * time.Millisecond // how long Redis gets to answer; who asks pods waits little longer
+const (
+	stateFor       = 250 * time.Millisecond // how long an answer counts: somebody may ask without a pause
+	troubleTimeout = 200 * time.Millisecond // how long Redis gets to answer; who asks pods waits little longer
+)
 
 // serveState answers operators who ask what the pod does, until Close.
 func (p *Pod) serveState(ctx context.Context) error {
-	started := time.Now()
+	started, last := time.Now(), worker.PodState{}
+	state := func() any { // NATS calls it for one request after the other
+		if time.Since(last.Now) > stateFor {
+			last = p.state(started, ctx.Err() != nil)
+		}
+		return last
+	}
 	stop, err := queue.ServePod(ctx, p.NATS, p.s.NATS.Namespace, queue.PodService{
 		Pod: p.s.Pipeline.Pod, Version: p.s.Version,
-		State:     func() any { return p.state(started, ctx.Err() != nil) },
+		State:     state,
 		LookAgain: p.worker.LookAgain,
 		Account: func(wcID string) any {
 			return worker.PodJobs{Pod: p.s.Pipeline.Pod, Jobs: p.worker.Jobs(wcID, mostJobs)}
