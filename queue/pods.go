@@ -88,7 +88,8 @@ func ServePod(ctx context.Context, nc *nats.Conn, namespace string, p PodService
 
 // AskPods asks all pods of the namespace for their states, and returns what those answered that
 // run: one that is frozen or cut off does not. It blocks until no more answers come, for about
-// three seconds at most. An answer that can't be decoded is an error. An empty namespace is the default.
+// three seconds at most. Answers that can't be decoded, of a pod of another version perhaps, are left
+// out; it is an error when there are no others. An empty namespace is the default.
 func AskPods[T any](ctx context.Context, nc *nats.Conn, namespace string) ([]T, error) {
 	return askPods[T](ctx, nc, namespace, "state", nil)
 }
@@ -109,6 +110,7 @@ func askPods[T any](ctx context.Context, nc *nats.Conn, namespace, what string, 
 	if err != nil {
 		return nil, fmt.Errorf("ask pods: %w", err)
 	}
+	var unreadable error
 	for msg, err := range answers {
 		switch {
 		case errors.Is(err, nats.ErrNoResponders), err == nil && msg.Header.Get("Status") == "503":
@@ -118,11 +120,18 @@ func askPods[T any](ctx context.Context, nc *nats.Conn, namespace, what string, 
 		}
 		var one T
 		if err := json.Unmarshal(msg.Data, &one); err != nil {
-			return nil, fmt.Errorf("ask pods: read an answer on %s: %w", c.names.pods(what), err)
+			unreadable = fmt.Errorf("ask pods: read an answer on %s: %w", c.names.pods(what), err)
+			continue
 		}
 		all = append(all, one)
 	}
-	return all, nil
+	switch {
+	case len(all) > 0:
+		return all, nil
+	case unreadable == nil && errors.Is(nc.LastError(), nats.ErrPermissionViolation): // which is silence here
+		return nil, fmt.Errorf("ask pods: %w", withPermissionHint(nc, nats.ErrTimeout))
+	}
+	return nil, unreadable
 }
 
 type lookAgain struct {
