@@ -125,14 +125,24 @@ func (o Options) resumeAll(ctx context.Context) error {
 		return err
 	}
 	for _, p := range all {
-		if _, err := o.Control.Resume(ctx, p.Target, o.Who.By, o.Who.Reason); err != nil && !errors.Is(err, queue.ErrNotPaused) {
-			return err
+		_, err := o.Control.Resume(ctx, p.Target, o.Who.By, o.Who.Reason)
+		if errors.Is(err, queue.ErrNotPaused) {
+			continue // somebody was faster, or it is an entry that can't be read
 		}
-		if err := o.Printer.Print(p, "resumed: %s\n", name(p.Target)); err != nil {
+		if err == nil {
+			err = o.Printer.Print(p, "resumed: %s\n", name(p.Target))
+		}
+		if err != nil {
 			return err
 		}
 	}
-	if len(all) == 0 && !o.Printer.JSON() {
+	rest, err := o.Control.Pauses(ctx)
+	switch {
+	case err != nil:
+		return err
+	case len(rest) > 0:
+		return fmt.Errorf("%d pauses are left, such as that of %s%s: see relogin pause --list", len(rest), rest[0].Target, by(rest[0].By, rest[0].Reason))
+	case len(all) == 0 && !o.Printer.JSON():
 		return o.Printer.Print(nil, "Nothing is paused.\n")
 	}
 	return nil
@@ -171,7 +181,7 @@ func (o Options) showAll(ctx context.Context) error {
 	}
 	for _, e := range past {
 		what := terminal.Sentence(e.What)
-		if e.Target != nil {
+		if e.What == "" && e.Target != nil {
 			what = name(*e.Target)
 		}
 		if !e.Until.IsZero() {
