@@ -121,13 +121,13 @@ func (o *Overview) judge() Verdict {
 	blocked := slices.DeleteFunc(slices.Clone(working), func(p worker.PodState) bool { return len(p.Trouble) == 0 })
 	switch {
 	case len(working) == 0:
-		return Verdict{Trouble, fmt.Sprintf("No worker runs, and %d jobs wait.", backlog), "start one: relogin worker"}
+		return Verdict{Trouble, "No worker runs, and the queue holds " + number(backlog, "job") + ".", "start one: relogin worker"}
 	case everything >= 0:
 		return Verdict{Trouble, "Everything is paused" + since(o.Pauses[everything]) + ": no phone asks.", "relogin resume"}
 	case len(blocked) == len(working):
 		return Verdict{Trouble, "No pod starts a confirmation: " + blocked[0].Trouble[0] + ".", "see the runbook: docs/operations.md"}
 	case len(blocked) > 0:
-		return Verdict{Look, fmt.Sprintf("%d of %d pods start no confirmation: %s: %s.", len(blocked), len(working), blocked[0].Pod, blocked[0].Trouble[0]), "see the runbook: docs/operations.md"}
+		return Verdict{Look, fmt.Sprintf("%d of %s can't start a confirmation: %s: %s.", len(blocked), number(len(working), "pod"), blocked[0].Pod, blocked[0].Trouble[0]), "see the runbook: docs/operations.md"}
 	case len(o.Pauses) > 0:
 		p := o.Pauses[0]
 		return Verdict{Look, fmt.Sprintf("%s is paused%s%s.", capital(p.Target.String()), since(p), more(len(o.Pauses)-1)), "relogin pause --list"}
@@ -135,13 +135,13 @@ func (o *Overview) judge() Verdict {
 		names := o.refused()
 		return Verdict{Look, "The gateway refuses the credential of " + strings.Join(names[:min(len(names), 3)], ", ") + more(len(names)-3) + ".", "replace it"}
 	case o.Open >= slots*9/10 && backlog > uint64(o.Open):
-		return Verdict{Look, fmt.Sprintf("Nearly all of %d slots are in use, and %d jobs wait: more come than people answer.", slots, backlog-uint64(o.Open)), "add pods, or raise --concurrency"}
+		return Verdict{Look, fmt.Sprintf("Nearly all of %s are in use, and %s cannot ask yet: more come than people answer.", number(slots, "slot"), number(backlog-uint64(o.Open), "job")), "add pods, or raise --concurrency"}
 	case len(o.Differences) > 0:
 		return Verdict{Look, "Pods differ in --" + o.Differences[0].Setting + more(len(o.Differences)-1) + ".", "give all pods the same settings"}
 	case backlog == 0:
-		return Verdict{Well, fmt.Sprintf("All is well: %d pods, and nothing to do.", len(working)), ""}
+		return Verdict{Well, "All is well: " + number(len(working), "pod") + ", and nothing to do.", ""}
 	}
-	return Verdict{Well, fmt.Sprintf("All is well: %d pods, %d phones are asking.", len(working), o.Open), ""}
+	return Verdict{Well, "All is well: " + number(len(working), "pod") + ", " + number(o.Open, "phone") + " asking now.", ""}
 }
 
 // refused are the tenants whose credential the gateway refuses.
@@ -174,6 +174,14 @@ func more(n int) string {
 		return ""
 	}
 	return fmt.Sprintf(" and %d more", n)
+}
+
+// number is such as 1 job, or 2 jobs.
+func number[N int | uint64](n N, word string) string {
+	if n == 1 {
+		return "1 " + word
+	}
+	return fmt.Sprintf("%d %ss", n, word)
 }
 
 func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
