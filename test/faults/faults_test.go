@@ -99,8 +99,10 @@ func (w *world) play(d *deck, duration time.Duration) {
 	var running sync.WaitGroup
 	running.Go(func() { w.load.run(ctx) })
 	running.Go(func() { w.load.people(ctx) })
+	running.Go(func() { w.operator.run(ctx) })
 	d.play(ctx, w)
 	running.Wait()
+	w.operator.resumeAll()
 	w.load.hold(gatewaytest.Behaviour{})() // everybody confirms
 	if !w.drained() {
 		w.keepLogs()
@@ -228,6 +230,7 @@ func table(injected map[string]int, v *verdict, took time.Duration) string {
 	row("jobs prompted twice (must be 0)", v.twice)
 	row("jobs prompted twice after Redis lost its data", v.twiceLost)
 	row("events that contradict (must be 0)", v.wrong)
+	v.steered.rows(row)
 	row("shared", v.shared)
 	row("reconciled", v.reconciled)
 	for _, o := range job.Outcomes() {

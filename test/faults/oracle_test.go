@@ -88,6 +88,7 @@ type verdict struct {
 	outcomes                            map[job.Outcome]int
 	shared, reconciled                  int
 	takeovers                           []time.Duration
+	steered                             steered
 }
 
 // judge checks the promises against what the gateway and the stream have recorded.
@@ -120,6 +121,9 @@ func (w *world) judge(v *verdict) {
 		}
 	}
 	for id, all := range byJob {
+		if len(all) > 1 && l.invalid[id] && w.lostWithin(all[0].at.Add(-lease), all[len(all)-1].at) {
+			all = all[:1] // its dead letter was replayed, long after the record of it was lost
+		}
 		v.mostEvents = max(v.mostEvents, len(all))
 		if len(all) > 1 {
 			w.t.Errorf("TWICE: job %s has %d events: %v", id, len(all), all)
@@ -131,6 +135,7 @@ func (w *world) judge(v *verdict) {
 	}
 	w.promptedTwice(prompts, v)
 	w.takeovers(prompts, byJob, v)
+	w.judgeSteering(prompts, byJob, &v.steered)
 }
 
 // mostOpen recomputes how many prompts were open at once on one account.
@@ -172,6 +177,8 @@ func (w *world) contradiction(e stored, byJob map[string][]stored) string {
 		return "its account or tenant is another"
 	case (e.Outcome == job.Invalid) != l.invalid[e.JobID]:
 		return fmt.Sprintf("outcome %s", e.Outcome)
+	case e.Outcome == job.Cancelled && (!w.operator.tried[e.JobID] || e.Prompted):
+		return "nobody has tried to cancel it, or it says that it prompted"
 	case e.Outcome == job.Expired && j.Deadline.IsZero():
 		return "there was no deadline"
 	case e.Outcome == job.Expired && e.at.Before(j.Deadline.Add(-1500*time.Millisecond)):

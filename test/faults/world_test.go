@@ -41,6 +41,7 @@ type world struct {
 	random *rand.Rand
 	dir    string
 
+	relogin  string // the program
 	nats     []*servers.NATSProcess
 	redis    *servers.RedisServer   // nil with sentinels
 	redisDir string                 // where it keeps its data
@@ -48,6 +49,7 @@ type world struct {
 	gateway  *gatewaytest.Server
 	workers  []*servers.Process
 	load     *load
+	operator *operator
 	proxies  *proxies
 	nc       *nats.Conn // past all proxies
 	js       jetstream.JetStream
@@ -61,7 +63,7 @@ type world struct {
 }
 
 func newWorld(t testing.TB, p program, random *rand.Rand, sentinel bool) *world {
-	w := &world{t: t, random: random, dir: t.TempDir(), proxies: newProxies(t), starts: starts{next: map[int][]string{}}}
+	w := &world{t: t, random: random, dir: t.TempDir(), relogin: p.relogin, proxies: newProxies(t), starts: starts{next: map[int][]string{}}}
 	w.gateway = gatewaytest.NewServer(gatewaytest.Options{
 		ConfirmAfter: 50 * time.Millisecond, Jitter: time.Second, PromptLife: confirmTimeout, Seed: random.Uint64(),
 		PromptLives: map[string]time.Duration{defaultTenant + "-shorter": shorterTimeout, otherTenant + "-shorter": shorterTimeout},
@@ -73,7 +75,7 @@ func newWorld(t testing.TB, p program, random *rand.Rand, sentinel bool) *world 
 	for i := range workers {
 		w.addWorker(p, i)
 	}
-	w.load = newLoad(w)
+	w.load, w.operator = newLoad(w), newOperator(w)
 	t.Cleanup(w.end)
 	for i := range w.workers {
 		if w.shorter(i) { // the others' lease is there first, else they would wait for 15 s

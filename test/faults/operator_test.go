@@ -1,0 +1,202 @@
+//go:build linux
+
+package faults
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/relogin/relogin/queue"
+	"github.com/relogin/relogin/test/servers"
+	"github.com/relogin/relogin/worker/job"
+)
+
+// operator is people who steer while faults happen: they pause and resume, cancel jobs, and
+// bring dead letters back.
+type operator struct {
+	w       *world
+	control *queue.Control
+	seed    uint64
+	pauses  atomic.Int64 // names each
+
+	mu        sync.Mutex
+	held      []held
+	known     []time.Duration      // how long it took until all workers knew a pause
+	tried     map[string]bool      // jobs that somebody tried to cancel, by id
+	cancelled map[string]time.Time // those of which it was said then that they are
+	replayed  int                  // dead letters
+}
+
+// held is a time in which a pause is in effect for certain.
+type held struct {
+	queue.Target
+	from, to time.Time
+}
+
+func newOperator(w *world) *operator {
+	return &operator{w: w, seed: w.random.Uint64(), tried: map[string]bool{}, cancelled: map[string]time.Time{}}
+}
+
+// run steers until ctx ends. Then nothing is paused any more.
+func (o *operator) run(ctx context.Context) {
+	ok := servers.Poll(time.Minute, func() (ok bool) {
+		o.within(func(ctx context.Context) (err error) {
+			o.control, err = queue.OpenControl(ctx, o.w.nc, namespace)
+			ok = err == nil
+			return err
+		})
+		return ok
+	})
+	if !ok {
+		o.w.t.Error("the bucket of what is paused can't be opened")
+		return
+	}
+	var all sync.WaitGroup
+	for n, one := range []func(context.Context, *rand.Rand){o.pauseAccounts, o.pauseMany, o.cancel, o.replay} {
+		all.Go(func() { one(ctx, rand.New(rand.NewPCG(o.seed, uint64(n)))) })
+	}
+	all.Wait()
+}
+
+func (o *operator) pauseAccounts(ctx context.Context, random *rand.Rand) {
+	for ctx.Err() == nil {
+		var some []queue.Target
+		for _, n := range random.Perm(hotAccounts)[:2+random.IntN(6)] {
+			some = append(some, queue.Target{Scope: queue.ScopeAccount, Name: fmt.Sprintf("hot_%d", n)})
+		}
+		o.hold(ctx, some, moment+within(random, 5*second))
+		pause(ctx, within(random, second))
+	}
+}
+
+// pauseMany pauses what is about many accounts, and rarely everything: much must go on.
+func (o *operator) pauseMany(ctx context.Context, random *rand.Rand) {
+	for ctx.Err() == nil {
+		var t queue.Target
+		switch random.IntN(6) {
+		case 0:
+			t = queue.Target{Scope: queue.ScopeAll}
+		case 1:
+			t = queue.Target{Scope: queue.ScopeLane, Name: string(job.Normal)}
+		case 2:
+			t = queue.Target{Scope: queue.ScopeLane, Name: string(job.Urgent)}
+		case 3:
+			t = queue.Target{Scope: queue.ScopeTenant, Name: "default"}
+		default:
+			t = queue.Target{Scope: queue.ScopeTenant, Name: "other"}
+		}
+		o.hold(ctx, []queue.Target{t}, moment+within(random, 3*second))
+		pause(ctx, moment+within(random, 4*second))
+	}
+}
+
+func within(random *rand.Rand, most time.Duration) time.Duration {
+	return time.Duration(random.Int64N(int64(most)))
+}
+
+// margin is how long after all workers knew a pause it counts: requests that were on their
+// way have arrived.
+const margin = time.Second
+
+// hold pauses the targets, and keeps them paused for so long from when each worker that runs
+// has taken that over. One more pause, of a tenant that nobody is, tells when: workers log it
+// after what was stored before, and one that is started later reads them all first.
+func (o *operator) hold(ctx context.Context, targets []queue.Target, d time.Duration) {
+	marker := queue.Target{Scope: queue.ScopeTenant, Name: fmt.Sprintf("nobody-%d", o.pauses.Add(1))}
+	all := append(targets, marker)
+	stored := true
+	for _, t := range all {
+		stored = stored && o.insist(ctx, func(ctx context.Context) error {
+			return o.control.Pause(ctx, queue.Pause{Target: t, By: "somebody"})
+		})
+	}
+	start := time.Now()
+	until := start.Add(margin + patience)
+	for stored && !o.w.goesBy(marker) && time.Now().Before(until) && ctx.Err() == nil {
+		time.Sleep(10 * time.Millisecond)
+	}
+	known := time.Now()
+	stored = stored && known.Before(until) && ctx.Err() == nil
+	if stored {
+		pause(ctx, margin+d)
+	}
+	end := time.Now()
+	for _, t := range all {
+		o.resume(t)
+	}
+	if !stored {
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.known = append(o.known, known.Sub(start))
+	for _, t := range targets {
+		o.held = append(o.held, held{t, known.Add(margin), end})
+	}
+}
+
+// patience is how long a worker gets that is stopped or cut off.
+const patience = 15 * time.Second
+
+// goesBy tells whether each worker that runs has taken over the pause.
+func (w *world) goesBy(marker queue.Target) bool {
+	for _, p := range w.workers {
+		if running(p) && !p.Logged(fmt.Sprintf("%q", marker)) {
+			return false
+		}
+	}
+	return true
+}
+
+func running(p *servers.Process) bool {
+	done := p.Done()
+	select {
+	case <-done:
+		return false
+	default:
+		return done != nil
+	}
+}
+
+func (o *operator) resume(t queue.Target) {
+	o.insist(context.Background(), func(ctx context.Context) error {
+		_, err := o.control.Resume(ctx, t, "somebody", "")
+		if errors.Is(err, queue.ErrNotPaused) {
+			return nil
+		}
+		return err
+	})
+}
+
+// resumeAll lifts what was stored after somebody had given it up.
+func (o *operator) resumeAll() {
+	o.insist(context.Background(), func(ctx context.Context) error {
+		all, err := o.control.Pauses(ctx)
+		for _, p := range all {
+			o.resume(p.Target)
+		}
+		return err
+	})
+}
+
+// insist tries until it has worked, and returns false when ctx ended before.
+func (o *operator) insist(ctx context.Context, do func(context.Context) error) bool {
+	for ctx.Err() == nil && !o.w.stop.Load() {
+		if o.within(do) == nil {
+			return true
+		}
+		pause(ctx, 100*time.Millisecond)
+	}
+	return false
+}
+
+func (o *operator) within(do func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*second)
+	defer cancel()
+	return do(ctx)
+}
