@@ -35,19 +35,29 @@ func (o *operator) cancel(ctx context.Context, random *rand.Rand) {
 	}
 }
 
-// replay brings dead letters back. Those here die again: nobody mends them.
+// replay brings dead letters back. All die again but those of the late tenant, once it is known.
 func (o *operator) replay(ctx context.Context, random *rand.Rand) {
 	for ctx.Err() == nil {
-		pause(ctx, 2*second+within(random, 3*second))
-		lane := []job.Lane{job.Normal, job.Urgent}[random.IntN(2)]
-		for _, r := range o.command("dead", "replay", "--lane", string(lane), "-o", "json") {
-			if r.Did == "replayed" {
-				o.mu.Lock()
-				o.replayed++
-				o.mu.Unlock()
-			}
+		pause(ctx, second+within(random, 3*second))
+		o.replayThose("--lane", string([]job.Lane{job.Normal, job.Urgent}[random.IntN(2)]))
+	}
+}
+
+// replayLate brings back what the late tenant has among the dead letters, and returns how many they were.
+func (o *operator) replayLate() int {
+	return o.replayThose("--tenant", lateTenant, "--reason", "unknown tenant")
+}
+
+func (o *operator) replayThose(which ...string) (count int) {
+	for _, r := range o.command(append([]string{"dead", "replay", "-o", "json"}, which...)...) {
+		if r.Did == "replayed" {
+			count++
 		}
 	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.replayed += count
+	return count
 }
 
 // did is what a command prints of each job.

@@ -144,10 +144,19 @@ func (l *load) job() (j *job.Job, again bool) {
 		j.WcID = fmt.Sprintf("once_%d", l.next)
 	case n < 45:
 		j.Tenant = "other"
+	case n < 48:
+		j.Tenant = lateTenant
 	case n < 55:
 		j.Deadline = time.Now().Add(2*time.Second + time.Duration(l.random.Int64N(int64(20*time.Second))))
 	}
 	return j, false
+}
+
+// comesBack tells whether the job's first event may say that it is invalid: its tenant was not
+// known, and its dead letter was replayed when it was.
+func (l *load) comesBack(id string) bool {
+	j := l.jobs[id]
+	return j != nil && j.Tenant == lateTenant && !l.invalid[id]
 }
 
 func (l *load) count(how func()) {

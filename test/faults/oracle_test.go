@@ -103,10 +103,14 @@ func (w *world) judge(v *verdict) {
 	v.events += len(events)
 	v.prompts += len(prompts)
 	v.mostOpen = max(v.mostOpen, w.mostOpen(prompts))
-	byJob := map[string][]stored{}
+	byJob, before := map[string][]stored{}, map[string][]stored{}
 	for _, e := range events {
-		byJob[e.JobID] = append(byJob[e.JobID], e)
 		v.outcomes[e.Outcome]++
+		if e.Outcome == job.Invalid && l.comesBack(e.JobID) {
+			before[e.JobID] = append(before[e.JobID], e)
+			continue
+		}
+		byJob[e.JobID] = append(byJob[e.JobID], e)
 		if e.SharedWith != "" {
 			v.shared++
 		}
@@ -120,14 +124,10 @@ func (w *world) judge(v *verdict) {
 			w.t.Errorf("LOST: job %s of %s has no event", id, l.jobs[id].WcID)
 		}
 	}
+	v.steered.broughtBack += len(before)
+	w.onlyOneEach(before, v)
+	w.onlyOneEach(byJob, v)
 	for id, all := range byJob {
-		if len(all) > 1 && l.invalid[id] && w.lostWithin(all[0].at.Add(-lease), all[len(all)-1].at) {
-			all = all[:1] // its dead letter was replayed, long after the record of it was lost
-		}
-		v.mostEvents = max(v.mostEvents, len(all))
-		if len(all) > 1 {
-			w.t.Errorf("TWICE: job %s has %d events: %v", id, len(all), all)
-		}
 		if wrong := w.contradiction(all[0], byJob); wrong != "" {
 			v.wrong++
 			w.t.Errorf("WRONG: event of job %s: %s: %v", id, wrong, all[0])
@@ -136,6 +136,20 @@ func (w *world) judge(v *verdict) {
 	w.promptedTwice(prompts, v)
 	w.takeovers(prompts, byJob, v)
 	w.judgeSteering(prompts, byJob, &v.steered)
+}
+
+// onlyOneEach sees that no job has two of these events. One that is invalid may, when the record of
+// that was lost long before its dead letter was replayed.
+func (w *world) onlyOneEach(byJob map[string][]stored, v *verdict) {
+	for id, all := range byJob {
+		if all[0].Outcome == job.Invalid && w.lostWithin(all[0].at.Add(-lease), all[len(all)-1].at) {
+			all = all[:1]
+		}
+		v.mostEvents = max(v.mostEvents, len(all))
+		if len(all) > 1 {
+			w.t.Errorf("TWICE: job %s has %d events: %v", id, len(all), all)
+		}
+	}
 }
 
 // mostOpen recomputes how many prompts were open at once on one account.

@@ -132,7 +132,7 @@ func (w *world) addWorker(p program, i int) {
 		fmt.Sprint("RELOGIN_CONFIRM_TIMEOUT=", confirmTimeout), fmt.Sprint("RELOGIN_SEND_WINDOW=", sendWindow),
 		fmt.Sprint("RELOGIN_ACK_WAIT=", ackWait), "RELOGIN_MIN_CONFIRM_TIME=1s", "RELOGIN_SHUTDOWN_GRACE=3s",
 		"RELOGIN_COOLDOWN=200ms", "RELOGIN_LOG_FORMAT=text", fmt.Sprint("RELOGIN_POD=worker-", i),
-		"RELOGIN_TENANTS_FILE=" + w.tenantsFile(i), "GOMAXPROCS=2",
+		"RELOGIN_TENANTS_FILE=" + w.tenantsFile(i, "other"), "GOMAXPROCS=2",
 	}
 	if w.shorter(i) {
 		env = append(env, fmt.Sprint("RELOGIN_CONFIRM_TIMEOUT=", shorterTimeout), "RELOGIN_MIN_CONFIRM_TIME=500ms", "RELOGIN_GATEWAY_AUTHORIZATION="+defaultTenant+"-shorter")
@@ -148,13 +148,24 @@ func (w *world) addWorker(p program, i int) {
 // What workers send to the gateway, which tells it whose prompts die early.
 const defaultTenant, otherTenant = "of-the-default-tenant", "of-the-other-tenant"
 
-func (w *world) tenantsFile(i int) string {
-	file, authorization := filepath.Join(w.dir, fmt.Sprintf("tenants-%d.yaml", i)), otherTenant
+// lateTenant is in no tenants file at first.
+const lateTenant = "late"
+
+// tenantsFile writes the file of a worker, in place of an earlier one, and returns its name.
+func (w *world) tenantsFile(i int, tenants ...string) string {
+	file, authorization, text := filepath.Join(w.dir, fmt.Sprintf("tenants-%d.yaml", i)), otherTenant, ""
 	if w.shorter(i) {
 		authorization += "-shorter"
 	}
-	if err := os.WriteFile(file, []byte("other:\n  authorization: "+authorization+"\n"), 0o600); err != nil {
-		w.t.Fatal(err)
+	for _, tenant := range tenants {
+		text += tenant + ":\n  authorization: " + authorization + "\n"
+	}
+	err := os.WriteFile(file+".new", []byte(text), 0o600)
+	if err == nil {
+		err = os.Rename(file+".new", file)
+	}
+	if err != nil {
+		w.t.Error(err)
 	}
 	return file
 }
