@@ -44,13 +44,11 @@ func newOperator(w *world) *operator {
 
 // run steers until ctx ends. Then nothing is paused any more.
 func (o *operator) run(ctx context.Context) {
-	ok := servers.Poll(time.Minute, func() (ok bool) {
-		o.within(func(ctx context.Context) (err error) {
+	ok := servers.Poll(time.Minute, func() bool {
+		return o.within(func(ctx context.Context) (err error) {
 			o.control, err = queue.OpenControl(ctx, o.w.nc, namespace)
-			ok = err == nil
 			return err
-		})
-		return ok
+		}) == nil
 	})
 	if !ok {
 		o.w.t.Error("the bucket of what is paused can't be opened")
