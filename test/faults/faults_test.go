@@ -59,9 +59,12 @@ func TestFaults(t *testing.T) {
 			}
 			w := newWorld(t, p, random, sentinel)
 			w.play(decks[sentinel], left)
+			w.now("all jobs have ended")
 			w.judge(total)
 			w.noHeadOfLine()
+			w.now("no job waits for another account's")
 			w.pausesWithinASecond()
+			w.now("pauses are seen within a second")
 			if t.Failed() {
 				w.keepLogs()
 			}
@@ -107,7 +110,9 @@ func (w *world) play(d *deck, duration time.Duration) {
 		}
 	})
 	d.play(ctx, w)
+	w.now("all is healed")
 	running.Wait()
+	w.now("nobody steers or publishes any more")
 	w.operator.resumeAll()
 	w.load.hold(gatewaytest.Behaviour{})() // everybody confirms
 	for drained := false; !drained && !w.t.Failed(); drained = w.operator.replayLate() == 0 {
@@ -116,6 +121,9 @@ func (w *world) play(d *deck, duration time.Duration) {
 		}
 	}
 }
+
+// now logs how far the round is.
+func (w *world) now(what string) { w.t.Logf("%s  %s", time.Now().Format(stamp), what) }
 
 // keepLogs leaves the end of every process's output where it can be read after a failure.
 func (w *world) keepLogs() {
