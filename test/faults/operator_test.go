@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -114,20 +115,16 @@ func (o *operator) hold(ctx context.Context, targets []queue.Target, d time.Dura
 		})
 	}
 	start := time.Now()
-	until := start.Add(margin + patience)
-	for stored && !o.w.goesBy(marker) && time.Now().Before(until) && ctx.Err() == nil {
-		time.Sleep(10 * time.Millisecond)
-	}
+	effective := stored && o.awaitKnown(ctx, marker)
 	known := time.Now()
-	stored = stored && known.Before(until) && ctx.Err() == nil
-	if stored {
+	if effective {
 		pause(ctx, margin+d)
 	}
 	end := time.Now()
 	for _, t := range all {
 		o.resume(t)
 	}
-	if !stored {
+	if !effective {
 		return
 	}
 	o.mu.Lock()
@@ -141,14 +138,22 @@ func (o *operator) hold(ctx context.Context, targets []queue.Target, d time.Dura
 // patience is how long a worker gets that is stopped or cut off.
 const patience = 15 * time.Second
 
-// goesBy tells whether each worker that runs has taken over the pause.
-func (w *world) goesBy(marker queue.Target) bool {
-	for _, p := range w.workers {
-		if running(p) && !p.Logged(fmt.Sprintf("%q", marker)) {
-			return false
+// awaitKnown waits until each worker that runs has taken over the pause, and tells whether they have.
+func (o *operator) awaitKnown(ctx context.Context, marker queue.Target) bool {
+	start, last := time.Now(), ""
+	known := servers.Poll(patience, func() bool {
+		i := slices.IndexFunc(o.w.workers, func(p *servers.Process) bool {
+			return running(p) && !p.Logged(fmt.Sprintf("%q", marker))
+		})
+		if i >= 0 {
+			last = o.w.workers[i].Name
 		}
+		return i < 0 || ctx.Err() != nil
+	})
+	if took := time.Since(start); took > margin {
+		o.w.now(fmt.Sprintf("a pause was taken over after %v at last by %s: %v", took.Round(time.Millisecond), last, known))
 	}
-	return true
+	return known && ctx.Err() == nil
 }
 
 func running(p *servers.Process) bool {
