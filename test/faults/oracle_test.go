@@ -41,7 +41,7 @@ func (w *world) judge(v *verdict) {
 	for _, e := range events {
 		v.outcomes[e.Outcome]++
 		if e.Outcome == job.Invalid && l.comesBack(e.JobID) {
-			before[e.JobID] = append(before[e.JobID], e)
+			before[e.ID] = append(before[e.ID], e) // it is about a message: another of the job may have other bytes
 			continue
 		}
 		byJob[e.JobID] = append(byJob[e.JobID], e)
@@ -72,16 +72,16 @@ func (w *world) judge(v *verdict) {
 	w.judgeSteering(prompts, byJob, &v.steered)
 }
 
-// onlyOneEach sees that no job has two of these events. One that is invalid may, when the record of
-// that was lost long before its dead letter was replayed.
-func (w *world) onlyOneEach(byJob map[string][]stored, v *verdict) {
-	for id, all := range byJob {
+// onlyOneEach sees that nothing has two events. What is invalid may, when the record of that was lost
+// long before its dead letter was replayed.
+func (w *world) onlyOneEach(each map[string][]stored, v *verdict) {
+	for _, all := range each {
 		if all[0].Outcome == job.Invalid && w.lostWithin(all[0].at.Add(-lease), all[len(all)-1].at) {
 			all = all[:1]
 		}
 		v.mostEvents = max(v.mostEvents, len(all))
 		if len(all) > 1 {
-			w.t.Errorf("TWICE: job %s has %d events: %v", id, len(all), all)
+			w.t.Errorf("TWICE: job %s has %d events: %v", all[0].JobID, len(all), all)
 		}
 	}
 }

@@ -19,7 +19,7 @@ type steered struct {
 	held             time.Duration // how long these pauses were in effect, together
 	known            []time.Duration
 	tried, replayed  int
-	broughtBack      int // jobs whose dead letters were replayed once their tenant was known
+	broughtBack      int // messages of jobs that ended as invalid, until their tenant was known
 	asked            int // jobs that ended as cancelled, or were said to be, and asked their phone all the same
 }
 
@@ -34,7 +34,7 @@ func (v *steered) rows(row func(string, any)) {
 	row("jobs that somebody tried to cancel", v.tried)
 	row("jobs cancelled and prompted (must be 0)", v.asked)
 	row("dead letters replayed", v.replayed)
-	row("jobs brought back so", v.broughtBack)
+	row("messages brought back since their tenant became known", v.broughtBack)
 }
 
 // judgeSteering checks what was promised to those who paused and cancelled. The load's lock is held.
