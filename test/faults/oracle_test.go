@@ -173,6 +173,7 @@ func (w *world) promptedTwice(prompts []gatewaytest.Prompt, v *verdict) {
 		// What was written shortly before a loss is gone; half a second is the fault's own.
 		if w.lostWithin(before.Add(-lease), p.Start.Add(500*time.Millisecond)) {
 			v.twiceLost++
+			w.t.Logf("prompted twice after a loss: job %s of %s, %s and %s", p.AID, p.WcID, before.Format(stamp), p.Start.Format(stamp))
 		} else {
 			v.twice++
 			w.t.Errorf("PROMPTED TWICE: job %s of %s, %s and %s", p.AID, p.WcID, before.Format(stamp), p.Start.Format(stamp))
