@@ -16,7 +16,6 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/redis/go-redis/v9/logging"
 
 	"github.com/relogin/relogin/test/servers"
@@ -60,8 +59,12 @@ func TestFaults(t *testing.T) {
 			}
 			w := newWorld(t, p, random, sentinel)
 			w.play(decks[sentinel], left)
+			w.now("all jobs have ended")
 			w.judge(total)
 			w.noHeadOfLine()
+			w.now("no job waits for another account's")
+			w.pausesWithinASecond()
+			w.now("pauses are seen within a second")
 			if t.Failed() {
 				w.keepLogs()
 			}
@@ -99,92 +102,28 @@ func (w *world) play(d *deck, duration time.Duration) {
 	var running sync.WaitGroup
 	running.Go(func() { w.load.run(ctx) })
 	running.Go(func() { w.load.people(ctx) })
+	running.Go(func() { w.operator.run(ctx) })
+	running.Go(func() {
+		pause(ctx, duration/2)
+		for i := range w.workers {
+			w.tenantsFile(i, "other", lateTenant)
+		}
+	})
 	d.play(ctx, w)
+	w.now("all is healed")
 	running.Wait()
+	w.now("nobody steers or publishes any more")
+	w.operator.resumeAll()
 	w.load.hold(gatewaytest.Behaviour{})() // everybody confirms
-	if !w.drained() {
-		w.keepLogs()
+	for drained := false; !drained && !w.t.Failed(); drained = w.operator.replayLate() == 0 {
+		if !w.drained() {
+			w.keepLogs()
+		}
 	}
 }
 
-// noHeadOfLine has one account's jobs wait, and sees others pass them.
-func (w *world) noHeadOfLine() {
-	w.workers[workers-1].Terminate() // the one whose prompts live for less than this takes
-	w.gateway.Set("stuck", gatewaytest.Behaviour{Manual: true})
-	submit := func(id, account string) {
-		j := job.Job{ID: id, WcID: account, AID: id}
-		data, err := j.Encode(job.EncodingMsgpack)
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		if _, err := w.js.PublishAsync(namespace+".jobs.normal", data); err != nil {
-			w.t.Fatal(err)
-		}
-	}
-	stream, err := w.js.Stream(w.t.Context(), strings.ToUpper(namespace)+"_EVENTS")
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	ended := func(account string) uint64 {
-		info, err := stream.Info(w.t.Context(), jetstream.WithSubjectFilter(namespace+".events.*."+account))
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		var sum uint64
-		for _, n := range info.State.Subjects {
-			sum += n
-		}
-		return sum
-	}
-	// A request for jobs that a server still holds for a connection which is gone takes a job
-	// along, and it comes again only after the ack-wait: too late for the tap below.
-	firstTime := func(account string) bool {
-		msg, err := stream.GetLastMsgForSubject(w.t.Context(), namespace+".events.succeeded."+account)
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		e, err := job.DecodeEvent(msg.Data, msg.Header.Get("Content-Type"))
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		return e.Attempts == 1
-	}
-	calm := func(round int) bool {
-		var accounts []string
-		for i := range 40 {
-			account := fmt.Sprintf("calm_%d_%d", round, i)
-			accounts = append(accounts, account)
-			submit(account, account)
-		}
-		for _, account := range accounts {
-			servers.Eventually(w.t, "a job of "+account, func() bool { return ended(account) == 1 })
-		}
-		return !slices.ContainsFunc(accounts, func(account string) bool { return !firstTime(account) })
-	}
-	round := 0
-	servers.Eventually(w.t, "each job of a batch being taken the first time", func() bool {
-		round++
-		return calm(round)
-	})
-	const jobs = 200
-	for i := range jobs {
-		submit(fmt.Sprint("stuck-", i), "stuck")
-	}
-	if err := w.gateway.WaitOpen(w.t.Context(), "stuck"); err != nil {
-		w.t.Fatal(err)
-	}
-	submit("free", "free")
-	if !servers.Poll(confirmTimeout, func() bool { return ended("free") == 1 }) || w.gateway.Account("stuck").Open != 1 {
-		w.t.Error("BLOCKED: a job waited for another account's person")
-	}
-	w.gateway.Answer("stuck", gatewaytest.Confirm)
-	if !servers.Poll(time.Minute, func() bool { return ended("stuck") == jobs }) {
-		w.t.Error("LOST: jobs that shared one confirmation")
-	}
-	if n := w.gateway.Account("stuck").Prompts; n != 1 {
-		w.t.Errorf("TWICE: one tap should have answered all, and there were %d prompts", n)
-	}
-}
+// now logs how far the round is.
+func (w *world) now(what string) { w.t.Logf("%s  %s", time.Now().Format(stamp), what) }
 
 // keepLogs leaves the end of every process's output where it can be read after a failure.
 func (w *world) keepLogs() {
@@ -228,6 +167,7 @@ func table(injected map[string]int, v *verdict, took time.Duration) string {
 	row("jobs prompted twice (must be 0)", v.twice)
 	row("jobs prompted twice after Redis lost its data", v.twiceLost)
 	row("events that contradict (must be 0)", v.wrong)
+	v.steered.rows(row)
 	row("shared", v.shared)
 	row("reconciled", v.reconciled)
 	for _, o := range job.Outcomes() {

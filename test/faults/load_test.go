@@ -25,6 +25,8 @@ type load struct {
 	mu      sync.Mutex
 	next    int
 	jobs    map[string]*job.Job // stored, by id
+	lanes   map[string]job.Lane // of these; empty for one that was stored in both
+	recent  []*job.Job          // of these, the last
 	invalid map[string]bool     // of those: they break the contract's rules
 	dead    int                 // stored, and not even a job
 	again   []*job.Job          // to be published a second time
@@ -34,12 +36,13 @@ type load struct {
 const (
 	hotAccounts = 30
 	jobsEvery   = 18 * time.Millisecond
+	recentJobs  = 50 // about a second's
 )
 
 func newLoad(w *world) *load {
 	return &load{
 		w: w, random: rand.New(rand.NewPCG(w.random.Uint64(), 1)),
-		jobs: map[string]*job.Job{}, invalid: map[string]bool{},
+		jobs: map[string]*job.Job{}, lanes: map[string]job.Lane{}, invalid: map[string]bool{},
 	}
 }
 
@@ -77,10 +80,11 @@ func (l *load) message() (msg *nats.Msg, stored func()) {
 	defer l.mu.Unlock()
 	l.next++
 	j, again := l.job()
-	msg = &nats.Msg{Subject: namespace + ".jobs.normal", Header: nats.Header{jetstream.MsgIDHeader: {fmt.Sprint("m", l.next)}}}
+	lane := job.Normal
 	if l.random.IntN(4) == 0 {
-		msg.Subject = namespace + ".jobs.urgent"
+		lane = job.Urgent
 	}
+	msg = &nats.Msg{Subject: namespace + ".jobs." + string(lane), Header: nats.Header{jetstream.MsgIDHeader: {fmt.Sprint("m", l.next)}}}
 	encoding := []job.Encoding{job.EncodingMsgpack, job.EncodingJSON}[l.random.IntN(2)]
 	msg.Data, _ = j.Encode(encoding)
 	broken := false
@@ -96,7 +100,7 @@ func (l *load) message() (msg *nats.Msg, stored func()) {
 	}
 	return msg, func() {
 		l.count(func() {
-			l.jobs[j.ID] = j
+			l.note(j, lane)
 			if broken {
 				l.invalid[j.ID] = true
 			} else if !again && l.random.IntN(20) == 0 {
@@ -104,6 +108,26 @@ func (l *load) message() (msg *nats.Msg, stored func()) {
 			}
 		})
 	}
+}
+
+// note has it that the job is stored in the lane. l.mu is held.
+func (l *load) note(j *job.Job, lane job.Lane) {
+	if before, again := l.lanes[j.ID]; again && before != lane {
+		lane = ""
+	}
+	l.jobs[j.ID], l.lanes[j.ID] = j, lane
+	l.recent = append(l.recent, j)
+	l.recent = l.recent[max(0, len(l.recent)-recentJobs):]
+}
+
+// some returns one of the jobs that were stored last, nil while there is none.
+func (l *load) some(random *rand.Rand) *job.Job {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.recent) == 0 {
+		return nil
+	}
+	return l.recent[random.IntN(len(l.recent))]
 }
 
 // job returns a new job, or one that is published again.
@@ -120,10 +144,19 @@ func (l *load) job() (j *job.Job, again bool) {
 		j.WcID = fmt.Sprintf("once_%d", l.next)
 	case n < 45:
 		j.Tenant = "other"
+	case n < 48:
+		j.Tenant = lateTenant
 	case n < 55:
 		j.Deadline = time.Now().Add(2*time.Second + time.Duration(l.random.Int64N(int64(20*time.Second))))
 	}
 	return j, false
+}
+
+// comesBack tells whether the job's first event may say that it is invalid: its tenant was not
+// known, and its dead letter was replayed when it was.
+func (l *load) comesBack(id string) bool {
+	j := l.jobs[id]
+	return j != nil && j.Tenant == lateTenant && !l.invalid[id]
 }
 
 func (l *load) count(how func()) {

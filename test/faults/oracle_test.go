@@ -4,79 +4,13 @@ package faults
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
-
-	"github.com/relogin/relogin/test/servers"
 	"github.com/relogin/relogin/worker/gateway/gatewaytest"
 	"github.com/relogin/relogin/worker/job"
 )
-
-// drained waits until every job has its event and has left the queue.
-func (w *world) drained() bool {
-	count := func(stream string) (uint64, bool) {
-		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-		defer cancel()
-		s, err := w.js.Stream(ctx, strings.ToUpper(namespace)+stream)
-		if err != nil {
-			return 0, false
-		}
-		return s.CachedInfo().State.Msgs, true
-	}
-	return servers.Poll(3*time.Minute, func() bool {
-		left, ok := count("_JOBS")
-		events, known := count("_EVENTS")
-		jobs := w.load.stored()
-		return ok && known && left == 0 && events >= uint64(jobs)
-	})
-}
-
-// stored is an event as it is in the stream.
-type stored struct {
-	*job.Event
-	at time.Time
-}
-
-func (e stored) String() string {
-	text, _ := e.Encode(job.EncodingJSON)
-	return e.at.Format(stamp) + " " + string(text)
-}
-
-// events reads the whole stream, message by message, with nothing of the product's but
-// the decoder.
-func (w *world) events() (all []stored) {
-	var stream jetstream.Stream
-	var err error
-	ok := servers.Poll(time.Minute, func() bool {
-		stream, err = w.js.Stream(w.t.Context(), strings.ToUpper(namespace)+"_EVENTS")
-		return err == nil
-	})
-	if !ok {
-		w.t.Fatal(err)
-	}
-	for n := uint64(1); n <= stream.CachedInfo().State.LastSeq; n++ {
-		var msg *jetstream.RawStreamMsg
-		ok := servers.Poll(20*time.Second, func() bool { msg, err = stream.GetMsg(w.t.Context(), n); return err == nil })
-		if !ok {
-			w.t.Fatalf("read event %d: %v", n, err)
-		}
-		e, err := job.DecodeEvent(msg.Data, msg.Header.Get("Content-Type"))
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		if id := msg.Header.Get(nats.MsgIdHdr); id != e.ID {
-			w.t.Errorf("event %s was stored under the id %q", e.ID, id)
-		}
-		all = append(all, stored{e, msg.Time})
-	}
-	return all
-}
 
 // verdict is what the table shows of one run, or of several together.
 type verdict struct {
@@ -88,6 +22,7 @@ type verdict struct {
 	outcomes                            map[job.Outcome]int
 	shared, reconciled                  int
 	takeovers                           []time.Duration
+	steered                             steered
 }
 
 // judge checks the promises against what the gateway and the stream have recorded.
@@ -102,10 +37,14 @@ func (w *world) judge(v *verdict) {
 	v.events += len(events)
 	v.prompts += len(prompts)
 	v.mostOpen = max(v.mostOpen, w.mostOpen(prompts))
-	byJob := map[string][]stored{}
+	byJob, before := map[string][]stored{}, map[string][]stored{}
 	for _, e := range events {
-		byJob[e.JobID] = append(byJob[e.JobID], e)
 		v.outcomes[e.Outcome]++
+		if e.Outcome == job.Invalid && l.comesBack(e.JobID) {
+			before[e.ID] = append(before[e.ID], e) // it is about a message: another of the job may have other bytes
+			continue
+		}
+		byJob[e.JobID] = append(byJob[e.JobID], e)
 		if e.SharedWith != "" {
 			v.shared++
 		}
@@ -119,11 +58,10 @@ func (w *world) judge(v *verdict) {
 			w.t.Errorf("LOST: job %s of %s has no event", id, l.jobs[id].WcID)
 		}
 	}
+	v.steered.broughtBack += len(before)
+	w.onlyOneEach(before, v)
+	w.onlyOneEach(byJob, v)
 	for id, all := range byJob {
-		v.mostEvents = max(v.mostEvents, len(all))
-		if len(all) > 1 {
-			w.t.Errorf("TWICE: job %s has %d events: %v", id, len(all), all)
-		}
 		if wrong := w.contradiction(all[0], byJob); wrong != "" {
 			v.wrong++
 			w.t.Errorf("WRONG: event of job %s: %s: %v", id, wrong, all[0])
@@ -131,6 +69,21 @@ func (w *world) judge(v *verdict) {
 	}
 	w.promptedTwice(prompts, v)
 	w.takeovers(prompts, byJob, v)
+	w.judgeSteering(prompts, byJob, &v.steered)
+}
+
+// onlyOneEach sees that nothing has two events. What is invalid may, when the record of that was lost
+// long before its dead letter was replayed.
+func (w *world) onlyOneEach(each map[string][]stored, v *verdict) {
+	for _, all := range each {
+		if all[0].Outcome == job.Invalid && w.lostWithin(all[0].at.Add(-lease), all[len(all)-1].at) {
+			all = all[:1]
+		}
+		v.mostEvents = max(v.mostEvents, len(all))
+		if len(all) > 1 {
+			w.t.Errorf("TWICE: job %s has %d events: %v", all[0].JobID, len(all), all)
+		}
+	}
 }
 
 // mostOpen recomputes how many prompts were open at once on one account.
@@ -172,6 +125,8 @@ func (w *world) contradiction(e stored, byJob map[string][]stored) string {
 		return "its account or tenant is another"
 	case (e.Outcome == job.Invalid) != l.invalid[e.JobID]:
 		return fmt.Sprintf("outcome %s", e.Outcome)
+	case e.Outcome == job.Cancelled && (!w.operator.tried[e.JobID] || e.Prompted):
+		return "nobody has tried to cancel it, or it says that it prompted"
 	case e.Outcome == job.Expired && j.Deadline.IsZero():
 		return "there was no deadline"
 	case e.Outcome == job.Expired && e.at.Before(j.Deadline.Add(-1500*time.Millisecond)):
@@ -218,6 +173,7 @@ func (w *world) promptedTwice(prompts []gatewaytest.Prompt, v *verdict) {
 		// What was written shortly before a loss is gone; half a second is the fault's own.
 		if w.lostWithin(before.Add(-lease), p.Start.Add(500*time.Millisecond)) {
 			v.twiceLost++
+			w.t.Logf("prompted twice after a loss: job %s of %s, %s and %s", p.AID, p.WcID, before.Format(stamp), p.Start.Format(stamp))
 		} else {
 			v.twice++
 			w.t.Errorf("PROMPTED TWICE: job %s of %s, %s and %s", p.AID, p.WcID, before.Format(stamp), p.Start.Format(stamp))

@@ -41,6 +41,7 @@ type world struct {
 	random *rand.Rand
 	dir    string
 
+	relogin  string // the program
 	nats     []*servers.NATSProcess
 	redis    *servers.RedisServer   // nil with sentinels
 	redisDir string                 // where it keeps its data
@@ -48,6 +49,7 @@ type world struct {
 	gateway  *gatewaytest.Server
 	workers  []*servers.Process
 	load     *load
+	operator *operator
 	proxies  *proxies
 	nc       *nats.Conn // past all proxies
 	js       jetstream.JetStream
@@ -61,7 +63,7 @@ type world struct {
 }
 
 func newWorld(t testing.TB, p program, random *rand.Rand, sentinel bool) *world {
-	w := &world{t: t, random: random, dir: t.TempDir(), proxies: newProxies(t), starts: starts{next: map[int][]string{}}}
+	w := &world{t: t, random: random, dir: t.TempDir(), relogin: p.relogin, proxies: newProxies(t), starts: starts{next: map[int][]string{}}}
 	w.gateway = gatewaytest.NewServer(gatewaytest.Options{
 		ConfirmAfter: 50 * time.Millisecond, Jitter: time.Second, PromptLife: confirmTimeout, Seed: random.Uint64(),
 		PromptLives: map[string]time.Duration{defaultTenant + "-shorter": shorterTimeout, otherTenant + "-shorter": shorterTimeout},
@@ -73,7 +75,7 @@ func newWorld(t testing.TB, p program, random *rand.Rand, sentinel bool) *world 
 	for i := range workers {
 		w.addWorker(p, i)
 	}
-	w.load = newLoad(w)
+	w.load, w.operator = newLoad(w), newOperator(w)
 	t.Cleanup(w.end)
 	for i := range w.workers {
 		if w.shorter(i) { // the others' lease is there first, else they would wait for 15 s
@@ -130,7 +132,7 @@ func (w *world) addWorker(p program, i int) {
 		fmt.Sprint("RELOGIN_CONFIRM_TIMEOUT=", confirmTimeout), fmt.Sprint("RELOGIN_SEND_WINDOW=", sendWindow),
 		fmt.Sprint("RELOGIN_ACK_WAIT=", ackWait), "RELOGIN_MIN_CONFIRM_TIME=1s", "RELOGIN_SHUTDOWN_GRACE=3s",
 		"RELOGIN_COOLDOWN=200ms", "RELOGIN_LOG_FORMAT=text", fmt.Sprint("RELOGIN_POD=worker-", i),
-		"RELOGIN_TENANTS_FILE=" + w.tenantsFile(i), "GOMAXPROCS=2",
+		"RELOGIN_TENANTS_FILE=" + w.tenantsFile(i, "other"), "GOMAXPROCS=2",
 	}
 	if w.shorter(i) {
 		env = append(env, fmt.Sprint("RELOGIN_CONFIRM_TIMEOUT=", shorterTimeout), "RELOGIN_MIN_CONFIRM_TIME=500ms", "RELOGIN_GATEWAY_AUTHORIZATION="+defaultTenant+"-shorter")
@@ -146,13 +148,24 @@ func (w *world) addWorker(p program, i int) {
 // What workers send to the gateway, which tells it whose prompts die early.
 const defaultTenant, otherTenant = "of-the-default-tenant", "of-the-other-tenant"
 
-func (w *world) tenantsFile(i int) string {
-	file, authorization := filepath.Join(w.dir, fmt.Sprintf("tenants-%d.yaml", i)), otherTenant
+// lateTenant is in no tenants file at first.
+const lateTenant = "late"
+
+// tenantsFile writes the file of a worker, in place of an earlier one, and returns its name.
+func (w *world) tenantsFile(i int, tenants ...string) string {
+	file, authorization, text := filepath.Join(w.dir, fmt.Sprintf("tenants-%d.yaml", i)), otherTenant, ""
 	if w.shorter(i) {
 		authorization += "-shorter"
 	}
-	if err := os.WriteFile(file, []byte("other:\n  authorization: "+authorization+"\n"), 0o600); err != nil {
-		w.t.Fatal(err)
+	for _, tenant := range tenants {
+		text += tenant + ":\n  authorization: " + authorization + "\n"
+	}
+	err := os.WriteFile(file+".new", []byte(text), 0o600)
+	if err == nil {
+		err = os.Rename(file+".new", file)
+	}
+	if err != nil {
+		w.t.Error(err)
 	}
 	return file
 }
