@@ -230,6 +230,47 @@ func TestPausesAcrossARestart(t *testing.T) {
 	}
 }
 
+// A pause counts as soon as it is heard of, whatever has become of the consumer that feeds the
+// watch; and a pod whose consumer is gone reads all again.
+func TestPausesAreHeardOf(t *testing.T) {
+	t.Parallel()
+	nc := connect(t, servers.NATS(t))
+	c := controlled(t, nc)
+	deaf, err := WatchPauses(t.Context(), nc, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var listening sync.WaitGroup
+	listening.Go(func() { deaf.listen(ctx) })
+	defer func() { cancel(); listening.Wait() }()
+	account := Target{ScopeAccount, "a"}
+	servers.Eventually(t, "a pause that is heard of", func() bool { // the subscription may not stand yet
+		if err := c.Pause(t.Context(), Pause{Target: account}); err != nil {
+			t.Fatal(err)
+		}
+		return deaf.Paused(job.Normal, "x", "a") != nil
+	})
+	w := watched(t, nc, nil)
+	stream, err := c.js.Stream(t.Context(), "KV_RELOGIN_CONTROL")
+	if err != nil {
+		t.Fatal(err)
+	}
+	servers.Eventually(t, "the consumer of the watch", func() bool {
+		gone := 0
+		for info := range stream.ListConsumers(t.Context()).Info() {
+			if err := stream.DeleteConsumer(t.Context(), info.Name); err == nil {
+				gone++
+			}
+		}
+		return gone > 0
+	})
+	if _, err := c.Resume(t.Context(), account, "", ""); err != nil {
+		t.Fatal(err)
+	}
+	w.becomes(t, false, "x", "a")
+}
+
 // A pod that can't read what is paused does not start.
 func TestPausesUnknown(t *testing.T) {
 	t.Parallel()

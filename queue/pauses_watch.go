@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"time"
 
@@ -20,6 +21,8 @@ import (
 const (
 	reloadEvery = 10 * time.Minute // about how often all is read again, whatever has been missed
 	reloadRetry = time.Second      // after a failure to read it
+	watchSoon   = 10 * time.Second // how long the server gets to begin the watch
+	hintedRoom  = 1 << 12          // for changes that were heard of; one that does not fit comes by the watch
 )
 
 // PauseWatch knows what is paused in a namespace. It implements worker.Pauses, and is safe for
@@ -29,6 +32,7 @@ type PauseWatch struct {
 	bucket   jetstream.KeyValue
 	log      *slog.Logger
 	failures seldom
+	heard    chan string // the keys of changes that were heard of, and that the watch may miss
 
 	mu    sync.Mutex
 	holds map[string]*hold // by the pause's key in the bucket
@@ -52,7 +56,7 @@ func WatchPauses(ctx context.Context, nc *nats.Conn, namespace string, log *slog
 		return nil, fmt.Errorf("watch pauses: %w", err)
 	}
 	log = cmp.Or(log, slog.New(slog.DiscardHandler))
-	w := &PauseWatch{client: c.client, bucket: c.bucket, log: log, holds: map[string]*hold{}, all: map[string]*hold{}}
+	w := &PauseWatch{client: c.client, bucket: c.bucket, log: log, holds: map[string]*hold{}, all: map[string]*hold{}, heard: make(chan string, hintedRoom)}
 	pauses, err := loadPauses(ctx, c.bucket)
 	if err != nil {
 		return nil, fmt.Errorf("read what is paused from bucket %s: %w", c.names.control(), withPermissionHint(nc, err))
@@ -94,6 +98,9 @@ func (w *PauseWatch) Counts() map[Scope]int {
 
 // Run follows what is paused and resumed. It blocks until ctx ends.
 func (w *PauseWatch) Run(ctx context.Context) {
+	var listening sync.WaitGroup
+	defer listening.Wait()
+	listening.Go(func() { w.listen(ctx) })
 	for ctx.Err() == nil {
 		err := w.follow(ctx)
 		if err == nil || ctx.Err() != nil {
@@ -110,19 +117,55 @@ func (w *PauseWatch) Run(ctx context.Context) {
 	}
 }
 
+// listen hears of changes on their way to the bucket, until ctx ends. The watch is fed by a consumer,
+// whose server may have died unnoticed; what is on its way comes to every pod that is connected. So
+// a pause counts at once, and the watch has to bring it soon, or all is read again: then it is
+// seen whether it was stored.
+func (w *PauseWatch) listen(ctx context.Context) {
+	prefix, changes := "$KV."+w.names.control()+".", make(chan *nats.Msg, hintedRoom)
+	sub, err := w.nc.ChanSubscribe(prefix+">", changes)
+	if err != nil {
+		return // the connection is closed
+	}
+	defer func() { _ = sub.Unsubscribe() }() // fails when the connection is closed
+	for {
+		select {
+		case msg := <-changes:
+			key := strings.TrimPrefix(msg.Subject, prefix)
+			if msg.Header.Get("KV-Operation") == "" {
+				w.mu.Lock()
+				w.hold(key, readPause(key, msg.Data))
+				w.mu.Unlock()
+			}
+			select {
+			case w.heard <- key:
+			default: // so many others have it looked at
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
 // follow reads all pauses, and then takes over what changes. It blocks until it is time to
 // read all again: after a reconnection, too, for what has changed meanwhile may never come.
 func (w *PauseWatch) follow(ctx context.Context) error {
 	connected := w.nc.StatusChanged(nats.CONNECTED)
 	defer w.nc.RemoveStatusListener(connected)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	slow := time.AfterFunc(watchSoon, cancel) // without a quorum there is no answer
 	watcher, err := w.bucket.WatchAll(ctx)
 	if err != nil {
 		return err
 	}
 	defer endWatch(watcher)
+	slow.Stop()
 	reload := time.NewTimer(reloadEvery/2 + rand.N(reloadEvery))
 	defer reload.Stop()
-	loading := map[string]*Pause{}
+	overdue := time.NewTimer(reloadEvery)
+	defer overdue.Stop()
+	loading, brought, awaited := map[string]*Pause{}, "", map[string]bool{} // by key: the last change that came, and those that were only heard of
 	for {
 		select {
 		case entry, open := <-watcher.Updates():
@@ -132,10 +175,25 @@ func (w *PauseWatch) follow(ctx context.Context) error {
 			case entry == nil:
 				w.adopt(loading)
 				loading = nil
+				continue
 			case loading != nil:
 				note(loading, entry)
 			default:
 				w.change(entry)
+			}
+			brought = entry.Key()
+			delete(awaited, brought)
+		case key := <-w.heard:
+			if key == brought {
+				continue
+			}
+			if len(awaited) == 0 {
+				overdue.Reset(reloadRetry)
+			}
+			awaited[key] = true
+		case <-overdue.C:
+			if len(awaited) > 0 {
+				return nil
 			}
 		case <-connected:
 			return nil
