@@ -163,9 +163,7 @@ func (w *PauseWatch) follow(ctx context.Context) error {
 	slow.Stop()
 	reload := time.NewTimer(reloadEvery/2 + rand.N(reloadEvery))
 	defer reload.Stop()
-	overdue := time.NewTimer(reloadEvery)
-	defer overdue.Stop()
-	loading, brought, awaited := map[string]*Pause{}, "", map[string]bool{} // by key: the last change that came, and those that were only heard of
+	loading, changes := map[string]*Pause{}, newChanges()
 	for {
 		select {
 		case entry, open := <-watcher.Updates():
@@ -180,19 +178,12 @@ func (w *PauseWatch) follow(ctx context.Context) error {
 				note(loading, entry)
 			default:
 				w.change(entry)
+				changes.came(entry.Key())
 			}
-			brought = entry.Key()
-			delete(awaited, brought)
 		case key := <-w.heard:
-			if key == brought {
-				continue
-			}
-			if len(awaited) == 0 {
-				overdue.Reset(reloadRetry)
-			}
-			awaited[key] = true
-		case <-overdue.C:
-			if len(awaited) > 0 {
+			changes.heard(key)
+		case <-changes.overdue.C:
+			if len(changes.awaited) > 0 {
 				return nil
 			}
 		case <-connected:
@@ -203,6 +194,42 @@ func (w *PauseWatch) follow(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// changes tells whether the watch brings what is heard of, which may come first or second.
+type changes struct {
+	awaited map[string]bool      // heard of, by key, and not brought yet
+	early   map[string]time.Time // brought, and not heard of yet
+	overdue *time.Timer          // fires once the first of those awaited should have come
+}
+
+func newChanges() *changes {
+	overdue := time.NewTimer(reloadEvery)
+	overdue.Stop()
+	return &changes{map[string]bool{}, map[string]time.Time{}, overdue}
+}
+
+func (c *changes) heard(key string) {
+	at, early := c.early[key]
+	delete(c.early, key)
+	if early && time.Since(at) < reloadRetry {
+		return
+	}
+	if len(c.awaited) == 0 {
+		c.overdue.Reset(reloadRetry)
+	}
+	c.awaited[key] = true
+}
+
+func (c *changes) came(key string) {
+	if c.awaited[key] {
+		delete(c.awaited, key)
+		return
+	}
+	if len(c.early) == hintedRoom { // of some, such as those that the server lets expire, nobody hears
+		clear(c.early)
+	}
+	c.early[key] = time.Now()
 }
 
 // adopt takes these for all the pauses that there are.
