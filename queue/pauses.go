@@ -160,26 +160,46 @@ func (c *Control) Resume(ctx context.Context, t Target, by, reason string) (*Pau
 		return nil, err
 	}
 	wrap := func(err error) error { return fmt.Errorf("resume %s: %w", t, withPermissionHint(c.nc, err)) }
-	entry, err := c.bucket.Get(ctx, t.key())
-	switch {
-	case errors.Is(err, jetstream.ErrKeyNotFound):
-		return nil, wrap(ErrNotPaused)
-	case err != nil:
+	key, p, err := c.find(ctx, t)
+	if err != nil {
 		return nil, wrap(err)
 	}
-	p := readPause(t.key(), entry.Value())
 	if !p.over() {
 		if err := c.audit.Record(ctx, AuditEntry{Action: ActionResume, By: by, Reason: reason, Target: &t}); err != nil {
 			return nil, err
 		}
 	}
-	if err := c.bucket.Purge(ctx, t.key(), jetstream.PurgeTTL(markerTTL)); err != nil {
+	if err := c.bucket.Purge(ctx, key, jetstream.PurgeTTL(markerTTL)); err != nil {
 		return nil, wrap(err)
 	}
 	if p.over() {
 		return nil, wrap(ErrNotPaused)
 	}
 	return p, nil
+}
+
+// find returns the pause of the target, and its key in the bucket. Of everything that may be an entry
+// whose key tells nothing. The error is [ErrNotPaused] when there is none.
+func (c *Control) find(ctx context.Context, t Target) (string, *Pause, error) {
+	entry, err := c.bucket.Get(ctx, t.key())
+	if err == nil {
+		return t.key(), readPause(entry), nil
+	}
+	if !errors.Is(err, jetstream.ErrKeyNotFound) {
+		return "", nil, err
+	}
+	if t.Scope == ScopeAll {
+		all, err := loadPauses(ctx, c.bucket)
+		if err != nil {
+			return "", nil, err
+		}
+		for key, p := range all {
+			if p.Scope == ScopeAll {
+				return key, p, nil
+			}
+		}
+	}
+	return "", nil, ErrNotPaused
 }
 
 // Pauses returns the pauses of these scopes that have not ended, the oldest first; without scopes
@@ -209,7 +229,7 @@ func (c *Control) PausesOf(ctx context.Context, targets ...Target) ([]*Pause, er
 		entry, err := c.bucket.Get(ctx, t.key())
 		switch {
 		case err == nil:
-			all = append(all, readPause(t.key(), entry.Value()))
+			all = append(all, readPause(entry))
 		case !errors.Is(err, jetstream.ErrKeyNotFound):
 			return nil, fmt.Errorf("read pause of %s: %w", t, withPermissionHint(c.nc, err))
 		}
@@ -224,13 +244,13 @@ func standing(all []*Pause) []*Pause {
 	return all
 }
 
-// readPause returns the pause that the bucket has under the key. One that can't be read counts,
-// so that no phone asks that shall not: what it is about is told by the key, and one that
-// does not tell that is about everything.
-func readPause(key string, value []byte) *Pause {
-	p := &Pause{}
-	if err := json.Unmarshal(value, p); err != nil || p.Check() != nil || p.key() != key {
-		p = &Pause{Target: targetOf(key), Reason: fmt.Sprintf("the entry %s can't be read, and counts as a pause until it is deleted: nats kv del <NAMESPACE>_CONTROL %[1]s", key)}
+// readPause returns the pause that the bucket has. One that can't be read counts, so that no phone
+// asks that shall not: what it is about is told by its key, and one that does not tell that is
+// about everything.
+func readPause(entry jetstream.KeyValueEntry) *Pause {
+	p, key := &Pause{}, entry.Key()
+	if err := json.Unmarshal(entry.Value(), p); err != nil || p.Check() != nil || p.key() != key {
+		p = &Pause{Target: targetOf(key), At: entry.Created().UTC(), Reason: fmt.Sprintf("the entry %s of the bucket can't be read, and counts as a pause until it is resumed", key)}
 	}
 	return p
 }
@@ -283,7 +303,7 @@ func note(all map[string]*Pause, entry jetstream.KeyValueEntry) {
 		delete(all, entry.Key())
 		return
 	}
-	all[entry.Key()] = readPause(entry.Key(), entry.Value())
+	all[entry.Key()] = readPause(entry)
 }
 
 // endWatch ends the watch without waiting for the server, which may be away.

@@ -168,7 +168,7 @@ func (w *PauseWatch) change(entry jetstream.KeyValueEntry) {
 		w.lift(entry.Key())
 		return
 	}
-	w.hold(entry.Key(), readPause(entry.Key(), entry.Value()))
+	w.hold(entry.Key(), readPause(entry))
 }
 
 // hold has the pause count from now on, in place of one that had its key. w.mu is held.

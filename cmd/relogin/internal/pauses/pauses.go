@@ -125,7 +125,11 @@ func (o Options) resumeAll(ctx context.Context) error {
 		return err
 	}
 	for _, p := range all {
-		if _, err := o.Control.Resume(ctx, p.Target, o.Who.By, o.Who.Reason); err != nil && !errors.Is(err, queue.ErrNotPaused) {
+		_, err := o.Control.Resume(ctx, p.Target, o.Who.By, o.Who.Reason)
+		if errors.Is(err, queue.ErrNotPaused) { // it has ended meanwhile
+			continue
+		}
+		if err != nil {
 			return err
 		}
 		if err := o.Printer.Print(p, "resumed: %s\n", name(p.Target)); err != nil {
