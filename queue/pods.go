@@ -88,7 +88,7 @@ func ServePod(ctx context.Context, nc *nats.Conn, namespace string, p PodService
 
 // AskPods asks all pods of the namespace for their states, and returns what those answered that
 // run: one that is frozen or cut off does not. It blocks until no more answers come, for about
-// three seconds at most. An answer that can't be decoded is an error. An empty namespace is the default.
+// three seconds at most. Answers that can't be decoded are left out. An empty namespace is the default.
 func AskPods[T any](ctx context.Context, nc *nats.Conn, namespace string) ([]T, error) {
 	return askPods[T](ctx, nc, namespace, "state", nil)
 }
@@ -117,10 +117,9 @@ func askPods[T any](ctx context.Context, nc *nats.Conn, namespace, what string, 
 			return nil, fmt.Errorf("ask pods: %w", withPermissionHint(nc, err))
 		}
 		var one T
-		if err := json.Unmarshal(msg.Data, &one); err != nil {
-			return nil, fmt.Errorf("ask pods: read an answer on %s: %w", c.names.pods(what), err)
+		if json.Unmarshal(msg.Data, &one) == nil { // else it is of no pod: one that is wrong must not hide the others
+			all = append(all, one)
 		}
-		all = append(all, one)
 	}
 	return all, nil
 }
