@@ -167,7 +167,7 @@ func (r *run) all(ctx context.Context) error {
 		return context.Cause(ctx)
 	case !r.Settings.all && r.done+r.failed == 0:
 		return fmt.Errorf("job %s of account %s is not in the queue: it has ended, or was never stored; see relogin explain %s --job %s",
-			terminal.Printable(r.jobID), terminal.Printable(r.wcID), terminal.Printable(r.wcID), terminal.Printable(r.jobID))
+			terminal.Printable(r.jobID), terminal.Printable(r.wcID), terminal.Argument(r.wcID), terminal.Argument(r.jobID))
 	case r.Settings.all && !r.Printer.JSON():
 		did := "cancelled"
 		if r.dryRun {
