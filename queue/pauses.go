@@ -85,7 +85,7 @@ type Pause struct {
 	By     string    `json:"by,omitempty"`     // who has paused it
 	Reason string    `json:"reason,omitempty"` // why, for people
 	At     time.Time `json:"at"`               // since when
-	Until  time.Time `json:"until,omitzero"`   // when it ends by itself, by each pod's clock; zero: never
+	Until  time.Time `json:"until,omitzero"`   // when it ends by itself, by each pod's clock: as long after the server stored it as it is after At; zero: never
 }
 
 // over tells whether the pause has ended by itself.
@@ -251,6 +251,10 @@ func readPause(entry jetstream.KeyValueEntry) *Pause {
 	p, key := &Pause{}, entry.Key()
 	if err := json.Unmarshal(entry.Value(), p); err != nil || p.Check() != nil || p.key() != key {
 		p = &Pause{Target: targetOf(key), At: entry.Created().UTC(), Reason: fmt.Sprintf("the entry %s of the bucket can't be read, and counts as a pause until it is resumed", key)}
+	}
+	if !p.Until.IsZero() { // of the operator's clock counts how long it is to last
+		p.Until = entry.Created().UTC().Add(p.Until.Sub(p.At))
+		p.At = entry.Created().UTC()
 	}
 	return p
 }
