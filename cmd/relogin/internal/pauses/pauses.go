@@ -175,7 +175,7 @@ func (o Options) showAll(ctx context.Context) error {
 	}
 	for _, e := range past {
 		what := terminal.Sentence(e.What)
-		if e.Target != nil {
+		if what == "" && e.Target != nil {
 			what = name(*e.Target)
 		}
 		if !e.Until.IsZero() {
