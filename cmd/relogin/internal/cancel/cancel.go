@@ -2,6 +2,7 @@
 package cancel
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -85,6 +86,14 @@ func (s *Settings) describe() string {
 	return text
 }
 
+// Store is where jobs are cancelled.
+type Store interface {
+	worker.Canceller
+
+	// Remembers tells whether the store has what it knew of jobs that were delivered.
+	Remembers(ctx context.Context) (bool, error)
+}
+
 // Options are what [Run] needs.
 type Options struct {
 	*Settings
@@ -93,7 +102,7 @@ type Options struct {
 	NATS      *nats.Conn
 	Jobs      *queue.Jobs
 	Queue     worker.Queue // publishes the events
-	Store     worker.Canceller
+	Store     Store
 	Audit     *queue.Audit
 	Stderr    io.Writer // gets the progress and the totals
 	Printer   *output.Printer
@@ -201,9 +210,9 @@ func (r *run) one(ctx context.Context, j *queue.StoredJob) error {
 	return queue.TellPods(r.NATS, r.Namespace, j.Job.WcID, j.Job.ID)
 }
 
-// trusted returns an error while pods say that Redis may have lost what it knew of jobs that are
-// asking: such a job would be cancelled although its phone asks. All that was open before has ended
-// once they trust it again.
+// trusted returns an error while Redis may have lost what it knew of jobs that are asking, which it
+// or the pods may say: such a job would be cancelled although its phone asks. All that was open
+// before has ended once they trust it again.
 func (r *run) trusted(ctx context.Context) error {
 	pods, err := queue.AskPods[worker.PodState](ctx, r.NATS, r.Namespace)
 	for _, p := range pods {
@@ -211,7 +220,13 @@ func (r *run) trusted(ctx context.Context) error {
 			return fmt.Errorf("nothing was cancelled: Redis may have forgotten which phones ask; try again in %.0f s", p.Quarantine)
 		}
 	}
-	return err
+	if err != nil || r.delivered[job.Urgent]+r.delivered[job.Normal] == 0 {
+		return err
+	}
+	if remembers, err := r.Store.Remembers(ctx); err != nil || !remembers {
+		return cmp.Or(err, errors.New("nothing was cancelled: Redis was wiped, and has forgotten which phones ask; see that a worker runs, and try again when relogin status says that it starts confirmations"))
+	}
+	return nil
 }
 
 // tell prints what came of a job. r.mu is held.
