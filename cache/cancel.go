@@ -3,6 +3,7 @@ package cache
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -45,4 +46,28 @@ func (i *Inspector) Cancel(ctx context.Context, wcID, record string, storedAt ti
 		return r, worker.ErrEnded
 	}
 	return *stored, nil
+}
+
+// Remembers tells whether Redis has what it knew of jobs, as far as that can be told: false after it
+// was wiped, until a worker has asked it, and before the first worker has. A Cluster and an emulator
+// can't tell, and the result is true. It blocks until Redis has answered.
+func (i *Inspector) Remembers(ctx context.Context) (bool, error) {
+	server, single := i.redis.(*redis.Client)
+	if !single {
+		return true, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, i.timeout)
+	defer cancel()
+	err := server.Get(ctx, i.namespace+markName).Err()
+	if err == nil {
+		return true, nil
+	}
+	text := ""
+	if errors.Is(err, redis.Nil) {
+		text, err = server.Info(ctx).Result()
+	}
+	if err != nil {
+		return false, fmt.Errorf("see whether redis was wiped: %w", err)
+	}
+	return parseInfo(text)["redis_version"] == "", nil
 }

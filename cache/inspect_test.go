@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/relogin/relogin/test/servers"
 	"github.com/relogin/relogin/worker"
 	"github.com/relogin/relogin/worker/job"
 )
@@ -132,6 +133,28 @@ func TestCancel(t *testing.T) {
 		f.mustRelease(f.ask("released", "w#1"))
 		cancel("released", nil)
 	})
+}
+
+// A Redis that was wiped does not remember, until a worker has asked it. An emulator can't tell.
+func TestRemembers(t *testing.T) {
+	f := open(t, servers.RealRedis(t), func(o *Options) { o.Incarnations = &ledger{} })
+	want := func(want bool, when string) {
+		t.Helper()
+		if got, err := f.inspector().Remembers(t.Context()); err != nil || got != want {
+			t.Errorf("%s: %t, %v; want %t", when, got, err, want)
+		}
+	}
+	if _, err := f.Begin(t.Context(), f.ask("j", "t#1")); err != nil {
+		t.Fatal(err)
+	}
+	want(true, "after an ask")
+	if err := f.raw.Del(t.Context(), f.markKey()).Err(); err != nil {
+		t.Fatal(err)
+	}
+	want(false, "wiped")
+	if got, err := open(t, servers.EmbeddedRedis(t)).inspector().Remembers(t.Context()); err != nil || !got {
+		t.Errorf("an emulator: %t, %v", got, err)
+	}
 }
 
 func TestParseLock(t *testing.T) {

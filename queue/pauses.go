@@ -84,7 +84,7 @@ type Pause struct {
 	By     string    `json:"by,omitempty"`     // who has paused it
 	Reason string    `json:"reason,omitempty"` // why, for people
 	At     time.Time `json:"at"`               // since when
-	Until  time.Time `json:"until,omitzero"`   // when it ends by itself, by each pod's clock; zero: never
+	Until  time.Time `json:"until,omitzero"`   // when it ends by itself, by each pod's clock: as long after the server stored it as it is after At; zero: never
 }
 
 // over tells whether the pause has ended by itself.
@@ -159,26 +159,46 @@ func (c *Control) Resume(ctx context.Context, t Target, by, reason string) (*Pau
 		return nil, err
 	}
 	wrap := func(err error) error { return fmt.Errorf("resume %s: %w", t, withPermissionHint(c.nc, err)) }
-	entry, err := c.bucket.Get(ctx, t.key())
-	switch {
-	case errors.Is(err, jetstream.ErrKeyNotFound):
-		return nil, wrap(ErrNotPaused)
-	case err != nil:
+	key, p, err := c.find(ctx, t)
+	if err != nil {
 		return nil, wrap(err)
 	}
-	p := readPause(t.key(), entry.Value())
 	if !p.over() {
 		if err := c.audit.Record(ctx, AuditEntry{Action: ActionResume, By: by, Reason: reason, Target: &t}); err != nil {
 			return nil, err
 		}
 	}
-	if err := c.bucket.Purge(ctx, t.key(), jetstream.PurgeTTL(markerTTL)); err != nil {
+	if err := c.bucket.Purge(ctx, key, jetstream.PurgeTTL(markerTTL)); err != nil {
 		return nil, wrap(err)
 	}
 	if p.over() {
 		return nil, wrap(ErrNotPaused)
 	}
 	return p, nil
+}
+
+// find returns the pause of the target, and its key in the bucket. Of everything that may be an entry
+// whose key tells nothing. The error is [ErrNotPaused] when there is none.
+func (c *Control) find(ctx context.Context, t Target) (string, *Pause, error) {
+	entry, err := c.bucket.Get(ctx, t.key())
+	if err == nil {
+		return t.key(), readPause(entry), nil
+	}
+	if !errors.Is(err, jetstream.ErrKeyNotFound) {
+		return "", nil, err
+	}
+	if t.Scope == ScopeAll {
+		all, err := loadPauses(ctx, c.bucket)
+		if err != nil {
+			return "", nil, err
+		}
+		for key, p := range all {
+			if p.Scope == ScopeAll {
+				return key, p, nil
+			}
+		}
+	}
+	return "", nil, ErrNotPaused
 }
 
 // Pauses returns the pauses of these scopes that have not ended, the oldest first; without scopes
@@ -208,7 +228,7 @@ func (c *Control) PausesOf(ctx context.Context, targets ...Target) ([]*Pause, er
 		entry, err := c.bucket.Get(ctx, t.key())
 		switch {
 		case err == nil:
-			all = append(all, readPause(t.key(), entry.Value()))
+			all = append(all, readPause(entry))
 		case !errors.Is(err, jetstream.ErrKeyNotFound):
 			return nil, fmt.Errorf("read pause of %s: %w", t, withPermissionHint(c.nc, err))
 		}

@@ -12,13 +12,19 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// readPause returns the pause that the bucket has under the key. One that can't be read counts,
-// so that no phone asks that shall not: what it is about is told by the key, and one that
-// does not tell that is about everything.
-func readPause(key string, value []byte) *Pause {
+// readPause returns the pause that the bucket has.
+func readPause(e jetstream.KeyValueEntry) *Pause { return parsePause(e.Key(), e.Value(), e.Created()) }
+
+// parsePause returns the pause that was stored under the key at that time. One that can't be read counts, so that no phone asks that shall not: what it is about is
+// told by its key, and one that does not tell that is about everything.
+func parsePause(key string, value []byte, stored time.Time) *Pause {
+	stored = stored.UTC()
 	p := &Pause{}
 	if err := json.Unmarshal(value, p); err != nil || p.Check() != nil || p.key() != key {
-		p = &Pause{Target: targetOf(key), Reason: fmt.Sprintf("the entry %s can't be read, and counts as a pause until it is deleted: nats kv del <NAMESPACE>_CONTROL %[1]s", key)}
+		return &Pause{Target: targetOf(key), At: stored, Reason: fmt.Sprintf("the entry %s of the bucket can't be read, and counts as a pause until it is resumed", key)}
+	}
+	if !p.Until.IsZero() { // of the operator's clock counts how long it is to last
+		p.Until, p.At = stored.Add(p.Until.Sub(p.At)), stored
 	}
 	return p
 }
@@ -71,7 +77,7 @@ func note(all map[string]*Pause, entry jetstream.KeyValueEntry) {
 		delete(all, entry.Key())
 		return
 	}
-	all[entry.Key()] = readPause(entry.Key(), entry.Value())
+	all[entry.Key()] = readPause(entry)
 }
 
 // endWatch ends the watch without waiting for the server, which may be away.

@@ -134,7 +134,7 @@ func (w *PauseWatch) listen(ctx context.Context) {
 			key := strings.TrimPrefix(msg.Subject, prefix)
 			if msg.Header.Get("KV-Operation") == "" {
 				w.mu.Lock()
-				w.hold(key, readPause(key, msg.Data))
+				w.hold(key, parsePause(key, msg.Data, time.Now()))
 				w.mu.Unlock()
 			}
 			select {
@@ -253,7 +253,7 @@ func (w *PauseWatch) change(entry jetstream.KeyValueEntry) {
 		w.lift(entry.Key())
 		return
 	}
-	w.hold(entry.Key(), readPause(entry.Key(), entry.Value()))
+	w.hold(entry.Key(), readPause(entry))
 }
 
 // hold has the pause count from now on, in place of one that had its key. w.mu is held.

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/relogin/relogin/test/servers"
 	"github.com/relogin/relogin/worker/gateway/gatewaytest"
 	"github.com/relogin/relogin/worker/job"
@@ -139,6 +141,54 @@ func TestCancel(t *testing.T) {
 	if status, _, stderr := s.run("", "cancel", "wxid_1", "asks"); status != 1 || !strings.Contains(stderr, "is not in the queue") {
 		t.Errorf("cancelled what has ended: status %d, %s", status, stderr)
 	}
+}
+
+// A job whose phone asks is not cancelled either once Redis was wiped, also before a pod has seen that.
+func TestCancelAfterRedisWasWiped(t *testing.T) {
+	t.Parallel()
+	s := newSetting(t, gatewaytest.Options{})
+	s.gateway.Set("wxid_1", gatewaytest.Behaviour{Manual: true})
+	s.worker()
+	s.mustRun("submit", "--id", "asks", "wxid_1")
+	if err := s.gateway.WaitOpen(t.Context(), "wxid_1"); err != nil {
+		t.Fatal(err)
+	}
+	s.wipe()
+	if status, _, stderr := s.run("", "cancel", "wxid_1", "asks"); status != 1 || !strings.Contains(stderr, "nothing was cancelled: Redis") {
+		t.Errorf("status %d, %s", status, stderr)
+	}
+	s.gateway.Answer("wxid_1", gatewaytest.Confirm)
+	if e := s.event("asks"); e.Outcome != job.Succeeded {
+		t.Errorf("it ended as %s", e.Outcome)
+	}
+}
+
+// wipe takes from Redis all that it has of the namespace.
+func (s *setting) wipe() {
+	s.t.Helper()
+	options, err := redis.ParseURL(s.redisURL())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	client := redis.NewClient(options)
+	defer client.Close()
+	keys, err := client.Keys(s.t.Context(), s.name+":*").Result()
+	if err == nil {
+		err = client.Del(s.t.Context(), keys...).Err()
+	}
+	if err != nil || len(keys) == 0 {
+		s.t.Fatalf("%d keys, %v", len(keys), err)
+	}
+}
+
+// redisURL is where the setting's workers have their locks.
+func (s *setting) redisURL() (url string) {
+	for _, e := range s.env {
+		if value, ok := strings.CutPrefix(e, "RELOGIN_REDIS_URL="); ok {
+			url = value
+		}
+	}
+	return url
 }
 
 // The status says in a sentence how everything stands.

@@ -63,7 +63,8 @@ func Cancel(ctx context.Context, q Queue, c Canceller, one Cancellation) (*job.E
 		ID: recorded.EventID(), JobID: one.Job.ID, WcID: one.Job.WcID, Tenant: one.Job.Tenant, Labels: one.Job.Labels,
 		Result: result, RequestedAt: cmp.Or(one.Job.RequestedAt, one.StoredAt), Traceparent: one.Traceparent,
 	}
-	if one.Delivered {
+	again := !result.FinishedAt.Equal(now) // another cancellation came before: it may have published the event
+	if one.Delivered || again {
 		published, err := q.Published(ctx, e.WcID, e.ID, one.StoredAt)
 		if err != nil {
 			return nil, fmt.Errorf("cancel job %s: %w", one.Job.ID, err)

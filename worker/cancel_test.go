@@ -12,12 +12,16 @@ import (
 
 // canceller answers with these errors, in turn.
 type canceller struct {
-	errs  []error
-	calls int
+	errs    []error
+	calls   int
+	earlier *job.Result // of a cancellation before
 }
 
 func (c *canceller) Cancel(_ context.Context, _, _ string, _ time.Time, r job.Result) (job.Result, error) {
 	c.calls++
+	if c.earlier != nil {
+		r = *c.earlier
+	}
 	return r, c.errs[min(c.calls, len(c.errs))-1]
 }
 
@@ -56,6 +60,19 @@ func TestCancel(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// Somebody whose cancellation broke off repeats it when the server no longer knows the event's id.
+func TestCancelAgain(t *testing.T) {
+	earlier := &job.Result{Outcome: job.Cancelled, Message: "cancelled by another", StartedAt: noon, FinishedAt: noon}
+	for published, events := range map[bool]int{true: 0, false: 1} {
+		s, c := newStage(), &canceller{errs: []error{nil}, earlier: earlier}
+		s.published = published
+		e, err := Cancel(t.Context(), s, c, Cancellation{Job: &job.Job{ID: "j", WcID: "a"}, Record: "j", StoredAt: noon, By: "me"})
+		if err != nil || len(s.stored()) != events || e.Message != earlier.Message {
+			t.Errorf("an event before: %t: %v, %+v, and %d events; want %d", published, err, e, len(s.stored()), events)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@
 package cancel
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +20,14 @@ import (
 	"github.com/relogin/relogin/worker/job"
 )
 
+// Store is where jobs are cancelled.
+type Store interface {
+	worker.Canceller
+
+	// Remembers tells whether the store has what it knew of jobs that were delivered.
+	Remembers(ctx context.Context) (bool, error)
+}
+
 // Options are what [Run] needs.
 type Options struct {
 	*Settings
@@ -27,7 +36,7 @@ type Options struct {
 	NATS      *nats.Conn
 	Jobs      *queue.Jobs
 	Queue     worker.Queue // publishes the events
-	Store     worker.Canceller
+	Store     Store
 	Audit     *queue.Audit
 	Stderr    io.Writer // gets the progress and the totals
 	Printer   *output.Printer
@@ -101,7 +110,7 @@ func (r *run) all(ctx context.Context) error {
 		return context.Cause(ctx)
 	case !r.Settings.all && r.done+r.failed == 0:
 		return fmt.Errorf("job %s of account %s is not in the queue: it has ended, or was never stored; see relogin explain %s --job %s",
-			terminal.Printable(r.jobID), terminal.Printable(r.wcID), terminal.Printable(r.wcID), terminal.Printable(r.jobID))
+			terminal.Printable(r.jobID), terminal.Printable(r.wcID), terminal.Argument(r.wcID), terminal.Argument(r.jobID))
 	case r.Settings.all && !r.Printer.JSON():
 		did := "cancelled"
 		if r.dryRun {
@@ -135,9 +144,9 @@ func (r *run) one(ctx context.Context, j *queue.StoredJob) error {
 	return queue.TellPods(r.NATS, r.Namespace, j.Job.WcID, j.Job.ID)
 }
 
-// trusted returns an error while pods say that Redis may have lost what it knew of jobs that are
-// asking: such a job would be cancelled although its phone asks. All that was open before has ended
-// once they trust it again.
+// trusted returns an error while Redis may have lost what it knew of jobs that are asking, which it
+// or the pods may say: such a job would be cancelled although its phone asks. All that was open
+// before has ended once they trust it again.
 func (r *run) trusted(ctx context.Context) error {
 	pods, err := queue.AskPods[worker.PodState](ctx, r.NATS, r.Namespace)
 	for _, p := range pods {
@@ -145,7 +154,13 @@ func (r *run) trusted(ctx context.Context) error {
 			return fmt.Errorf("nothing was cancelled: Redis may have forgotten which phones ask; try again in %.0f s", p.Quarantine)
 		}
 	}
-	return err
+	if err != nil || r.delivered[job.Urgent]+r.delivered[job.Normal] == 0 {
+		return err
+	}
+	if remembers, err := r.Store.Remembers(ctx); err != nil || !remembers {
+		return cmp.Or(err, errors.New("nothing was cancelled: Redis was wiped, and has forgotten which phones ask; see that a worker runs, and try again when relogin status says that it starts confirmations"))
+	}
+	return nil
 }
 
 // tell prints what came of a job. r.mu is held.

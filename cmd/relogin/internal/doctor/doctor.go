@@ -179,7 +179,7 @@ func (d *doctor) gateways(ctx context.Context) {
 		case errors.Is(err, worker.ErrNoList) && options.Reconcile == gateway.ReconcileOff:
 			d.add(cockpit.Look, "gateway", "--gateway-reconcile auto", "tenant %s: %s was not asked, since --gateway-reconcile is off: what a lost reply said is not learned", tenant, access.Address)
 		case errors.Is(err, worker.ErrNoList):
-			d.add(cockpit.Look, "gateway", "", "tenant %s: %s answers, and has no online list: what a lost reply said can't be learned", tenant, access.Address)
+			d.add(cockpit.Look, "gateway", "see that the address is right: something else than a gateway answers so, too", "tenant %s: %s answers, and has no online list: what a lost reply said can't be learned", tenant, access.Address)
 		case errors.Is(err, worker.ErrRefused):
 			d.add(cockpit.Trouble, "gateway", "replace the credential of tenant "+tenant, "tenant %s: %s refuses its credential: %v", tenant, access.Address, err)
 		default:

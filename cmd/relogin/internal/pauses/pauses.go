@@ -212,5 +212,5 @@ func flag(t queue.Target) string {
 	if t.Scope == queue.ScopeAll {
 		return ""
 	}
-	return fmt.Sprintf(" --%s %s", t.Scope, terminal.Printable(t.Name))
+	return fmt.Sprintf(" --%s %s", t.Scope, terminal.Argument(t.Name))
 }

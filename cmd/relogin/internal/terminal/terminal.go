@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -56,6 +57,22 @@ func Printable(s string) string {
 		return quoted
 	}
 	return s
+}
+
+// plain is what no shell takes for anything else.
+var plain = regexp.MustCompile(`^[\pL\pN_@%+=:,./-]+$`)
+
+// Argument returns s as it is typed in a shell: bash, zsh, and where it is printable any other.
+func Argument(s string) string {
+	quoted := strconv.Quote(s)
+	inside := quoted[1 : len(quoted)-1]
+	switch unescaped := strings.NewReplacer(`\\`, `\`, `\"`, `"`).Replace(inside); {
+	case plain.MatchString(s) && s[0] != '=': // zsh looks for a command of the name after =
+		return s
+	case unescaped == s:
+		return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+	}
+	return "$'" + strings.NewReplacer(`\"`, `"`, "'", `\'`).Replace(inside) + "'"
 }
 
 // Sentence returns a text as it is, but for what could play tricks on a terminal.
