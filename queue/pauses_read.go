@@ -13,20 +13,24 @@ import (
 )
 
 // readPause returns the pause that the bucket has.
-func readPause(e jetstream.KeyValueEntry) *Pause { return parsePause(e.Key(), e.Value(), e.Created()) }
+func readPause(e jetstream.KeyValueEntry) *Pause {
+	p, _ := parsePause(e.Key(), e.Value(), e.Created())
+	return p
+}
 
-// parsePause returns the pause that was stored under the key at that time. One that can't be read counts, so that no phone asks that shall not: what it is about is
-// told by its key, and one that does not tell that is about everything.
-func parsePause(key string, value []byte, stored time.Time) *Pause {
+// parsePause returns the pause that was stored under the key at that time, and whether it can be read.
+// One that can't counts, so that no phone asks that shall not: what it is about is told by its key,
+// and one that does not tell that is about everything.
+func parsePause(key string, value []byte, stored time.Time) (p *Pause, ok bool) {
 	stored = stored.UTC()
-	p := &Pause{}
+	p = &Pause{}
 	if err := json.Unmarshal(value, p); err != nil || p.Check() != nil || p.key() != key {
-		return &Pause{Target: targetOf(key), At: stored, Reason: fmt.Sprintf("the entry %s of the bucket can't be read, and counts as a pause until it is resumed", key)}
+		return &Pause{Target: targetOf(key), At: stored, Reason: fmt.Sprintf("the entry %s of the bucket can't be read, and counts as a pause until it is resumed", key)}, false
 	}
 	if !p.Until.IsZero() { // of the operator's clock counts how long it is to last
 		p.Until, p.At = stored.Add(p.Until.Sub(p.At)), stored
 	}
-	return p
+	return p, true
 }
 
 func targetOf(key string) Target {

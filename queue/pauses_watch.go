@@ -120,7 +120,7 @@ func (w *PauseWatch) Run(ctx context.Context) {
 // listen hears of changes on their way to the bucket, until ctx ends. The watch is fed by a consumer,
 // whose server may have died unnoticed; what is on its way comes to every pod that is connected. So
 // a pause counts at once, and the watch has to bring it soon, or all is read again: then it is
-// seen whether it was stored.
+// seen whether it was stored. What can't be read counts only once it is.
 func (w *PauseWatch) listen(ctx context.Context) {
 	prefix, changes := "$KV."+w.names.control()+".", make(chan *nats.Msg, hintedRoom)
 	sub, err := w.nc.ChanSubscribe(prefix+">", changes)
@@ -132,9 +132,9 @@ func (w *PauseWatch) listen(ctx context.Context) {
 		select {
 		case msg := <-changes:
 			key := strings.TrimPrefix(msg.Subject, prefix)
-			if msg.Header.Get("KV-Operation") == "" {
+			if p, ok := parsePause(key, msg.Data, time.Now()); ok && msg.Header.Get("KV-Operation") == "" {
 				w.mu.Lock()
-				w.hold(key, parsePause(key, msg.Data, time.Now()))
+				w.hold(key, p)
 				w.mu.Unlock()
 			}
 			select {

@@ -123,6 +123,7 @@ func askPods[T any](ctx context.Context, nc *nats.Conn, namespace, what string, 
 			unreadable = fmt.Errorf("ask pods: read an answer on %s: %w", c.names.pods(what), err)
 			continue
 		}
+		all = append(all, one)
 	}
 	switch {
 	case len(all) > 0:

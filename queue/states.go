@@ -89,7 +89,6 @@ func TryPermissions(ctx context.Context, nc *nats.Conn, namespace string) (missi
 	}{
 		{"publish jobs", refusedPublish(n.jobSubject(job.Normal))},
 		{"create streams", &nats.Msg{Subject: "$JS.API.STREAM.CREATE." + n.stream("DOCTOR"), Data: create}},
-		{"pause", refusedPublish("$KV." + n.control() + ".doctor")},
 		{"write into the audit", refusedPublish(string(n) + ".audit.doctor")},
 	} {
 		if err := ask(ctx, nc, one.msg); err == nil {
