@@ -1,0 +1,58 @@
+package console
+
+import (
+	"io/fs"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// Pages are in the language that the browser prefers, unless the reader has chosen one.
+func TestLanguages(t *testing.T) {
+	w := newWorld(t)
+	for accept, want := range map[string]string{"": "en", "en-GB": "en", "fr, zh;q=0.5": "zh-CN", "zh-CN, en;q=0.5": "zh-CN", "zh-TW": "zh-CN", "zh;q=0.1, en": "en", "*,": "en", ";;;": "en"} {
+		if body := w.get("/audit", "Accept-Language", accept); !strings.Contains(body, `<html lang="`+want+`">`) {
+			t.Errorf("%q is not answered in %s", accept, want)
+		}
+	}
+	reply, body := w.do(http.MethodPost, "/language", url.Values{"to": {"zh"}, "back": {"/audit"}})
+	if reply.Request.URL.Path != "/audit" || !strings.Contains(body, "操作记录") {
+		t.Errorf("after choosing Chinese: %s\n%s", reply.Request.URL, body)
+	}
+	if body := w.get("/audit", "Accept-Language", "en"); !strings.Contains(body, "操作记录") {
+		t.Error("the choice is forgotten")
+	}
+}
+
+// Whatever a page says is said in Chinese, too, with the same arguments.
+func TestEverythingIsTranslated(t *testing.T) {
+	texts := map[string]bool{}
+	said := regexp.MustCompile(`\.T "([^"]+)"|\.Nav "[^"]+" "[^"]+" "([^"]+)"`)
+	err := fs.WalkDir(files, "templates", func(path string, one fs.DirEntry, err error) error {
+		if err != nil || one.IsDir() {
+			return err
+		}
+		data, err := fs.ReadFile(files, path)
+		for _, found := range said.FindAllStringSubmatch(string(data), -1) {
+			texts[found[1]+found[2]] = true
+		}
+		return err
+	})
+	if err != nil || len(texts) < 50 {
+		t.Fatalf("%d texts, %v", len(texts), err)
+	}
+	for _, text := range words {
+		texts[text] = true
+	}
+	verbs := regexp.MustCompile(`%[a-z]`)
+	for text := range texts {
+		chinese, ok := inChinese[text]
+		if !ok {
+			t.Errorf("%q is not translated", text)
+		} else if strings.Join(verbs.FindAllString(text, -1), "") != strings.Join(verbs.FindAllString(chinese, -1), "") {
+			t.Errorf("%q and %q have other arguments", text, chinese)
+		}
+	}
+}
