@@ -51,6 +51,27 @@ var inChinese = map[string]string{
 	"Deliveries":                                                             "投递次数", "Sent": "发送时间", "Body": "正文", "%d bytes": "%d 字节", "Headers": "消息头", "Value": "值",
 	"Not all of it is shown: relogin dead show %d has the rest.": "正文未全部显示：relogin dead show %d 可查看其余部分。",
 
+	// Changes
+	"Pause…": "暂停……", "Pause": "暂停", "Pause this account…": "暂停此账号……", "Resume…": "恢复……", "Resume": "恢复", "Why (optional)": "原因（可选）", "How long": "时长",
+	"until somebody resumes it": "直到手动恢复", "a tenant": "某个租户", "an account": "某个账号", "Name of the tenant or account": "租户或账号的名称",
+	"Replay…": "重放……", "Replay": "重放", "Drop…": "丢弃……", "Drop": "丢弃", "It is deleted for good.": "删除后无法找回。",
+	"It becomes a job again, as it was. It dies again unless what was wrong is mended.": "按原样重新成为任务。如果问题没有解决，还会再次成为死信。",
+	"Replay these %d…": "重放这 %d 封……", "Drop these %d…": "丢弃这 %d 封……", "%d done so far, %d failed": "已完成 %d 封，失败 %d 封，进行中", "%d done, %d failed": "完成 %d 封，失败 %d 封",
+	"Preview": "预览", "%d letters": "%d 封死信", "These are all dead letters: no filter is set.": "未设筛选条件，以下是全部死信。", "They are deleted for good.": "删除后无法找回。",
+	"They become jobs again, as they were. They die again unless what was wrong is mended.": "它们按原样重新成为任务。如果问题没有解决，还会再次成为死信。",
+	"Letters that come from now on are not among them.":                                     "此后新产生的死信不受影响。",
+	"Drop %d letters": "丢弃 %d 封", "Replay %d letters": "重放 %d 封", "The newest of them": "其中最新的几封", "Replay dead letters": "重放死信", "Drop dead letters": "丢弃死信",
+	"Paused: no phone of these jobs asks. Confirmations that are open finish.": "已暂停：相关任务不再弹窗，已弹出的窗口照常完成。", "Resumed.": "已恢复。",
+	"It is a job again.": "已重新成为任务。", "It is dropped.": "已丢弃。", "It has begun.": "已开始执行。",
+	"Say why, in one line of at most 500 bytes.":                            "请用一行文字说明原因，不超过 500 字节。",
+	"That can't be how long: want such as 30m, 8h or 2d.":                   "时长格式不对，应如 30m、8h 或 2d。",
+	"That can't be paused: name a tenant or an account, of 1 to 128 bytes.": "无法暂停：请填写租户或账号的名称，1 到 128 字节。",
+	"It is not paused any more.":                                            "它已不在暂停中。",
+	"Dead letters are replayed or dropped, and nothing else.":               "对死信只能重放或丢弃。",
+	"There are too many dead letters to count them here: use relogin dead.": "死信过多，这里无法统计：请使用 relogin dead。",
+	"Look at the preview first.":                                            "请先查看预览。",
+	"Others are being replayed or dropped: wait until that is done.":        "正在重放或丢弃另一批死信，请等它完成。",
+
 	// Audit
 	"What people did, the newest first": "操作历史，最新的在前", "When": "时间", "Did": "操作", "What": "对象", "Who": "操作人", "Nobody has done anything yet.": "还没有任何操作。",
 }

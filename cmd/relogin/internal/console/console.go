@@ -50,6 +50,7 @@ type Console struct {
 	dead      *shared[*deadIndex]
 	trail     *shared[[]queue.AuditEntry]
 	readings  background
+	bulk      bulk
 	protected *http.CrossOriginProtection
 }
 
@@ -71,7 +72,8 @@ func New(o Options) (*Console, error) {
 		Options: o, source: o.Sources, pages: pages, cookies: newCookies(o.Secret), attempts: newAttempts(),
 		searches: make(chan struct{}, maxSearches), protected: http.NewCrossOriginProtection(),
 	}
-	c.readings.ctx, c.readings.stop = context.WithCancel(context.Background())
+	ctx, stop := context.WithCancel(context.Background())
+	c.readings.ctx, c.readings.stop = ctx, stop
 	c.overview = newShared(&c.readings, always(overviewEvery), func(ctx context.Context) (*cockpit.Overview, error) { return c.source.Overview(ctx) })
 	c.dead = newShared(&c.readings, deadPause, c.readDead)
 	c.trail = newShared(&c.readings, always(overviewEvery), func(ctx context.Context) ([]queue.AuditEntry, error) { return o.Audit.Last(ctx, shownAudit) })

@@ -157,7 +157,7 @@ func (w *world) pod(name string) {
 
 // paths are those of all pages that only read.
 func paths(account string) []string {
-	return []string{"/", "/account", "/account?job=j&wcId=" + url.QueryEscape(account), "/jobs", "/dead", "/dead?reason=x&account=" + url.QueryEscape(account), "/dead/1", "/audit"}
+	return []string{"/", "/account", "/account?job=j&wcId=" + url.QueryEscape(account), "/jobs", "/dead", "/dead?has=x&account=" + url.QueryEscape(account), "/dead/1", "/audit"}
 }
 
 const hostile = `<script>alert("x")</script>'`

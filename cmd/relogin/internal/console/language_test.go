@@ -4,6 +4,8 @@ import (
 	"io/fs"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -43,9 +45,12 @@ func TestEverythingIsTranslated(t *testing.T) {
 	if err != nil || len(texts) < 50 {
 		t.Fatalf("%d texts, %v", len(texts), err)
 	}
-	for _, text := range words {
-		texts[text] = true
+	for _, all := range []map[string]string{words, notices} {
+		for _, text := range all {
+			texts[text] = true
+		}
 	}
+	refusals(t, texts)
 	verbs := regexp.MustCompile(`%[a-z]`)
 	for text := range texts {
 		chinese, ok := inChinese[text]
@@ -54,5 +59,32 @@ func TestEverythingIsTranslated(t *testing.T) {
 		} else if strings.Join(verbs.FindAllString(text, -1), "") != strings.Join(verbs.FindAllString(chinese, -1), "") {
 			t.Errorf("%q and %q have other arguments", text, chinese)
 		}
+	}
+}
+
+// refusals adds what the package's sources say when they refuse something.
+func refusals(t *testing.T, texts map[string]bool) {
+	t.Helper()
+	sources, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused := regexp.MustCompile(`failure\{http\.Status\w+, "([^"]+)"|Problem = "([^"]+)"`)
+	n := 0
+	for _, path := range sources {
+		if strings.HasSuffix(path, "_test.go") {
+			continue
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, found := range refused.FindAllStringSubmatch(string(data), -1) {
+			texts[found[1]+found[2]] = true
+			n++
+		}
+	}
+	if n < 10 {
+		t.Errorf("%d refusals were found: is the pattern still right?", n)
 	}
 }

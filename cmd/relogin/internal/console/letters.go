@@ -40,7 +40,11 @@ type deadData struct {
 	Page    int // the first is 1
 	Pages   int
 	Letters []*queue.DeadLetter
+	Bulk    bulkState
 }
+
+// Do is the query of a preview.
+func (d *deadData) Do(action string) template.URL { return withQuery(d.Query, "action="+action) }
 
 // Prev and Next are the pages beside this one, 0: there is none.
 func (d *deadData) Prev() int { return d.Page - 1 }
@@ -55,16 +59,17 @@ func (d *deadData) Next() int {
 
 // Link is the query of another page of the list.
 func (d *deadData) Link(page int) template.URL {
-	query := "page=" + strconv.Itoa(page)
-	if d.Query != "" {
-		query = d.Query + "&" + query
-	}
-	return template.URL(query) // url.Values has encoded it
+	return withQuery(d.Query, "page="+strconv.Itoa(page))
+}
+
+// withQuery adds to a query that url.Values has encoded.
+func withQuery(query, more string) template.URL {
+	return template.URL(strings.TrimPrefix(query+"&"+more, "&"))
 }
 
 func (c *Console) showDead(v *view) error {
 	f, query := filterOf(v.r)
-	d := &deadData{Filter: f, Query: query}
+	d := &deadData{Filter: f, Query: query, Bulk: c.bulk.state()}
 	r, err := c.dead.get(v.r.Context(), deadPatience)
 	switch {
 	case errors.Is(err, errStillReading):
@@ -103,7 +108,7 @@ func filterOf(r *http.Request) (f queue.DeadLetterFilter, query string) {
 		}
 		return value
 	}
-	f.Reason, f.Lane, f.Tenant, f.WcID, f.JobID = text("reason"), job.Lane(text("lane")), text("tenant"), text("account"), text("job")
+	f.Reason, f.Lane, f.Tenant, f.WcID, f.JobID = text("has"), job.Lane(text("lane")), text("tenant"), text("account"), text("job")
 	return f, q.Encode()
 }
 

@@ -15,6 +15,7 @@ type shared[T any] struct {
 	fresh func(took time.Duration) time.Duration // how long a reading that took so long serves
 
 	mu      sync.Mutex
+	changes int // how often it was outdated
 	last    reading[T]
 	loading chan struct{} // closed once the reading that is under way is there; nil: none is
 }
@@ -25,6 +26,8 @@ type reading[T any] struct {
 	err   error
 	at    time.Time
 	took  time.Duration
+
+	changes int // as they were when it began
 }
 
 const readTimeout = time.Minute // for one reading
@@ -48,13 +51,14 @@ func always(d time.Duration) func(time.Duration) time.Duration {
 func (s *shared[T]) get(ctx context.Context, patience time.Duration) (reading[T], error) {
 	s.mu.Lock()
 	last := s.last
-	if !last.at.IsZero() && time.Since(last.at) < s.fresh(last.took) {
+	if !last.at.IsZero() && last.changes == s.changes && time.Since(last.at) < s.fresh(last.took) {
 		s.mu.Unlock()
 		return last, last.err
 	}
 	if s.loading == nil {
 		done := make(chan struct{})
-		if !s.in.start(func(ctx context.Context) { s.read(ctx, done) }) {
+		changes := s.changes
+		if !s.in.start(func(ctx context.Context) { s.read(ctx, changes, done) }) {
 			s.mu.Unlock()
 			return last, errClosed
 		}
@@ -79,21 +83,21 @@ func (s *shared[T]) get(ctx context.Context, patience time.Duration) (reading[T]
 	}
 }
 
-func (s *shared[T]) read(ctx context.Context, done chan struct{}) {
+func (s *shared[T]) read(ctx context.Context, changes int, done chan struct{}) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	from := time.Now()
 	value, err := s.load(ctx)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.last = reading[T]{value, err, time.Now(), time.Since(from)}
+	s.last = reading[T]{value, err, time.Now(), time.Since(from), changes}
 	s.loading = nil
 	close(done)
 }
 
-// outdate has the next one who asks wait for a new reading.
+// outdate has a new reading begin with the next one who asks, since something was changed.
 func (s *shared[T]) outdate() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.last.at = time.Time{}
+	s.changes++
 }

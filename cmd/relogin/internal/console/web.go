@@ -31,6 +31,12 @@ func (c *Console) Handler() http.Handler {
 	} {
 		mux.Handle(pattern, c.page(show, Viewer))
 	}
+	mux.Handle("GET /dead/all", c.page(c.showPreview, Operator))
+	for pattern, change := range map[string]func(*view) (string, error){
+		"POST /pause": c.pause, "POST /resume": c.resume, "POST /dead/{sequence}": c.changeLetter, "POST /dead/all": c.changeLetters,
+	} {
+		mux.Handle(pattern, c.page(c.changing(change), Operator))
+	}
 	return c.guard(c.protected.Handler(mux))
 }
 

@@ -85,7 +85,7 @@ type link struct {
 
 // Nav returns a link of the navigation.
 func (s *sheet) Nav(section, path, text string) link {
-	here := s.Section == section || section == "dead" && s.Section == "letter"
+	here := s.Section == section || section == "dead" && (s.Section == "letter" || s.Section == "preview")
 	return link{path, s.T(text), here}
 }
 

@@ -12,7 +12,7 @@
 
   const inUse = (part) => {
     const selection = document.getSelection();
-    return part.contains(document.activeElement) ||
+    return part.contains(document.activeElement) || part.querySelector("details[open]") ||
       (selection && !selection.isCollapsed && selection.containsNode(part, true));
   };
 
