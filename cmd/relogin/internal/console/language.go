@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 
@@ -50,9 +51,7 @@ func (t tongue) Tag() string {
 // say returns the text, a format of fmt where there are arguments, in the language.
 func (t tongue) say(text string, args ...any) string {
 	if t == chinese {
-		if translated, ok := inChinese[text]; ok {
-			text = translated
-		}
+		text = cmp.Or(inChinese[text], verdictsInChinese[text], text)
 	}
 	if len(args) == 0 {
 		return text

@@ -74,7 +74,37 @@ type spoken struct{ Level, Word, Text, Do string }
 
 // Verdict returns the verdict in the reader's language.
 func (s *sheet) Verdict(v cockpit.Verdict) spoken {
-	return spoken{string(v.Level), s.word("level", string(v.Level)), s.Clip(v.Text), s.Clip(v.Do)}
+	text := v.Text
+	if s.IsChinese() {
+		text = s.phrase(v.Said)
+	}
+	return spoken{string(v.Level), s.word("level", string(v.Level)), cut(text, maxSentence), s.Word(v.Do)}
+}
+
+const maxSentence = 1000 // bytes
+
+// phrase says what cockpit says in the reader's language.
+func (s *sheet) phrase(p cockpit.Phrase) string {
+	args := make([]any, len(p.Args))
+	for i, arg := range p.Args {
+		switch arg := arg.(type) {
+		case cockpit.Phrase:
+			args[i] = s.phrase(arg)
+		case cockpit.Phrases:
+			text := ""
+			for _, one := range arg {
+				text += s.phrase(one)
+			}
+			args[i] = text
+		case queue.Target:
+			args[i] = s.Target(arg)
+		case job.Outcome, job.Lane:
+			args[i] = s.Word(arg)
+		default:
+			args[i] = arg
+		}
+	}
+	return s.T(p.Format, args...)
 }
 
 // link is one of the navigation.
