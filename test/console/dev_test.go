@@ -1,0 +1,97 @@
+package console
+
+import (
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/runtime"
+
+	"github.com/relogin/relogin/test/servers"
+)
+
+// binary is the relogin that the tests run.
+var binary string
+
+// natsURL is where the last relogin dev has its NATS.
+var natsURL string
+
+func TestMain(m *testing.M) {
+	servers.Exit(func() int {
+		dir, err := os.MkdirTemp("", "relogin-console")
+		if err != nil {
+			panic(err)
+		}
+		defer os.RemoveAll(dir)
+		if binary, err = servers.Build(dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		return m.Run()
+	}())
+}
+
+// startDev runs relogin dev until its samples have ended, and returns the address of its console.
+func startDev(t *testing.T) string {
+	t.Helper()
+	chromium(t)
+	p := &servers.Process{TB: t, Name: "relogin dev", Args: []string{binary, "dev", "--jobs", "40"}}
+	p.Start()
+	p.WaitForLog("samples ended as expected")
+	address := func(name string) string {
+		found := regexp.MustCompile(`(?m)^` + name + ` +(\S+)`).FindStringSubmatch(p.Log())
+		if found == nil {
+			t.Fatalf("it prints no %s", name)
+		}
+		return found[1]
+	}
+	natsURL = address("NATS")
+	pauseTenant(t, "sleepy")
+	mustRun(t, "resume", "--tenant", "sleepy", "--reason", "a browser test")
+	return address("Console")
+}
+
+func mustRun(t *testing.T, args ...string) {
+	t.Helper()
+	args = append([]string{binary}, args...)
+	if code, stdout, stderr := servers.Run(t, []string{"RELOGIN_NATS_URL=" + natsURL}, "", args...); code != 0 {
+		t.Fatalf("%v: status %d\n%s%s", args, code, stdout, stderr)
+	}
+}
+
+func pauseTenant(t *testing.T, name string) {
+	t.Helper()
+	mustRun(t, "pause", "--tenant", name, "--reason", "a browser test")
+}
+
+// complaints collects what a browser says of a page in its own console.
+type complaints struct {
+	mu   sync.Mutex
+	said []string
+}
+
+// see takes an event of the browser.
+func (c *complaints) see(event any) {
+	text := ""
+	switch e := event.(type) {
+	case *log.EventEntryAdded:
+		text = e.Entry.Text
+	case *runtime.EventExceptionThrown:
+		text = e.ExceptionDetails.Text
+	}
+	if text = strings.TrimSpace(text); text != "" {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.said = append(c.said, text)
+	}
+}
+
+func (c *complaints) all() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.said
+}
