@@ -220,6 +220,26 @@ func TestHeaders(t *testing.T) {
 	}
 }
 
+// However long names and texts are, and however many letters there are, a page is no larger than 300 kB.
+func TestPagesAreSmall(t *testing.T) {
+	w := newWorld(t)
+	long := strings.Repeat("<&\"", 10_000)
+	for i := range 60 {
+		kind := strings.Repeat("x", i+1) // each letter is a group of its own
+		w.die(kind+long, fmt.Sprintf(`{"wcId":%q,"id":%[1]q,"tenant":%[1]q,"labels":{"x":%[1]q}}`, long))
+	}
+	w.pod(long)
+	for _, path := range append(paths("a"), "/dead?page=2", "/dead?has=x", "/dead/all?action=drop") {
+		body := w.get(path)
+		if strings.Contains(body, "are being read") {
+			servers.Eventually(t, "the letters to be read", func() bool { body = w.get(path); return !strings.Contains(body, "are being read") })
+		}
+		if len(body) > 300<<10 {
+			t.Errorf("%s has %d bytes", path, len(body))
+		}
+	}
+}
+
 // Many who look cost no more readings than one.
 func TestReadingsAreShared(t *testing.T) {
 	w := newWorld(t)

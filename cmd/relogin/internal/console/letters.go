@@ -20,8 +20,8 @@ const (
 	deadPatience = 300 * time.Millisecond // for the letters to be read, before older ones are shown
 	pageLetters  = 50
 	shownGroups  = 30
-	shownBody    = 200 << 10 // bytes
-	shownHeader  = 2 << 10   // bytes of each
+	shownBody    = 150 << 10 // bytes, as HTML
+	shownHeader  = 1 << 10   // bytes of each
 	shownHeaders = 20
 )
 
@@ -133,9 +133,8 @@ func (c *Console) showLetter(v *view) error {
 			d.Headers = append(d.Headers, header{cut(name, shownHeader), cut(strings.Join(l.Header[name], ", "), shownHeader)})
 		}
 	}
-	if d.Cut = len(d.Body) > shownBody; d.Cut {
-		d.Body = cut(d.Body, shownBody)
-	}
+	body := cutEscaped(d.Body, shownBody)
+	d.Body, d.Cut = body, len(body) < len(d.Body)
 	c.render(v, http.StatusOK, "letter", "Dead letter", d)
 	return nil
 }

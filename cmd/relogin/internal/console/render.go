@@ -151,3 +151,17 @@ func cut(s string, most int) string {
 	}
 	return s[:most] + "…"
 }
+
+// cutEscaped returns the beginning of a text that has at most so many bytes as HTML.
+func cutEscaped(s string, most int) string {
+	for i, r := range s {
+		most -= utf8.RuneLen(r)
+		if strings.ContainsRune(`<>&"'+`, r) {
+			most -= len("&#34;") - 1
+		}
+		if most < 0 {
+			return s[:i]
+		}
+	}
+	return s
+}
