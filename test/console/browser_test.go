@@ -94,6 +94,7 @@ func TestConsole(t *testing.T) {
 	url := startDev(t)
 	t.Run("pages", func(t *testing.T) { testPages(t, url) })
 	t.Run("live updates", func(t *testing.T) { testLiveUpdates(t, url) })
+	t.Run("log in", testLogIn)
 	t.Run("a pause by hand", func(t *testing.T) { testPauseByHand(t, url) })
 }
 
@@ -173,6 +174,29 @@ func testPauseByHand(t *testing.T, url string) {
 		chromedp.WaitNotPresent(chromedp.CSS(`.pauses`)))
 	if notice := value(t, ctx, chromedp.Text(chromedp.CSS(`.notice`))); notice != "Resumed." {
 		t.Errorf("after the resume: %s", notice)
+	}
+}
+
+// Who has a password logs in to relogin console, which says what is wrong before.
+func testLogIn(t *testing.T) {
+	url := startConsole(t, "anna", "pa55word")
+	ctx, complaints := browser(t, "zh-CN", 390, "dark")
+	ctx, stop := context.WithTimeout(ctx, time.Minute)
+	defer stop()
+	logIn := func(password, then string) {
+		t.Helper()
+		do(t, ctx, chromedp.SetValue(chromedp.CSS(`[name=name]`), "anna"), chromedp.SendKeys(chromedp.CSS(`[name=password]`), password+"\r"),
+			chromedp.WaitVisible(chromedp.CSS(then)))
+	}
+	do(t, ctx, chromedp.Navigate(url+"/audit"))
+	if all := complaints.all(); len(all) > 0 {
+		t.Errorf("the browser complains: %s", strings.Join(all, "\n"))
+	}
+	logIn("wrong", `#problem`)
+	shoot(t, ctx, "login")
+	logIn("pa55word", `.who`)
+	if text := value(t, ctx, chromedp.Text(chromedp.CSS("body"))); !strings.Contains(text, "操作历史") || !strings.Contains(text, "anna") {
+		t.Errorf("after logging in:\n%s", text)
 	}
 }
 

@@ -3,6 +3,7 @@ package console
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/runtime"
+	"golang.org/x/crypto/bcrypt"
 
 	"github.com/relogin/relogin/test/servers"
 )
@@ -17,8 +19,8 @@ import (
 // binary is the relogin that the tests run.
 var binary string
 
-// natsURL is where the last relogin dev has its NATS.
-var natsURL string
+// natsURL and redisURL are where the last relogin dev has its servers.
+var natsURL, redisURL string
 
 func TestMain(m *testing.M) {
 	servers.Exit(func() int {
@@ -49,10 +51,27 @@ func startDev(t *testing.T) string {
 		}
 		return found[1]
 	}
-	natsURL = address("NATS")
+	natsURL, redisURL = address("NATS"), address("Redis")
 	pauseTenant(t, "sleepy")
 	mustRun(t, "resume", "--tenant", "sleepy", "--reason", "a browser test")
 	return address("Console")
+}
+
+// startConsole runs relogin console with one operator beside relogin dev, and returns its address.
+func startConsole(t *testing.T, name, password string) string {
+	t.Helper()
+	hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.DefaultCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	users, address := filepath.Join(t.TempDir(), "users.yaml"), servers.FreeAddr(t)
+	if err := os.WriteFile(users, fmt.Appendf(nil, "- name: %s\n  role: operator\n  hash: %s\n", name, hash), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := &servers.Process{TB: t, Name: "relogin console", Args: []string{binary, "console", "--http-addr", address, "--users-file", users}}
+	p.Start("RELOGIN_NATS_URL="+natsURL, "RELOGIN_REDIS_URL="+redisURL)
+	p.WaitForLog("console listens")
+	return "http://" + address
 }
 
 func mustRun(t *testing.T, args ...string) {

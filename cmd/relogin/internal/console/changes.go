@@ -11,7 +11,6 @@ import (
 
 	"github.com/relogin/relogin/cmd/relogin/internal/settings"
 	"github.com/relogin/relogin/queue"
-	"github.com/relogin/relogin/worker/job"
 )
 
 const (
@@ -115,14 +114,6 @@ func (c *Console) resume(v *view) (string, error) {
 	return "resumed", err
 }
 
-// scope is how a form names the target's scope.
-func scopeOf(t queue.Target) string {
-	if t.Scope == queue.ScopeLane {
-		return string(queue.ScopeLane) + " " + t.Name
-	}
-	return string(t.Scope)
-}
-
 // action returns what a form wants with dead letters.
 func (v *view) action() (queue.Action, error) {
 	a := queue.Action(v.r.FormValue("action"))
@@ -172,39 +163,4 @@ func (c *Console) changeLetter(v *view) (string, error) {
 		return "", failure{http.StatusConflict, err.Error()}
 	}
 	return did[action], err
-}
-
-// Pausable are the scopes that a form offers.
-func (*sheet) Pausable() []queue.Target {
-	return []queue.Target{
-		{Scope: queue.ScopeAll}, {Scope: queue.ScopeLane, Name: string(job.Urgent)}, {Scope: queue.ScopeLane, Name: string(job.Normal)},
-	}
-}
-
-// ScopeOf is how a form names the target's scope.
-func (*sheet) ScopeOf(t queue.Target) string { return scopeOf(t) }
-
-// Notice is what the page says after a change, empty for nothing.
-func (s *sheet) Notice() string {
-	u, err := url.Parse(s.Path)
-	if err != nil {
-		return ""
-	}
-	text, ok := notices[u.Query().Get("done")]
-	if !ok {
-		return ""
-	}
-	return s.T(text)
-}
-
-// Back is this page without what the last change said.
-func (s *sheet) Back() string {
-	u, err := url.Parse(s.Path)
-	if err != nil {
-		return "/"
-	}
-	query := u.Query()
-	query.Del("done")
-	u.RawQuery = query.Encode()
-	return u.String()
 }
