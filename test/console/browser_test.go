@@ -40,26 +40,26 @@ func browser(t *testing.T, language string, width int64, scheme string) (context
 	ctx, stop = chromedp.NewContext(ctx)
 	t.Cleanup(stop)
 	c := &complaints{}
-	do(t, ctx, chromedp.EmulateViewport(width, 900))
+	do(ctx, t, chromedp.EmulateViewport(width, 900))
 	if err := chromedp.Listen(ctx, c.see); err != nil {
 		t.Fatal(err)
 	}
-	call(t, ctx, log.Enable, cdp.Empty{})
-	call(t, ctx, network.Enable, network.EnableParams{})
-	call(t, ctx, network.SetExtraHTTPHeaders, network.SetExtraHTTPHeadersParams{Headers: network.Headers{"Accept-Language": language}})
+	call(ctx, t, log.Enable, cdp.Empty{})
+	call(ctx, t, network.Enable, network.EnableParams{})
+	call(ctx, t, network.SetExtraHTTPHeaders, network.SetExtraHTTPHeadersParams{Headers: network.Headers{"Accept-Language": language}})
 	prefers := []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}
-	call(t, ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: prefers})
+	call(ctx, t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: prefers})
 	return ctx, c
 }
 
-func do(t *testing.T, ctx context.Context, steps ...chromedp.Action[chromedp.Void]) {
+func do(ctx context.Context, t *testing.T, steps ...chromedp.Action[chromedp.Void]) {
 	t.Helper()
 	if err := chromedp.Do(ctx, steps...); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func value[T any](t *testing.T, ctx context.Context, a chromedp.Action[T]) T {
+func value[T any](ctx context.Context, t *testing.T, a chromedp.Action[T]) T {
 	t.Helper()
 	v, err := chromedp.Run(ctx, a)
 	if err != nil {
@@ -68,7 +68,7 @@ func value[T any](t *testing.T, ctx context.Context, a chromedp.Action[T]) T {
 	return v
 }
 
-func call[P, R any](t *testing.T, ctx context.Context, command cdp.Command[P, R], params P) {
+func call[P, R any](ctx context.Context, t *testing.T, command cdp.Command[P, R], params P) {
 	t.Helper()
 	if _, err := chromedp.Call(ctx, command, params); err != nil {
 		t.Fatal(err)
@@ -77,9 +77,9 @@ func call[P, R any](t *testing.T, ctx context.Context, command cdp.Command[P, R]
 
 // shoot keeps a picture of the whole page: in RELOGIN_TEST_SHOTS where that is set, so that somebody
 // can look at them, else in a directory of the test.
-func shoot(t *testing.T, ctx context.Context, name string) {
+func shoot(ctx context.Context, t *testing.T, name string) {
 	t.Helper()
-	picture := value(t, ctx, chromedp.FullScreenshot(100))
+	picture := value(ctx, t, chromedp.FullScreenshot(100))
 	dir := os.Getenv("RELOGIN_TEST_SHOTS")
 	if dir == "" {
 		dir = t.TempDir()
@@ -115,9 +115,9 @@ func testPages(t *testing.T, url string) {
 					if language == "zh-CN" {
 						want = page.chinese
 					}
-					openPage(t, ctx, url+page.path, want)
+					openPage(ctx, t, url+page.path, want)
 					name := regexp.MustCompile(`[^a-z0-9]+`).ReplaceAllString(strings.ToLower(page.path), "-")
-					shoot(t, ctx, fmt.Sprintf("%s-%d%s", language, width, name))
+					shoot(ctx, t, fmt.Sprintf("%s-%d%s", language, width, name))
 				}
 				if all := complaints.all(); len(all) > 0 {
 					t.Errorf("the browser complains: %s", strings.Join(all, "\n"))
@@ -128,13 +128,13 @@ func testPages(t *testing.T, url string) {
 }
 
 // openPage opens a page, and sees that it says this, and that nothing sticks out of the window.
-func openPage(t *testing.T, ctx context.Context, url, want string) {
+func openPage(ctx context.Context, t *testing.T, url, want string) {
 	t.Helper()
-	do(t, ctx, chromedp.Navigate(url))
-	if text := value(t, ctx, chromedp.Text(chromedp.CSS("body"))); !strings.Contains(text, want) {
+	do(ctx, t, chromedp.Navigate(url))
+	if text := value(ctx, t, chromedp.Text(chromedp.CSS("body"))); !strings.Contains(text, want) {
 		t.Errorf("%s does not say %q:\n%s", url, want, text)
 	}
-	if over := value(t, ctx, chromedp.Evaluate[int](`document.documentElement.scrollWidth - document.documentElement.clientWidth`)); over > 0 {
+	if over := value(ctx, t, chromedp.Evaluate[int](`document.documentElement.scrollWidth - document.documentElement.clientWidth`)); over > 0 {
 		t.Errorf("%s is %d pixels wider than the window", url, over)
 	}
 }
@@ -143,15 +143,16 @@ func openPage(t *testing.T, ctx context.Context, url, want string) {
 func testLiveUpdates(t *testing.T, url string) {
 	t.Helper()
 	ctx, _ := browser(t, "en", 1280, "light")
-	do(t, ctx, chromedp.Navigate(url+"/"))
-	value(t, ctx, chromedp.Evaluate[bool](`window.untouched = true`))
+	do(ctx, t, chromedp.Navigate(url+"/"))
+	value(ctx, t, chromedp.Evaluate[bool](`window.untouched = true`))
 	pauseTenant(t, "live")
 	servers.Eventually(t, "the pause to be shown", func() bool {
-		return strings.Contains(value(t, ctx, chromedp.Text(chromedp.CSS("#pauses"))), "tenant live")
+		return strings.Contains(value(ctx, t, chromedp.Text(chromedp.CSS("#pauses"))), "tenant live")
 	})
-	if !value(t, ctx, chromedp.Evaluate[bool](`window.untouched === true`)) {
+	if !value(ctx, t, chromedp.Evaluate[bool](`window.untouched === true`)) {
 		t.Error("the page was loaded again")
 	}
+	mustRun(t, "resume", "--tenant", "live")
 }
 
 // A person pauses a tenant, and resumes it.
@@ -161,18 +162,18 @@ func testPauseByHand(t *testing.T, url string) {
 	ctx, stop := context.WithTimeout(ctx, time.Minute)
 	defer stop()
 	form := `#pauses form[action="/pause"] `
-	do(t, ctx, chromedp.Navigate(url+"/"),
+	do(ctx, t, chromedp.Navigate(url+"/"),
 		chromedp.Click(chromedp.CSS(`#pauses > details > summary`)),
 		chromedp.SetValue(chromedp.CSS(form+`[name=scope]`), "tenant"),
 		chromedp.SendKeys(chromedp.CSS(form+`[name=name]`), "by-hand"),
 		chromedp.SendKeys(chromedp.CSS(form+`[name=reason]`), "a test\r"),
 		chromedp.WaitVisible(chromedp.CSS(`.notice`)))
-	if paused := value(t, ctx, chromedp.Text(chromedp.CSS(`#pauses`))); !strings.Contains(paused, "tenant by-hand") {
+	if paused := value(ctx, t, chromedp.Text(chromedp.CSS(`#pauses`))); !strings.Contains(paused, "tenant by-hand") {
 		t.Errorf("after the pause: %s", paused)
 	}
-	do(t, ctx, chromedp.Click(chromedp.CSS(`.pauses summary`)), chromedp.Click(chromedp.CSS(`form[action="/resume"] button`)),
+	do(ctx, t, chromedp.Click(chromedp.CSS(`.pauses summary`)), chromedp.Click(chromedp.CSS(`form[action="/resume"] button`)),
 		chromedp.WaitNotPresent(chromedp.CSS(`.pauses`)))
-	if notice := value(t, ctx, chromedp.Text(chromedp.CSS(`.notice`))); notice != "Resumed." {
+	if notice := value(ctx, t, chromedp.Text(chromedp.CSS(`.notice`))); notice != "Resumed." {
 		t.Errorf("after the resume: %s", notice)
 	}
 }
@@ -185,17 +186,17 @@ func testLogIn(t *testing.T) {
 	defer stop()
 	logIn := func(password, then string) {
 		t.Helper()
-		do(t, ctx, chromedp.SetValue(chromedp.CSS(`[name=name]`), "anna"), chromedp.SendKeys(chromedp.CSS(`[name=password]`), password+"\r"),
+		do(ctx, t, chromedp.SetValue(chromedp.CSS(`[name=name]`), "anna"), chromedp.SendKeys(chromedp.CSS(`[name=password]`), password+"\r"),
 			chromedp.WaitVisible(chromedp.CSS(then)))
 	}
-	do(t, ctx, chromedp.Navigate(url+"/audit"))
+	do(ctx, t, chromedp.Navigate(url+"/audit"))
 	if all := complaints.all(); len(all) > 0 {
 		t.Errorf("the browser complains: %s", strings.Join(all, "\n"))
 	}
 	logIn("wrong", `#problem`)
-	shoot(t, ctx, "login")
+	shoot(ctx, t, "login")
 	logIn("pa55word", `.who`)
-	if text := value(t, ctx, chromedp.Text(chromedp.CSS("body"))); !strings.Contains(text, "操作历史") || !strings.Contains(text, "anna") {
+	if text := value(ctx, t, chromedp.Text(chromedp.CSS("body"))); !strings.Contains(text, "操作历史") || !strings.Contains(text, "anna") {
 		t.Errorf("after logging in:\n%s", text)
 	}
 }

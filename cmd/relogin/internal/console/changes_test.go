@@ -180,7 +180,7 @@ func TestManyLetters(t *testing.T) {
 	if body := w.get("/dead?has=ODD&page=9"); !strings.Contains(body, "Page 2 of 2") || !strings.Contains(body, ">1</a>") || strings.Contains(body, ">even<") {
 		t.Errorf("the filtered list:\n%s", body)
 	}
-	if body := w.get("/dead/all?action=drop&has=odd"); !strings.Contains(body, "Drop 60 letters") || !strings.Contains(body, `name="last" value="120"`) {
+	if body := w.get("/dead/all?action=drop&has=odd"); !strings.Contains(body, "Drop (60)") || !strings.Contains(body, `name="last" value="120"`) {
 		t.Errorf("the preview:\n%s", body)
 	}
 	w.die("odd", "{}")

@@ -4,7 +4,7 @@ package console
 var inChinese = map[string]string{
 	// All pages
 	"Skip to the content": "跳到正文", "Pages": "页面", "Overview": "总览", "Account": "账号", "Jobs in flight": "进行中的任务", "Dead letters": "死信",
-	"Audit": "操作记录", "Stop updates": "停止刷新", "Resume updates": "恢复刷新", "Log out": "退出", "Log in": "登录", "Name": "名称", "Password": "密码",
+	"Audit": "操作记录", "Stop updates": "停止刷新", "Resume updates": "恢复刷新", "Log out": "退出", "Log in": "登录", "Name": "名称", "User name": "用户名", "Password": "密码",
 	"viewer": "只读", "operator": "操作员", "Times are in UTC.": "时间均为 UTC。", "Error": "出错了", "Dead letter": "死信详情",
 	"The console does not answer: what is shown is old.": "控制台没有应答，页面显示的是旧数据。",
 	"Name or password is wrong.":                         "用户名或密码不对。",
@@ -52,15 +52,15 @@ var inChinese = map[string]string{
 	"Not all of it is shown: relogin dead show %d has the rest.": "正文未全部显示：relogin dead show %d 可查看其余部分。",
 
 	// Changes
-	"Pause…": "暂停……", "Pause": "暂停", "Pause this account…": "暂停此账号……", "Resume…": "恢复……", "Resume": "恢复", "Why (optional)": "原因（可选）", "How long": "时长",
+	"Pause…": "暂停…", "Pause": "暂停", "Pause this account…": "暂停此账号…", "Resume…": "恢复…", "Resume": "恢复", "Why (optional)": "原因（可选）", "How long": "时长",
 	"until somebody resumes it": "直到手动恢复", "a tenant": "某个租户", "an account": "某个账号", "Name of the tenant or account": "租户或账号的名称",
-	"Replay…": "重放……", "Replay": "重放", "Drop…": "丢弃……", "Drop": "丢弃", "It is deleted for good.": "删除后无法找回。",
+	"Replay…": "重放…", "Replay": "重放", "Drop…": "丢弃…", "Drop": "丢弃", "It is deleted for good.": "删除后无法找回。",
 	"It becomes a job again, as it was. It dies again unless what was wrong is mended.": "按原样重新成为任务。如果问题没有解决，还会再次成为死信。",
-	"Replay these %d…": "重放这 %d 封……", "Drop these %d…": "丢弃这 %d 封……", "%d done so far, %d failed": "已完成 %d 封，失败 %d 封，进行中", "%d done, %d failed": "完成 %d 封，失败 %d 封",
-	"Preview": "预览", "%d letters": "%d 封死信", "These are all dead letters: no filter is set.": "未设筛选条件，以下是全部死信。", "They are deleted for good.": "删除后无法找回。",
+	"Replay these (%d)…": "重放这 %d 封…", "Drop these (%d)…": "丢弃这 %d 封…", "%d done so far, %d failed": "已完成 %d 封，失败 %d 封，进行中", "%d done, %d failed": "完成 %d 封，失败 %d 封",
+	"Preview": "预览", "Letters: %d": "共 %d 封死信", "These are all dead letters: no filter is set.": "未设筛选条件，以下是全部死信。", "They are deleted for good.": "删除后无法找回。",
 	"They become jobs again, as they were. They die again unless what was wrong is mended.": "它们按原样重新成为任务。如果问题没有解决，还会再次成为死信。",
 	"Letters that come from now on are not among them.":                                     "此后新产生的死信不受影响。",
-	"Drop %d letters": "丢弃 %d 封", "Replay %d letters": "重放 %d 封", "The newest of them": "其中最新的几封", "Replay dead letters": "重放死信", "Drop dead letters": "丢弃死信",
+	"Drop (%d)": "丢弃 %d 封", "Replay (%d)": "重放 %d 封", "The newest of them": "其中最新的几封", "Replay dead letters": "重放死信", "Drop dead letters": "丢弃死信",
 	"Paused: no phone of these jobs asks. Confirmations that are open finish.": "已暂停：相关任务不再弹窗，已弹出的窗口照常完成。", "Resumed.": "已恢复。",
 	"It is a job again.": "已重新成为任务。", "It is dropped.": "已丢弃。", "It has begun.": "已开始执行。",
 	"Say why, in one line of at most 500 bytes.":                            "请用一行文字说明原因，不超过 500 字节。",

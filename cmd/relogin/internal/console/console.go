@@ -49,7 +49,7 @@ type Console struct {
 	overview  *shared[*cockpit.Overview]
 	dead      *shared[*deadIndex]
 	trail     *shared[[]queue.AuditEntry]
-	readings  background
+	readings  *background
 	bulk      bulk
 	protected *http.CrossOriginProtection
 }
@@ -70,13 +70,11 @@ func New(o Options) (*Console, error) {
 	}
 	c := &Console{
 		Options: o, source: o.Sources, pages: pages, cookies: newCookies(o.Secret), attempts: newAttempts(),
-		searches: make(chan struct{}, maxSearches), protected: http.NewCrossOriginProtection(),
+		searches: make(chan struct{}, maxSearches), readings: newBackground(), protected: http.NewCrossOriginProtection(),
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	c.readings.ctx, c.readings.stop = ctx, stop
-	c.overview = newShared(&c.readings, always(overviewEvery), func(ctx context.Context) (*cockpit.Overview, error) { return c.source.Overview(ctx) })
-	c.dead = newShared(&c.readings, deadPause, c.readDead)
-	c.trail = newShared(&c.readings, always(overviewEvery), func(ctx context.Context) ([]queue.AuditEntry, error) { return o.Audit.Last(ctx, shownAudit) })
+	c.overview = newShared(c.readings, always(overviewEvery), func(ctx context.Context) (*cockpit.Overview, error) { return c.source.Overview(ctx) })
+	c.dead = newShared(c.readings, deadPause, c.readDead)
+	c.trail = newShared(c.readings, always(overviewEvery), func(ctx context.Context) ([]queue.AuditEntry, error) { return o.Audit.Last(ctx, shownAudit) })
 	return c, nil
 }
 
@@ -91,6 +89,11 @@ type background struct {
 	mu      sync.Mutex
 	closed  bool
 	running sync.WaitGroup
+}
+
+func newBackground() *background {
+	ctx, stop := context.WithCancel(context.Background())
+	return &background{ctx: ctx, stop: stop}
 }
 
 // start runs do in a goroutine, unless all is closed.
