@@ -22,25 +22,14 @@ var binary string
 // natsURL and redisURL are where the last relogin dev has its servers.
 var natsURL, redisURL string
 
-func TestMain(m *testing.M) {
-	servers.Exit(func() int {
-		dir, err := os.MkdirTemp("", "relogin-console")
-		if err != nil {
-			panic(err)
-		}
-		defer os.RemoveAll(dir)
-		if binary, err = servers.Build(dir); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		return m.Run()
-	}())
-}
-
 // startDev runs relogin dev until its samples have ended, and returns the address of its console.
 func startDev(t *testing.T) string {
 	t.Helper()
 	chromium(t)
+	var err error
+	if binary, err = servers.Build(t.TempDir()); err != nil { // in a test, so that its sources are among what the result depends on
+		t.Fatal(err)
+	}
 	p := &servers.Process{TB: t, Name: "relogin dev", Args: []string{binary, "dev", "--jobs", "40"}}
 	p.Start()
 	p.WaitForLog("samples ended as expected")

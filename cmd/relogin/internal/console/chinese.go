@@ -29,7 +29,7 @@ var inChinese = map[string]string{
 	"%d jobs ended; at most %d in a minute": "共结束 %d 个任务，一分钟内最多 %d 个", "No job ended.": "没有任务结束。",
 	"Phones that ask, the longest first": "正在弹窗的手机，时间最长的在前", "No phone asks.": "没有手机在弹窗。", "Pod": "Pod", "State": "状态", "Asking": "弹窗中", "Slots": "名额",
 	"Waiting": "等待中", "Up for": "已运行", "Version": "版本", "stops": "正在停止", "starts no confirmation": "不发起确认", "works": "正常工作", "No pod answers.": "没有 pod 应答。",
-	"Job": "任务", "Tenant": "租户", "Asks for": "已弹窗", "At most": "最多还有", "%d more are not shown.": "另有 %d 条未显示。", "Waits for": "等待的原因",
+	"Job": "任务", "Tenant": "租户", "Asks for": "已弹窗", "At most": "最多还有", "%d more are not shown.": "另有 %d 条未显示。", "Waits for": "在等什么",
 
 	// Account
 	"Account (wcId)": "账号（wcId）", "Job id (optional)": "任务 id（可选）", "Explain": "查询", "Not all was looked at:": "未能全部查看：", "Who holds it": "被谁占用",

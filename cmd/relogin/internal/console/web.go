@@ -14,6 +14,7 @@ const (
 	policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; " +
 		"form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 	maxForm = 64 << 10
+	maxName = 128 // bytes of a user's, as it is tried
 )
 
 // Handler returns all pages, with what protects them.
@@ -131,7 +132,7 @@ type loginForm struct{ Back, Name, Problem string }
 
 func (c *Console) logIn(w http.ResponseWriter, r *http.Request) {
 	v := &view{w, r, nil, tongueOf(r)}
-	form := loginForm{Back: localPath(r.PostFormValue("back")), Name: r.PostFormValue("name")}
+	form := loginForm{Back: localPath(r.PostFormValue("back")), Name: cut(r.PostFormValue("name"), maxName)}
 	if len(c.Users) == 0 {
 		http.Redirect(w, r, form.Back, http.StatusSeeOther)
 		return

@@ -7,6 +7,9 @@
   const every = 2000;
   const button = document.getElementById("pause-live");
   const state = document.getElementById("live-state");
+  const news = document.getElementById("live-news");
+  const verdict = () => document.querySelector("#verdict .verdict");
+  let level = verdict()?.className;
   let stopped = false;
   let timer;
 
@@ -27,12 +30,20 @@
     }
   };
 
+  // Screen readers are told when the verdict becomes better or worse, and not of each number in it.
+  const tell = () => {
+    const now = verdict();
+    if (now && now.className !== level) news.textContent = now.textContent;
+    level = now?.className;
+  };
+
   const refresh = async () => {
     try {
       const reply = await fetch(location.href, { headers: { Accept: "text/html" }, signal: AbortSignal.timeout(15000) });
       if (reply.redirected) { location.reload(); return; }
       if (!reply.ok) throw new Error(reply.statusText);
       swap(new DOMParser().parseFromString(await reply.text(), "text/html"));
+      tell();
       state.textContent = "";
     } catch {
       state.textContent = state.dataset.lost;
