@@ -81,7 +81,8 @@ type DeadLetterFilter struct {
 	Before time.Time // got there before then
 }
 
-func (f *DeadLetterFilter) matches(l *DeadLetter) bool {
+// Matches tells whether the filter chooses the letter.
+func (f *DeadLetterFilter) Matches(l *DeadLetter) bool {
 	return strings.Contains(strings.ToLower(l.Reason), strings.ToLower(f.Reason)) &&
 		(f.Lane == "" || l.Lane == f.Lane) &&
 		(f.Tenant == "" || l.Tenant == f.Tenant) &&
@@ -120,7 +121,7 @@ func (d *DeadLetters) All(ctx context.Context, f DeadLetterFilter) iter.Seq2[*De
 		}
 		last := info.State.LastSeq
 		for l, err := range d.from(ctx, 1, cmp.Or(string(f.Lane), "*"), readBatch) {
-			if err == nil && l.Sequence > last || (err != nil || f.matches(l)) && !yield(l, err) {
+			if err == nil && l.Sequence > last || (err != nil || f.Matches(l)) && !yield(l, err) {
 				return
 			}
 		}

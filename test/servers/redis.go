@@ -33,7 +33,7 @@ func RealRedis(tb testing.TB) string {
 	tb.Helper()
 	url, err := sharedRedis()
 	if err != nil {
-		skip(tb, "needs a real Redis: %v", err)
+		Skip(tb, "needs a real Redis: %v", err)
 	}
 	return url
 }

@@ -36,7 +36,7 @@ func StartRedis(tb testing.TB, args ...string) *RedisServer {
 	}
 	addr, err := s.start()
 	if err != nil && missing != nil {
-		skip(tb, "needs a Redis of its own: %v", errors.Join(missing, err))
+		Skip(tb, "needs a Redis of its own: %v", errors.Join(missing, err))
 	} else if err != nil {
 		tb.Fatalf("start redis: %v", err)
 	}

@@ -129,12 +129,3 @@ func pingRedis(addr string) error {
 	}
 	return err
 }
-
-// skip skips the test; with CI=true it fails instead.
-func skip(tb testing.TB, format string, args ...any) {
-	tb.Helper()
-	if os.Getenv("CI") == "true" {
-		tb.Fatalf(format, args...)
-	}
-	tb.Skipf(format, args...)
-}

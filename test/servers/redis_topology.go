@@ -126,6 +126,6 @@ func (s *RedisSentinel) Master() *RedisServer {
 func NeedRedisServer(tb testing.TB) {
 	tb.Helper()
 	if _, err := exec.LookPath("redis-server"); err != nil {
-		skip(tb, "needs several servers: %v", err)
+		Skip(tb, "needs several servers: %v", err)
 	}
 }

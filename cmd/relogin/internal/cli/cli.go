@@ -95,7 +95,7 @@ Try it, with nothing to install:  relogin dev`,
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return settings.UsageError{Err: err} })
 	root.AddCommand(
 		newWorkerCommand(p), newDevCommand(p), newSetupCommand(p), newSubmitCommand(p),
-		newWatchCommand(p), newStatusCommand(p), newExplainCommand(p), newPauseCommand(p), newResumeCommand(p), newCancelCommand(p), newDeadCommand(p), newDoctorCommand(p), newGatewayCommand(p), newBenchCommand(p), newHealthCommand(p), newCompletionCommand(p), newVersionCommand(p),
+		newWatchCommand(p), newStatusCommand(p), newExplainCommand(p), newPauseCommand(p), newResumeCommand(p), newCancelCommand(p), newDeadCommand(p), newDoctorCommand(p), newConsoleCommand(p), newGatewayCommand(p), newBenchCommand(p), newHealthCommand(p), newCompletionCommand(p), newVersionCommand(p),
 	)
 	return root
 }

@@ -51,4 +51,5 @@ type Verdict struct {
 	Level Level  `json:"level"`
 	Text  string `json:"text"`
 	Do    string `json:"do,omitempty"` // the command, or what else helps
+	Said  Phrase `json:"-"`            // the text in its parts
 }

@@ -184,46 +184,46 @@ var reasons = map[worker.Reason]struct{ text, do string }{
 // judge says why nothing happens, or what does.
 func (a *Account) judge() Verdict {
 	now := a.Redis.Now
-	left := func(t time.Time) string { return "at most " + t.Sub(now).Round(time.Second).String() + " more" }
+	left := func(t time.Time) Phrase { return phrase("at most %s more", t.Sub(now).Round(time.Second)) }
 	asking := slices.IndexFunc(a.Jobs, func(j PodJob) bool { return j.Doing == worker.Asking })
 	waiting := slices.IndexFunc(a.Jobs, func(j PodJob) bool { return j.Doing == worker.Waiting && j.Reason != worker.WaitsForAccount })
 	lock := a.Redis.Lock
 	switch {
 	case asking >= 0:
 		j := a.Jobs[asking]
-		return Verdict{Well, fmt.Sprintf("The phone is asking since %s, for job %s in pod %s: somebody has to tap it, %s.",
-			clock(j.Since), j.JobID, j.Pod, left(j.Until)), ""}
+		return say(Well, "The phone is asking since %s, for job %s in pod %s: somebody has to tap it, %s.",
+			clock(j.Since), j.JobID, j.Pod, left(j.Until))
 	case lock != nil && !slices.ContainsFunc(a.pods, func(p worker.PodState) bool { return p.Pod == lock.Pod }):
-		return Verdict{Look, fmt.Sprintf("Job %s of pod %s, which does not answer, holds the account: its prompt may still be open, for %s.", lock.JobID, lock.Pod, left(lock.Until)), "wait: nothing else is safe"}
+		return say(Look, "Job %s of pod %s, which does not answer, holds the account: its prompt may still be open, for %s.", lock.JobID, lock.Pod, left(lock.Until)).to("wait: nothing else is safe")
 	case lock != nil && len(a.Jobs)+len(a.Queued) > 0:
-		return Verdict{Look, fmt.Sprintf("The answer to job %s of pod %s got lost: its prompt may still be open, for %s.", lock.JobID, lock.Pod, left(lock.Until)), "wait: nothing else is safe"}
+		return say(Look, "The answer to job %s of pod %s got lost: its prompt may still be open, for %s.", lock.JobID, lock.Pod, left(lock.Until)).to("wait: nothing else is safe")
 	case waiting >= 0:
 		j := a.Jobs[waiting]
-		return Verdict{Trouble, fmt.Sprintf("Job %s %s.", j.JobID, reasons[j.Reason].text), reasons[j.Reason].do}
+		return say(Trouble, "Job %s %s.", j.JobID, phrase(reasons[j.Reason].text)).to(reasons[j.Reason].do)
 	case len(a.Jobs) > 0:
-		return Verdict{Well, fmt.Sprintf("Pod %s is at work on job %s.", a.Jobs[0].Pod, a.Jobs[0].JobID), ""}
+		return say(Well, "Pod %s is at work on job %s.", a.Jobs[0].Pod, a.Jobs[0].JobID)
 	case len(a.Queued) > 0:
 		return a.judgeQueued()
 	case a.Redis.Cooling != nil:
-		return Verdict{Look, fmt.Sprintf("No job waits. A new one would end as throttled, for %s: %s.", left(a.Redis.Cooling.Until), a.Redis.Cooling.Reason), ""}
+		return say(Look, "No job waits. A new one would end as throttled, for %s: %s.", left(a.Redis.Cooling.Until), a.Redis.Cooling.Reason)
 	case len(a.Events) > 0:
 		e := a.Events[len(a.Events)-1]
-		return Verdict{Well, fmt.Sprintf("No job waits. The last one, %s, ended as %s at %s.", e.JobID, e.Outcome, clock(e.FinishedAt)), ""}
+		return say(Well, "No job waits. The last one, %s, ended as %s at %s.", e.JobID, e.Outcome, clock(e.FinishedAt))
 	}
-	return Verdict{Well, "Nothing is known of this account: no job waits, and no event is left.", ""}
+	return say(Well, "Nothing is known of this account: no job waits, and no event is left.")
 }
 
 func (a *Account) judgeQueued() Verdict {
 	j := a.Queued[0]
 	switch {
 	case len(a.pods) == 0:
-		return Verdict{Trouble, fmt.Sprintf("Job %s is in the queue, and no worker runs.", j.JobID), "start one: relogin worker"}
+		return say(Trouble, "Job %s is in the queue, and no worker runs.", j.JobID).to("start one: relogin worker")
 	case len(a.Pauses) > 0:
-		return Verdict{Trouble, fmt.Sprintf("Job %s is in the queue, and %s is paused%s.", j.JobID, a.Pauses[0].Target, since(a.Pauses[0])), "relogin pause --list"}
+		return say(Trouble, "Job %s is in the queue, and %s is paused%s.", j.JobID, a.Pauses[0].Target, since(a.Pauses[0])).to("relogin pause --list")
 	case j.HandedBack:
-		return Verdict{Look, fmt.Sprintf("Job %s was handed back by a pod, or its pod died: it comes back after a while.", j.JobID), ""}
+		return say(Look, "Job %s was handed back by a pod, or its pod died: it comes back after a while.", j.JobID)
 	}
-	return Verdict{Look, fmt.Sprintf("Job %s is in lane %s, behind about %d others.", j.JobID, j.Lane, j.Ahead), "if that is too many: add pods"}
+	return say(Look, "Job %s is in lane %s, behind about %d others.", j.JobID, j.Lane, j.Ahead).to("if that is too many: add pods")
 }
 
 func clock(t time.Time) string { return t.UTC().Format(time.RFC3339) }

@@ -55,14 +55,14 @@ func (j *Job) judge(a *Account) (JobState, Verdict) {
 		one := a.Jobs[i]
 		switch {
 		case one.Doing == worker.Asking:
-			return JobAsking, Verdict{Well, fmt.Sprintf("Its phone asks since %s, pod %s; until %s at the latest.", clock(one.Since), one.Pod, clock(one.Until)), ""}
+			return JobAsking, say(Well, "Its phone asks since %s, pod %s; until %s at the latest.", clock(one.Since), one.Pod, clock(one.Until))
 		case one.Doing == worker.Waiting && one.Reason == worker.WaitsForAccount:
-			return JobWaiting, Verdict{Well, fmt.Sprintf("It waits in pod %s since %s, for the confirmation of job %s in pod %s.", one.Pod, clock(one.Since), one.Behind, one.Holder), ""}
+			return JobWaiting, say(Well, "It waits in pod %s since %s, for the confirmation of job %s in pod %s.", one.Pod, clock(one.Since), one.Behind, one.Holder)
 		case one.Doing == worker.Waiting:
 			r := reasons[one.Reason]
-			return JobWaiting, Verdict{Look, fmt.Sprintf("In pod %s since %s: it %s.", one.Pod, clock(one.Since), r.text), r.do}
+			return JobWaiting, say(Look, "In pod %s since %s: it %s.", one.Pod, clock(one.Since), phrase(r.text)).to(r.do)
 		}
-		return JobTaken, Verdict{Well, fmt.Sprintf("Pod %s works on it since %s.", one.Pod, clock(one.Since)), ""}
+		return JobTaken, say(Well, "Pod %s works on it since %s.", one.Pod, clock(one.Since))
 	}
 	if i := slices.IndexFunc(a.Queued, func(one QueuedJob) bool { return one.JobID == j.JobID }); i >= 0 {
 		one := *a
@@ -71,24 +71,24 @@ func (j *Job) judge(a *Account) (JobState, Verdict) {
 	}
 	for _, e := range slices.Backward(a.Events) {
 		if e.JobID == j.JobID {
-			how := ""
+			var how Phrases
 			if j.Letter != nil {
-				how = fmt.Sprintf(" It is in the dead stream, too: relogin dead show %d.", j.Letter.Sequence)
+				how = Phrases{phrase(" It is in the dead stream, too: relogin dead show %d.", j.Letter.Sequence)}
 			}
-			where := ""
+			var where Phrases
 			if e.Worker != "" {
-				where = ", in pod " + e.Worker
+				where = Phrases{phrase(", in pod %s", e.Worker)}
 			}
-			return JobEnded, Verdict{Well, fmt.Sprintf("It ended as %s at %s%s.%s", e.Outcome, clock(e.FinishedAt), where, how), ""}
+			return JobEnded, say(Well, "It ended as %s at %s%s.%s", e.Outcome, clock(e.FinishedAt), where, how)
 		}
 	}
 	switch {
 	case j.Letter != nil:
-		return JobDead, Verdict{Trouble, "It could not be processed: " + j.Letter.Reason + ".", fmt.Sprintf("relogin dead show %d", j.Letter.Sequence)}
+		return JobDead, say(Trouble, "It could not be processed: %s.", j.Letter.Reason).to(fmt.Sprintf("relogin dead show %d", j.Letter.Sequence))
 	case j.Record.State == cache.RecordTombstone:
-		return JobEnded, Verdict{Well, "It has ended, and its event is stored: older than the events that are shown, or deleted.", ""}
+		return JobEnded, say(Well, "It has ended, and its event is stored: older than the events that are shown, or deleted.")
 	case j.Record.State != cache.RecordNone:
-		return JobTaken, Verdict{Look, fmt.Sprintf("No pod has it now, and Redis knows of it (%s): its pod died, or it is about to come back.", j.Record.State), "wait for --ack-wait"}
+		return JobTaken, say(Look, "No pod has it now, and Redis knows of it (%s): its pod died, or it is about to come back.", j.Record.State).to("wait for --ack-wait")
 	}
-	return JobUnknown, Verdict{Look, "There is no trace of it: it was never stored, or it ended longer ago than --job-memory and --event-max-age.", "check id and wcId; relogin submit sends it again"}
+	return JobUnknown, say(Look, "There is no trace of it: it was never stored, or it ended longer ago than --job-memory and --event-max-age.").to("check id and wcId; relogin submit sends it again")
 }

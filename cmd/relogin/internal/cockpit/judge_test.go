@@ -35,13 +35,13 @@ func TestOverviewVerdict(t *testing.T) {
 		"everything paused": {Overview{Pods: []worker.PodState{locked}, Pauses: []*queue.Pause{
 			{Target: queue.Target{Scope: queue.ScopeTenant, Name: "acme"}}, {Target: queue.Target{Scope: queue.ScopeAll}, By: "me", At: noon}}}, Trouble, "Everything is paused since 2026-05-04T12:00:00Z, by me"},
 		"all pods blocked": {Overview{Pods: []worker.PodState{locked}}, Trouble, "No pod starts a confirmation: locks: redis"},
-		"one pod blocked":  {Overview{Pods: []worker.PodState{fine, locked}}, Look, "1 of 2 pods"},
+		"one pod blocked":  {Overview{Pods: []worker.PodState{fine, locked}}, Look, "1 of the 2 pods"},
 		"a tenant paused":  {Overview{Pods: []worker.PodState{fine}, Pauses: []*queue.Pause{{Target: queue.Target{Scope: queue.ScopeTenant, Name: "acme"}}}}, Look, "Tenant acme is paused"},
 		"a credential": {Overview{Pods: []worker.PodState{pod(func(p *worker.PodState) { p.Refused = []worker.RefusedState{{Tenant: "acme"}} })}}, Look,
 			"refuses the credential of acme"},
-		"full":      {Overview{Pods: []worker.PodState{fine}, Open: 9, Lanes: []queue.LaneState{{Jobs: 500}}}, Look, "Nearly all of 10 slots"},
+		"full":      {Overview{Pods: []worker.PodState{fine}, Open: 9, Lanes: []queue.LaneState{{Jobs: 500}}}, Look, "Nearly all of the 10 slots"},
 		"differing": {Overview{Pods: []worker.PodState{fine}, Differences: []Difference{{Setting: "cooldown"}}}, Look, "differ in --cooldown"},
-		"at work":   {Overview{Pods: []worker.PodState{fine}, Open: 3, Lanes: []queue.LaneState{{Jobs: 3}}}, Well, "1 pod, 3 phones asking now"},
+		"at work":   {Overview{Pods: []worker.PodState{fine}, Open: 3, Lanes: []queue.LaneState{{Jobs: 3}}}, Well, "phones that ask now: 3"},
 	} {
 		if v := test.o.judge(); v.Level != test.level || !strings.Contains(v.Text, test.text) || (v.Level != Well && v.Do == "") {
 			t.Errorf("%s: %+v, want %s: %s", about, v, test.level, test.text)

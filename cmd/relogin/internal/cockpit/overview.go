@@ -3,7 +3,6 @@ package cockpit
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -121,27 +120,27 @@ func (o *Overview) judge() Verdict {
 	blocked := slices.DeleteFunc(slices.Clone(working), func(p worker.PodState) bool { return len(p.Trouble) == 0 })
 	switch {
 	case len(working) == 0:
-		return Verdict{Trouble, "No worker runs, and the queue holds " + number(backlog, "job") + ".", "start one: relogin worker"}
+		return say(Trouble, "No worker runs. Jobs in the queue: %d.", backlog).to("start one: relogin worker")
 	case everything >= 0:
-		return Verdict{Trouble, "Everything is paused" + since(o.Pauses[everything]) + ": no phone asks.", "relogin resume"}
+		return say(Trouble, "Everything is paused%s: no phone asks.", since(o.Pauses[everything])).to("relogin resume")
 	case len(blocked) == len(working):
-		return Verdict{Trouble, "No pod starts a confirmation: " + blocked[0].Trouble[0] + ".", "see the runbook: docs/operations.md"}
+		return say(Trouble, "No pod starts a confirmation: %s.", blocked[0].Trouble[0]).to("see the runbook: docs/operations.md")
 	case len(blocked) > 0:
-		return Verdict{Look, fmt.Sprintf("%d of %s can't start a confirmation: %s: %s.", len(blocked), number(len(working), "pod"), blocked[0].Pod, blocked[0].Trouble[0]), "see the runbook: docs/operations.md"}
+		return say(Look, "%d of the %d pods can't start a confirmation: %s: %s.", len(blocked), len(working), blocked[0].Pod, blocked[0].Trouble[0]).to("see the runbook: docs/operations.md")
 	case len(o.Pauses) > 0:
 		p := o.Pauses[0]
-		return Verdict{Look, fmt.Sprintf("%s is paused%s%s.", capital(p.Target.String()), since(p), more(len(o.Pauses)-1)), "relogin pause --list"}
+		return say(Look, "%s is paused%s%s.", p.Target, since(p), more(len(o.Pauses)-1)).to("relogin pause --list")
 	case len(o.refused()) > 0:
 		names := o.refused()
-		return Verdict{Look, "The gateway refuses the credential of " + strings.Join(names[:min(len(names), 3)], ", ") + more(len(names)-3) + ".", "replace it"}
+		return say(Look, "The gateway refuses the credential of %s%s.", strings.Join(names[:min(len(names), 3)], ", "), more(len(names)-3)).to("replace it")
 	case o.Open >= slots*9/10 && backlog > uint64(o.Open):
-		return Verdict{Look, fmt.Sprintf("Nearly all of %s are in use, and %s cannot ask yet: more come than people answer.", number(slots, "slot"), number(backlog-uint64(o.Open), "job")), "add pods, or raise --concurrency"}
+		return say(Look, "Nearly all of the %d slots are in use: more jobs come than people answer, and those that cannot ask yet are %d.", slots, backlog-uint64(o.Open)).to("add pods, or raise --concurrency")
 	case len(o.Differences) > 0:
-		return Verdict{Look, "Pods differ in --" + o.Differences[0].Setting + more(len(o.Differences)-1) + ".", "give all pods the same settings"}
+		return say(Look, "Pods differ in --%s%s.", o.Differences[0].Setting, more(len(o.Differences)-1)).to("give all pods the same settings")
 	case backlog == 0:
-		return Verdict{Well, "All is well: " + number(len(working), "pod") + ", and nothing to do.", ""}
+		return say(Well, "All is well, and there is nothing to do. Pods: %d.", len(working))
 	}
-	return Verdict{Well, "All is well: " + number(len(working), "pod") + ", " + number(o.Open, "phone") + " asking now.", ""}
+	return say(Well, "All is well. Pods: %d; phones that ask now: %d.", len(working), o.Open)
 }
 
 // refused are the tenants whose credential the gateway refuses.
@@ -155,33 +154,22 @@ func (o *Overview) refused() []string {
 	return slices.Sorted(maps.Keys(names))
 }
 
-func since(p *queue.Pause) string {
-	text := ""
+func since(p *queue.Pause) (all Phrases) {
 	if !p.At.IsZero() {
-		text = " since " + p.At.UTC().Format(time.RFC3339)
+		all = append(all, phrase(" since %s", clock(p.At)))
 	}
 	if p.By != "" {
-		text += ", by " + p.By
+		all = append(all, phrase(", by %s", p.By))
 	}
 	if p.Reason != "" {
-		text += " (" + p.Reason + ")"
+		all = append(all, phrase(" (%s)", p.Reason))
 	}
-	return text
+	return all
 }
 
-func more(n int) string {
+func more(n int) Phrases {
 	if n < 1 {
-		return ""
+		return nil
 	}
-	return fmt.Sprintf(" and %d more", n)
+	return Phrases{phrase(" and %d more", n)}
 }
-
-// number is such as 1 job, or 2 jobs.
-func number[N int | uint64](n N, word string) string {
-	if n == 1 {
-		return "1 " + word
-	}
-	return fmt.Sprintf("%d %ss", n, word)
-}
-
-func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }

@@ -112,7 +112,7 @@ func (o *Overview) Print(to *output.Printer) error {
 	t.table("Trouble", troubles)
 	var pauses [][]any
 	for _, p := range o.Pauses {
-		pauses = append(pauses, []any{p.Target.String(), strings.TrimPrefix(since(p), " ")})
+		pauses = append(pauses, []any{p.Target.String(), strings.TrimPrefix(since(p).String(), " ")})
 	}
 	t.table("Paused", pauses[:min(len(pauses), shownConfirmations)])
 	if o.Accounts > shownConfirmations {
@@ -161,7 +161,7 @@ func (a *Account) Print(to *output.Printer, j *Job) error {
 	}
 	t.table("In the queue", queued)
 	for _, p := range a.Pauses {
-		pauses = append(pauses, []any{p.Target.String(), strings.TrimPrefix(since(p), " ")})
+		pauses = append(pauses, []any{p.Target.String(), strings.TrimPrefix(since(p).String(), " ")})
 	}
 	t.table("Paused", pauses)
 	for _, e := range a.Events {

@@ -1,5 +1,5 @@
 // Package dev runs everything in one process: an embedded NATS server, an embedded Redis, a
-// simulated gateway with phones, a worker and sample jobs.
+// simulated gateway with phones, a worker, the web console and sample jobs.
 package dev
 
 import (
@@ -60,6 +60,7 @@ type dev struct {
 	Options
 	gateway *gatewaytest.Gateway // nil for a real one
 	nats    *nats.Conn
+	console string // its URL; empty: there is none
 
 	samples          []sample            // none for a real gateway
 	pending          map[string]sample   // those without an event, by job id
@@ -90,6 +91,11 @@ func Run(ctx context.Context, o Options) error {
 	}
 	defer p.Close()
 	d.nats = p.NATS
+	endConsole, err := d.startConsole(ctx)
+	if err != nil {
+		return err
+	}
+	defer endConsole()
 	d.introduce()
 	if o.Simulate {
 		d.samples = samples(o.Settings.Jobs)

@@ -24,6 +24,7 @@ const (
 	natsAddr    = "127.0.0.1:4222"
 	redisAddr   = "127.0.0.1:6379"
 	gatewayAddr = "127.0.0.1:18081"
+	consoleAddr = "127.0.0.1:8081"
 	anyPort     = "127.0.0.1:0"
 )
 

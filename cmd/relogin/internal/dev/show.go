@@ -19,6 +19,9 @@ import (
 // introduce prints where the servers are, and commands that work as they stand.
 func (d *dev) introduce() {
 	fmt.Fprintf(d.Stdout, "NATS     %s\nRedis    %s (embedded)\nGateway  %s\n", d.Settings.NATS.Options.URL, d.Settings.Redis.URL, d.Settings.Gateway.URL)
+	if d.console != "" {
+		fmt.Fprintf(d.Stdout, "Console  %s\n", d.console)
+	}
 	if !d.Simulate {
 		fmt.Fprintf(d.Stdout, "The embedded Redis forgets at the end whose phone is asking: wait %v before you start again.\n", d.Settings.Pipeline.ConfirmTimeout)
 	}

@@ -90,10 +90,14 @@ func (s *Settings) describe() string {
 		text := strings.Trim(fmt.Sprint(s.sequences[:min(len(s.sequences), most)]), "[]")
 		return fmt.Sprintf("%d dead letters: %s", len(s.sequences), text)
 	}
-	if s.All {
+	return DescribeFilter(s.DeadLetterFilter)
+}
+
+// DescribeFilter says which dead letters the filter chooses, for the audit.
+func DescribeFilter(f queue.DeadLetterFilter) string {
+	if f == (queue.DeadLetterFilter{}) {
 		return "all dead letters"
 	}
-	f := s.DeadLetterFilter
 	text := "dead letters with"
 	for _, one := range []struct{ name, value string }{
 		{"reason", f.Reason}, {"lane", string(f.Lane)}, {"tenant", f.Tenant}, {"account", f.WcID}, {"job", f.JobID},
