@@ -225,6 +225,9 @@ func (c *Control) Pauses(ctx context.Context, scopes ...Scope) ([]*Pause, error)
 func (c *Control) PausesOf(ctx context.Context, targets ...Target) ([]*Pause, error) {
 	var all []*Pause
 	for _, t := range targets {
+		if t.Check() != nil {
+			continue // it can't be paused: a job that breaks the rules may have any name
+		}
 		entry, err := c.bucket.Get(ctx, t.key())
 		switch {
 		case err == nil:

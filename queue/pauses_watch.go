@@ -276,7 +276,11 @@ func (w *PauseWatch) hold(key string, p *Pause) {
 	if p.Scope == ScopeAll {
 		w.all[key] = h
 	}
-	w.tell(p, "paused by a person: jobs wait, and no phone asks", "until", p.Until, "by", p.By, "reason", p.Reason)
+	attrs := []any{"by", p.By, "reason", p.Reason}
+	if !p.Until.IsZero() {
+		attrs = append(attrs, "until", p.Until)
+	}
+	w.tell(p, "paused by a person: jobs wait, and no phone asks", attrs...)
 }
 
 // lift has the pause count no longer, if there is one. w.mu is held.

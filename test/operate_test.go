@@ -209,7 +209,7 @@ func TestStatus(t *testing.T) {
 	s := newSetting(t, gatewaytest.Options{})
 	s.gateway.Set("wxid_1", gatewaytest.Behaviour{Manual: true})
 	s.mustRun("submit", "wxid_1")
-	if got := answer[status](s, "status"); got.Verdict.Level != "problem" || got.Verdict.Text != "No worker runs. Jobs in the queue: 1." || got.Lanes[1].Queued != 1 {
+	if got := answer[status](s, "status"); got.Verdict.Level != "problem" || got.Verdict.Text != "No worker answers. Jobs in the queue: 1." || got.Lanes[1].Queued != 1 {
 		t.Errorf("without a worker: %+v", got)
 	}
 	s.worker("--pod", "a")

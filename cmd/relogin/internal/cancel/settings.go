@@ -41,7 +41,7 @@ func (s *Settings) CheckArguments(args []string) error {
 		return errors.New("all of what? Add --account, --tenant or --label")
 	case !s.all && chosen:
 		return errors.New("--account, --tenant and --label choose jobs of --all: add that")
-	case !s.all && len(args) != 2:
+	case !s.all && (len(args) != 2 || args[0] == "" || args[1] == ""):
 		return errors.New("want an account and a job, by wcId and job id")
 	case s.label != "" && !strings.Contains(s.label, "="):
 		return errors.New("--label: want key=value")

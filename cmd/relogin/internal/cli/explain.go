@@ -67,7 +67,7 @@ func newExplainCommand(p *Program) *cobra.Command {
 }
 
 func oneAccount(_ *cobra.Command, args []string) error {
-	if len(args) != 1 {
+	if len(args) != 1 || args[0] == "" {
 		return settings.UsageError{Err: errOneAccount}
 	}
 	return nil

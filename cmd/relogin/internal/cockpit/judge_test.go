@@ -29,8 +29,8 @@ func TestOverviewVerdict(t *testing.T) {
 		level Level
 		text  string
 	}{
-		"no pod":           {Overview{}, Trouble, "No worker runs"},
-		"a pod that stops": {Overview{Pods: []worker.PodState{pod(func(p *worker.PodState) { p.Stopping = true })}}, Trouble, "No worker runs"},
+		"no pod":           {Overview{}, Trouble, "No worker answers"},
+		"a pod that stops": {Overview{Pods: []worker.PodState{pod(func(p *worker.PodState) { p.Stopping = true })}}, Trouble, "No worker answers"},
 		"all well":         {Overview{Pods: []worker.PodState{fine}}, Well, "All is well"},
 		"everything paused": {Overview{Pods: []worker.PodState{locked}, Pauses: []*queue.Pause{
 			{Target: queue.Target{Scope: queue.ScopeTenant, Name: "acme"}}, {Target: queue.Target{Scope: queue.ScopeAll}, By: "me", At: noon}}}, Trouble, "Everything is paused since 2026-05-04T12:00:00Z, by me"},

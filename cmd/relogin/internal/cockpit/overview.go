@@ -120,7 +120,7 @@ func (o *Overview) judge() Verdict {
 	blocked := slices.DeleteFunc(slices.Clone(working), func(p worker.PodState) bool { return len(p.Trouble) == 0 })
 	switch {
 	case len(working) == 0:
-		return say(Trouble, "No worker runs. Jobs in the queue: %d.", backlog).to("start one: relogin worker")
+		return say(Trouble, "No worker answers. Jobs in the queue: %d.", backlog).to("start one: relogin worker; where one runs, see its log")
 	case everything >= 0:
 		return say(Trouble, "Everything is paused%s: no phone asks.", since(o.Pauses[everything])).to("relogin resume")
 	case len(blocked) == len(working):

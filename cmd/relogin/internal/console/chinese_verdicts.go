@@ -3,7 +3,7 @@ package console
 // verdictsInChinese are the sentences of cockpit, and what it advises.
 var verdictsInChinese = map[string]string{
 	// The overview
-	"No worker runs. Jobs in the queue: %d.": "没有 worker 在运行，队列中有 %d 个任务。", "start one: relogin worker": "启动一个：relogin worker",
+	"No worker answers. Jobs in the queue: %d.": "没有 worker 应答，队列中有 %d 个任务。", "start one: relogin worker; where one runs, see its log": "启动一个：relogin worker；若已有 worker 在运行，请查看其日志", "start one: relogin worker": "启动一个：relogin worker",
 	"Everything is paused%s: no phone asks.": "已全部暂停%s：没有手机弹窗。",
 	"No pod starts a confirmation: %s.":      "没有 pod 发起确认：%s。", "see the runbook: docs/operations.md": "参见运维手册：docs/operations.zh-CN.md",
 	"%d of the %d pods can't start a confirmation: %s: %s.": "%[2]d 个 pod 中有 %[1]d 个不发起确认：%[3]s：%[4]s。",
