@@ -15,7 +15,7 @@ func TestEverythingIsPausedAndResumed(t *testing.T) {
 	t.Parallel()
 	s := newSetting(t, gatewaytest.Options{})
 	s.gateway.Set("wxid_0", gatewaytest.Behaviour{Manual: true})
-	first := s.worker()
+	first := s.worker("--confirm-timeout", "5m")
 	s.mustRun("submit", "--id", "open", "wxid_0")
 	if err := s.gateway.WaitOpen(t.Context(), "wxid_0"); err != nil {
 		t.Fatal(err)
@@ -35,7 +35,7 @@ func TestEverythingIsPausedAndResumed(t *testing.T) {
 	if e := s.event("late"); e.Outcome != job.Expired || e.Prompted {
 		t.Errorf("the job whose deadline passed ended as %s", e.Outcome)
 	}
-	second := s.worker()
+	second := s.worker("--confirm-timeout", "5m")
 	second.WaitForLog("paused by a person")
 	first.Kill()
 	second.WaitForLog("worker ready")
