@@ -169,6 +169,9 @@ func (w *waiter) noteAnswer(state State, s sharedResult) {
 	if c.leading != w {
 		return
 	}
+	if w.asleepAt == nil && (state == Held || state == Suspended) {
+		return // it was woken after it had asked: it asks again, and its answer then is for all
+	}
 	c.leading = nil
 	next := c.again
 	c.again = false

@@ -101,6 +101,28 @@ func TestWhatHappensWhileTheLeaderAsksIsNotMissed(t *testing.T) {
 	}
 }
 
+// An answer that was on its way when the job was woken says nothing of what woke it: the job asks
+// again, and still before the others.
+func TestAnswerFromBeforeTheWakeUp(t *testing.T) {
+	for _, state := range []State{Held, Suspended} {
+		ws := watching()
+		a, b := ws.mustEnter(t, "t"), ws.mustEnter(t, "t")
+		a.ask()
+		b.ask()
+		ws.ended()
+		a.noteAnswer(state, sharedResult{})
+		b.noteAnswer(state, sharedResult{})
+		if got := awake(a, b); got != "0" {
+			t.Errorf("%s: woken by the end: %q, want the first", state, got)
+		}
+		a.ask()
+		a.noteAnswer(Shared, sharedResult{"T", &job.Result{}})
+		if got := awake(a, b); got != "1" {
+			t.Errorf("%s: woken once the first knows the result: %q, want the second", state, got)
+		}
+	}
+}
+
 func TestLeaderWhoLeavesIsFollowed(t *testing.T) {
 	ws := watching()
 	first, second := ws.mustEnter(t, "t"), ws.mustEnter(t, "other")
