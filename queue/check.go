@@ -120,15 +120,8 @@ func (p *plan) growing(ctx context.Context) error {
 			}
 			return fmt.Errorf("read stream %s: %w", name, err)
 		}
-		info, have := stream.CachedInfo(), 1
-		if info.Cluster != nil {
-			for _, replica := range info.Cluster.Replicas {
-				if replica.Current && !replica.Offline {
-					have++
-				}
-			}
-		}
-		if have < info.Config.Replicas {
+		info := stream.CachedInfo()
+		if have, _ := copies(info); have < info.Config.Replicas {
 			return fmt.Errorf("wait for the replicas of stream %s: %d of %d servers are up to date", name, have, info.Config.Replicas)
 		}
 	}

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"maps"
 	"math/rand/v2"
-	"strings"
 	"sync"
 	"time"
 
@@ -22,7 +21,6 @@ const (
 	reloadEvery = 10 * time.Minute // about how often all is read again, whatever has been missed
 	reloadRetry = time.Second      // after a failure to read it
 	watchSoon   = 10 * time.Second // how long the server gets to begin the watch
-	hintedRoom  = 1 << 12          // for changes that were heard of; one that does not fit comes by the watch
 )
 
 // PauseWatch knows what is paused in a namespace. It implements worker.Pauses, and is safe for
@@ -56,7 +54,7 @@ func WatchPauses(ctx context.Context, nc *nats.Conn, namespace string, log *slog
 		return nil, fmt.Errorf("watch pauses: %w", err)
 	}
 	log = cmp.Or(log, slog.New(slog.DiscardHandler))
-	w := &PauseWatch{client: c.client, bucket: c.bucket, log: log, holds: map[string]*hold{}, all: map[string]*hold{}, heard: make(chan string, hintedRoom)}
+	w := &PauseWatch{client: c.client, bucket: c.bucket, log: log, holds: map[string]*hold{}, all: map[string]*hold{}, heard: make(chan string, heardRoom)}
 	pauses, err := loadPauses(ctx, c.bucket)
 	if err != nil {
 		return nil, fmt.Errorf("read what is paused from bucket %s: %w", c.names.control(), withPermissionHint(nc, err))
@@ -117,36 +115,6 @@ func (w *PauseWatch) Run(ctx context.Context) {
 	}
 }
 
-// listen hears of changes on their way to the bucket, until ctx ends. The watch is fed by a consumer,
-// whose server may have died unnoticed; what is on its way comes to every pod that is connected. So
-// a pause counts at once, and the watch has to bring it soon, or all is read again: then it is
-// seen whether it was stored. What can't be read counts only once it is.
-func (w *PauseWatch) listen(ctx context.Context) {
-	prefix, changes := "$KV."+w.names.control()+".", make(chan *nats.Msg, hintedRoom)
-	sub, err := w.nc.ChanSubscribe(prefix+">", changes)
-	if err != nil {
-		return // the connection is closed
-	}
-	defer func() { _ = sub.Unsubscribe() }() // fails when the connection is closed
-	for {
-		select {
-		case msg := <-changes:
-			key := strings.TrimPrefix(msg.Subject, prefix)
-			if p, ok := parsePause(key, msg.Data, time.Now()); ok && msg.Header.Get("KV-Operation") == "" {
-				w.mu.Lock()
-				w.hold(key, p)
-				w.mu.Unlock()
-			}
-			select {
-			case w.heard <- key:
-			default: // so many others have it looked at
-			}
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
 // follow reads all pauses, and then takes over what changes. It blocks until it is time to
 // read all again: after a reconnection, too, for what has changed meanwhile may never come.
 func (w *PauseWatch) follow(ctx context.Context) error {
@@ -194,42 +162,6 @@ func (w *PauseWatch) follow(ctx context.Context) error {
 			return nil
 		}
 	}
-}
-
-// changes tells whether the watch brings what is heard of, which may come first or second.
-type changes struct {
-	awaited map[string]bool      // heard of, by key, and not brought yet
-	early   map[string]time.Time // brought, and not heard of yet
-	overdue *time.Timer          // fires once the first of those awaited should have come
-}
-
-func newChanges() *changes {
-	overdue := time.NewTimer(reloadEvery)
-	overdue.Stop()
-	return &changes{map[string]bool{}, map[string]time.Time{}, overdue}
-}
-
-func (c *changes) heard(key string) {
-	at, early := c.early[key]
-	delete(c.early, key)
-	if early && time.Since(at) < reloadRetry {
-		return
-	}
-	if len(c.awaited) == 0 {
-		c.overdue.Reset(reloadRetry)
-	}
-	c.awaited[key] = true
-}
-
-func (c *changes) came(key string) {
-	if c.awaited[key] {
-		delete(c.awaited, key)
-		return
-	}
-	if len(c.early) == hintedRoom { // of some, such as those that the server lets expire, nobody hears
-		clear(c.early)
-	}
-	c.early[key] = time.Now()
 }
 
 // adopt takes these for all the pauses that there are.

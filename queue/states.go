@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/relogin/relogin/worker/job"
 )
@@ -38,16 +39,26 @@ func StreamStates(ctx context.Context, nc *nats.Conn, namespace string) ([]Strea
 		info := stream.CachedInfo()
 		s := StreamState{Name: name, Replicas: info.Config.Replicas, RoundTrip: time.Since(asked)}
 		s.Lead = info.TimeStamp.Sub(asked.Add(s.RoundTrip / 2))
-		if info.Cluster != nil {
-			for _, replica := range info.Cluster.Replicas {
-				if !replica.Current || replica.Offline {
-					s.Behind = append(s.Behind, replica.Name)
-				}
-			}
-		}
+		_, s.Behind = copies(info)
 		all = append(all, s)
 	}
 	return all, nil
+}
+
+// copies returns how many servers have all of a stream, and those that should and have not.
+func copies(info *jetstream.StreamInfo) (current int, behind []string) {
+	current = 1
+	if info.Cluster == nil {
+		return current, nil
+	}
+	for _, replica := range info.Cluster.Replicas {
+		if replica.Current && !replica.Offline {
+			current++
+		} else {
+			behind = append(behind, replica.Name)
+		}
+	}
+	return current, behind
 }
 
 // TryPermissions tries what a worker needs of NATS, and some of what it does not need, by

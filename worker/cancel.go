@@ -58,11 +58,8 @@ func Cancel(ctx context.Context, q Queue, c Canceller, one Cancellation) (*job.E
 	if err != nil {
 		return nil, err
 	}
-	recorded := &job.Job{WcID: one.Job.WcID, ID: one.Record}
-	e := &job.Event{
-		ID: recorded.EventID(), JobID: one.Job.ID, WcID: one.Job.WcID, Tenant: one.Job.Tenant, Labels: one.Job.Labels,
-		Result: result, RequestedAt: cmp.Or(one.Job.RequestedAt, one.StoredAt), Traceparent: one.Traceparent,
-	}
+	recorded, e := &job.Job{WcID: one.Job.WcID, ID: one.Record}, newEvent(one.Job, one.StoredAt, result)
+	e.ID, e.Traceparent = recorded.EventID(), one.Traceparent
 	again := !result.FinishedAt.Equal(now) // another cancellation came before: it may have published the event
 	if one.Delivered || again {
 		published, err := q.Published(ctx, e.WcID, e.ID, one.StoredAt)

@@ -111,10 +111,15 @@ func (t *task) untold(ctx context.Context) *next {
 }
 
 func (t *task) event(r job.Result) *job.Event {
+	e := newEvent(t.job, t.d.StoredAt, r)
+	e.ID, e.Attempts, e.Worker, e.Traceparent = t.eventID(r.Outcome), t.d.Attempts, t.w.Pod, t.d.Traceparent
+	return e
+}
+
+// newEvent returns what the job itself, which was stored at that time, makes of its event.
+func newEvent(j *job.Job, storedAt time.Time, r job.Result) *job.Event {
 	return &job.Event{
-		ID: t.eventID(r.Outcome), JobID: t.job.ID, WcID: t.job.WcID, Tenant: t.job.Tenant, Labels: t.job.Labels,
-		Result: r, Attempts: t.d.Attempts, Worker: t.w.Pod,
-		RequestedAt: cmp.Or(t.job.RequestedAt, t.d.StoredAt), Traceparent: t.d.Traceparent,
+		JobID: j.ID, WcID: j.WcID, Tenant: j.Tenant, Labels: j.Labels, Result: r, RequestedAt: cmp.Or(j.RequestedAt, storedAt),
 	}
 }
 

@@ -26,12 +26,12 @@ func (w *Who) Declare(s *settings.Settings) {
 // Check implements [settings.Checker].
 func (w *Who) Check(*settings.Settings) {
 	if w.By == "" {
-		w.By = login()
+		w.By = Login()
 	}
 }
 
-// login is the user of this process, as user@host, as far as that is known.
-func login() string {
+// Login is the user of this process, as user@host, as far as that is known.
+func Login() string {
 	name := "somebody"
 	if u, err := user.Current(); err == nil {
 		name = u.Username

@@ -3,6 +3,8 @@ package backend
 import (
 	"context"
 	"fmt"
+	"log/slog"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -23,6 +25,18 @@ func (r *Redis) Declare(s *settings.Settings) {
 		"the server: redis://[user:password@]host:port/db, or rediss:// for TLS; several, comma-separated, are nodes of a Cluster").AlsoFrom("REDIS_URL")
 	s.Add("redis-sentinel-master", settings.Text(&r.SentinelMaster), "",
 		"name of the master; the servers of --redis-url are the sentinels then")
+}
+
+// Inspect returns what shows the namespace's accounts and jobs in this Redis, for a command of that
+// name. The caller closes it.
+func (r *Redis) Inspect(namespace, command string, eventMaxAge time.Duration, log *slog.Logger) (*cache.Inspector, error) {
+	i, err := cache.OpenInspector(cache.Options{
+		URL: r.URL, SentinelMaster: r.SentinelMaster, Namespace: namespace, EventMaxAge: eventMaxAge, Pod: command, Logger: log,
+	})
+	if err != nil {
+		return nil, settings.UsageError{Err: err}
+	}
+	return i, nil
 }
 
 // OpenRedis is [cache.Open] with errors that name the settings to look at.

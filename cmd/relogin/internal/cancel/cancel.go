@@ -7,12 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"sync"
+	"iter"
 
 	"github.com/nats-io/nats.go"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/relogin/relogin/cmd/relogin/internal/audit"
+	"github.com/relogin/relogin/cmd/relogin/internal/bulk"
 	"github.com/relogin/relogin/cmd/relogin/internal/output"
 	"github.com/relogin/relogin/cmd/relogin/internal/terminal"
 	"github.com/relogin/relogin/queue"
@@ -45,9 +45,6 @@ type Options struct {
 // ErrNotCancelled is returned by [Run] when it has told of each job that it could not cancel.
 var ErrNotCancelled = errors.New("not all jobs were cancelled")
 
-// atOnce is how many jobs are cancelled at a time: each waits for the server's disk.
-const atOnce = 32
-
 // Run cancels the jobs that the settings say. It blocks until their events are stored, or ctx ends.
 func Run(ctx context.Context, o Options) error {
 	r := &run{Options: o, delivered: map[job.Lane]uint64{}}
@@ -77,37 +74,19 @@ type run struct {
 	Options
 	delivered map[job.Lane]uint64 // the newest sequence that was
 
-	mu           sync.Mutex
 	done, failed int
 }
 
 func (r *run) all(ctx context.Context) error {
 	progress := terminal.Progress(r.Stderr, -1, "cancelled")
-	group, groupCtx := errgroup.WithContext(ctx)
-	group.SetLimit(atOnce)
-	for j, err := range r.Jobs.All(groupCtx, "") {
-		if err != nil {
-			group.Go(func() error { return err })
-			break
-		}
-		if !r.fits(j) {
-			continue
-		}
-		group.Go(func() error {
-			err := r.one(context.WithoutCancel(groupCtx), j) // what was begun is finished
-			r.mu.Lock()
-			defer r.mu.Unlock()
-			_ = progress.Add(1) // it is for looking at
-			return r.tell(j, err)
-		})
-	}
-	err := group.Wait()
+	err := bulk.Each(ctx, r.chosen(ctx), r.one, func(j *queue.StoredJob, err error) error {
+		_ = progress.Add(1) // it is for looking at
+		return r.tell(j, err)
+	})
 	_ = progress.Finish()
 	switch {
 	case err != nil:
 		return err
-	case ctx.Err() != nil:
-		return context.Cause(ctx)
 	case !r.Settings.all && r.done+r.failed == 0:
 		return fmt.Errorf("job %s of account %s is not in the queue: it has ended, or was never stored; see relogin explain %s --job %s",
 			terminal.Printable(r.jobID), terminal.Printable(r.wcID), terminal.Argument(r.wcID), terminal.Argument(r.jobID))
@@ -122,6 +101,17 @@ func (r *run) all(ctx context.Context) error {
 		return ErrNotCancelled
 	}
 	return nil
+}
+
+// chosen are the jobs that the settings say.
+func (r *run) chosen(ctx context.Context) iter.Seq2[*queue.StoredJob, error] {
+	return func(yield func(*queue.StoredJob, error) bool) {
+		for j, err := range r.Jobs.All(ctx, "") {
+			if (err != nil || r.fits(j)) && !yield(j, err) {
+				return
+			}
+		}
+	}
 }
 
 func (r *run) one(ctx context.Context, j *queue.StoredJob) error {
@@ -163,7 +153,7 @@ func (r *run) trusted(ctx context.Context) error {
 	return nil
 }
 
-// tell prints what came of a job. r.mu is held.
+// tell counts a job, and prints what came of it. It is called for one at a time.
 func (r *run) tell(j *queue.StoredJob, err error) error {
 	result := struct {
 		JobID  string   `json:"jobId"`

@@ -6,7 +6,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/relogin/relogin/cache"
 	"github.com/relogin/relogin/cmd/relogin/internal/audit"
 	"github.com/relogin/relogin/cmd/relogin/internal/backend"
 	"github.com/relogin/relogin/cmd/relogin/internal/cancel"
@@ -53,11 +52,9 @@ func newCancelCommand(p *Program) *cobra.Command {
 		}
 		defer q.Close()
 		o.Queue = q
-		store, err := cache.OpenInspector(cache.Options{
-			URL: r.URL, SentinelMaster: r.SentinelMaster, Namespace: n.Namespace, EventMaxAge: streams.EventMaxAge, Pod: "cancel", Logger: log,
-		})
+		store, err := r.Inspect(n.Namespace, "cancel", streams.EventMaxAge, log)
 		if err != nil {
-			return settings.UsageError{Err: err}
+			return err
 		}
 		defer store.Close()
 		o.Store = store

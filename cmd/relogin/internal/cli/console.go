@@ -7,10 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/relogin/relogin/cache"
 	"github.com/relogin/relogin/cmd/relogin/internal/audit"
 	"github.com/relogin/relogin/cmd/relogin/internal/backend"
-	"github.com/relogin/relogin/cmd/relogin/internal/cockpit"
 	"github.com/relogin/relogin/cmd/relogin/internal/console"
 	"github.com/relogin/relogin/cmd/relogin/internal/httpserver"
 	"github.com/relogin/relogin/cmd/relogin/internal/settings"
@@ -36,29 +34,18 @@ Without --users-file it listens on this machine alone, and whoever reaches it is
 			return fmt.Errorf("flag --http-addr: %w", err)
 		}
 		defer listener.Close()
-		nc, err := n.ConnectSoon(ctx, "relogin console", log, backend.Patience)
+		sources, closes, err := openSources(ctx, "console", &n, &r, log)
 		if err != nil {
 			return err
 		}
-		defer nc.Close()
-		sources, err := cockpit.Open(ctx, nc, n.Namespace)
+		defer closes()
+		record, err := queue.OpenAudit(sources.NATS, n.Namespace)
 		if err != nil {
 			return err
 		}
-		sources.Redis, err = cache.OpenInspector(cache.Options{URL: r.URL, SentinelMaster: r.SentinelMaster, Namespace: n.Namespace, Pod: "console", Logger: log})
-		if err != nil {
-			return settings.UsageError{Err: err}
-		}
-		defer sources.Redis.Close()
-		record, err := queue.OpenAudit(nc, n.Namespace)
-		if err != nil {
-			return err
-		}
-		var who audit.Who
-		who.Check(nil)
 		log.Info("console listens", "url", fmt.Sprintf("http://%s", listener.Addr()), "users", len(s.Users))
 		return console.Serve(ctx, listener, console.Options{
-			Sources: sources, Audit: record, Users: s.Users, Secret: s.Secret, By: who.By, Log: log,
+			Sources: sources, Audit: record, Users: s.Users, Secret: s.Secret, By: audit.Login(), Log: log,
 		})
 	}, &s, &n, &r)
 }

@@ -6,7 +6,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/relogin/relogin/cache"
 	"github.com/relogin/relogin/cmd/relogin/internal/backend"
 	"github.com/relogin/relogin/cmd/relogin/internal/doctor"
 	"github.com/relogin/relogin/cmd/relogin/internal/output"
@@ -39,9 +38,9 @@ Run it with the settings of a worker, where a worker runs. The exit status is 1 
 			return err
 		}
 		defer nc.Close()
-		redis, err := cache.OpenInspector(cache.Options{URL: s.Redis.URL, SentinelMaster: s.Redis.SentinelMaster, Namespace: s.NATS.Namespace, Pod: "doctor", Logger: log})
+		redis, err := s.Redis.Inspect(s.NATS.Namespace, "doctor", 0, log)
 		if err != nil {
-			return settings.UsageError{Err: err}
+			return err
 		}
 		defer redis.Close()
 		return doctor.Run(ctx, doctor.Options{Settings: &s, NATS: nc, Redis: redis, Log: log, Printer: output.NewPrinter(p.Stdout, d.output, p.Environ)})

@@ -6,7 +6,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/relogin/relogin/cache"
 	"github.com/relogin/relogin/cmd/relogin/internal/backend"
 	"github.com/relogin/relogin/cmd/relogin/internal/cockpit"
 	"github.com/relogin/relogin/cmd/relogin/internal/output"
@@ -38,20 +37,11 @@ func newExplainCommand(p *Program) *cobra.Command {
   relogin explain wxid_42 --job order-17`,
 		Args: oneAccount,
 	}, func(ctx context.Context, declared *settings.Settings, log *slog.Logger) error {
-		nc, err := n.ConnectSoon(ctx, "relogin explain", log, backend.Patience)
+		sources, closes, err := openSources(ctx, "explain", &n, &r, log)
 		if err != nil {
 			return err
 		}
-		defer nc.Close()
-		sources, err := cockpit.Open(ctx, nc, n.Namespace)
-		if err != nil {
-			return err
-		}
-		sources.Redis, err = cache.OpenInspector(cache.Options{URL: r.URL, SentinelMaster: r.SentinelMaster, Namespace: n.Namespace, Pod: "explain", Logger: log})
-		if err != nil {
-			return settings.UsageError{Err: err}
-		}
-		defer sources.Redis.Close()
+		defer closes()
 		a, err := sources.Account(ctx, declared.Args[0])
 		if err != nil {
 			return err

@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/relogin/relogin/cmd/relogin/internal/backend"
-	"github.com/relogin/relogin/cmd/relogin/internal/cockpit"
 	"github.com/relogin/relogin/cmd/relogin/internal/output"
 	"github.com/relogin/relogin/cmd/relogin/internal/settings"
 )
@@ -38,15 +37,11 @@ func newStatusCommand(p *Program) *cobra.Command {
 		Long:  "Shows in one sentence how everything stands and what to do, and below it: lanes, pods, phones that ask, what jobs wait for, outcomes of the last minutes, trouble, pauses and dead letters. Pods that are frozen or cut off are not among those that are shown.",
 		Args:  settings.NoArguments,
 	}, func(ctx context.Context, _ *settings.Settings, log *slog.Logger) error {
-		nc, err := n.ConnectSoon(ctx, "relogin status", log, backend.Patience)
+		sources, closes, err := openSources(ctx, "status", &n, nil, log)
 		if err != nil {
 			return err
 		}
-		defer nc.Close()
-		sources, err := cockpit.Open(ctx, nc, n.Namespace)
-		if err != nil {
-			return err
-		}
+		defer closes()
 		to := output.NewPrinter(p.Stdout, s.output, p.Environ)
 		for {
 			o, err := sources.Overview(ctx)

@@ -11,12 +11,13 @@ import (
 	"sync"
 	"time"
 
+	"github.com/relogin/relogin/cmd/relogin/internal/bulk"
 	"github.com/relogin/relogin/cmd/relogin/internal/letters"
 	"github.com/relogin/relogin/queue"
 )
 
-// bulk is what is done with many dead letters: one such thing at a time, the last one included.
-type bulk struct {
+// bulkRun is what is done with many dead letters: one such thing at a time, the last one included.
+type bulkRun struct {
 	mu      sync.Mutex
 	last    bulkState
 	running bool
@@ -32,7 +33,7 @@ type bulkState struct {
 	Error        string // of the last one that failed
 }
 
-func (b *bulk) state() bulkState {
+func (b *bulkRun) state() bulkState {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.last.Running = b.running
@@ -40,7 +41,7 @@ func (b *bulk) state() bulkState {
 }
 
 // begin tells whether it may begin: nothing else runs.
-func (b *bulk) begin(s bulkState) bool {
+func (b *bulkRun) begin(s bulkState) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.running {
@@ -50,7 +51,7 @@ func (b *bulk) begin(s bulkState) bool {
 	return true
 }
 
-func (b *bulk) count(err error) {
+func (b *bulkRun) count(err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if err == nil {
@@ -60,7 +61,7 @@ func (b *bulk) count(err error) {
 	b.last.Failed, b.last.Error = b.last.Failed+1, cut(err.Error(), maxReason)
 }
 
-func (b *bulk) end(err error) {
+func (b *bulkRun) end(err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.running = false
@@ -104,14 +105,11 @@ func (c *Console) showPreview(v *view) error {
 	}
 	f, query := filterOf(v.r)
 	d := &previewData{Filter: f, Query: query, Action: action, Everyone: query == ""}
-	r, err := c.dead.get(v.r.Context(), deadPatience)
-	switch {
-	case errors.Is(err, errStillReading):
-		d.Reading = true
-		v.w.Header().Set("Refresh", "2")
-	case err != nil:
+	r, there, err := c.deadNow(v)
+	if err != nil {
 		return err
-	default:
+	}
+	if d.Reading = !there; there {
 		if r.value.total > len(r.value.letters) {
 			return failure{http.StatusConflict, "There are too many dead letters to count them here: use relogin dead."}
 		}
@@ -125,11 +123,7 @@ func (c *Console) showPreview(v *view) error {
 
 // changeLetters begins what was previewed. It goes on after the reply.
 func (c *Console) changeLetters(v *view) (string, error) {
-	action, err := v.action()
-	if err != nil {
-		return "", err
-	}
-	reason, err := v.reason()
+	action, reason, err := v.change()
 	if err != nil {
 		return "", err
 	}
@@ -155,7 +149,7 @@ func (c *Console) changeLetters(v *view) (string, error) {
 }
 
 func (c *Console) runBulk(ctx context.Context, action queue.Action, f queue.DeadLetterFilter, last uint64) {
-	err := letters.Bulk(ctx, upTo(c.Sources.Letters.All(ctx, f), last), c.apply(action), func(_ *queue.DeadLetter, err error) error {
+	err := bulk.Each(ctx, upTo(c.Sources.Letters.All(ctx, f), last), letters.Apply(c.Sources.Letters, action), func(_ *queue.DeadLetter, err error) error {
 		if errors.Is(err, queue.ErrNoDeadLetter) {
 			err = nil // another program has done it
 		}

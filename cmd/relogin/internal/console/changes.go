@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/relogin/relogin/cmd/relogin/internal/letters"
 	"github.com/relogin/relogin/cmd/relogin/internal/settings"
 	"github.com/relogin/relogin/queue"
 )
@@ -123,25 +124,18 @@ func (v *view) action() (queue.Action, error) {
 	return a, nil
 }
 
-var did = map[queue.Action]string{queue.ActionReplay: "replayed", queue.ActionDrop: "dropped"}
-
-// apply returns what does the action with a letter.
-func (c *Console) apply(a queue.Action) func(context.Context, *queue.DeadLetter) error {
-	if a == queue.ActionDrop {
-		return c.Sources.Letters.Drop
+// change returns what a form wants with dead letters, and why.
+func (v *view) change() (a queue.Action, reason string, err error) {
+	if a, err = v.action(); err == nil {
+		reason, err = v.reason()
 	}
-	return func(ctx context.Context, l *queue.DeadLetter) error {
-		_, err := c.Sources.Letters.Replay(ctx, l)
-		return err
-	}
+	return a, reason, err
 }
 
+var did = map[queue.Action]string{queue.ActionReplay: "replayed", queue.ActionDrop: "dropped"}
+
 func (c *Console) changeLetter(v *view) (string, error) {
-	action, err := v.action()
-	if err != nil {
-		return "", err
-	}
-	reason, err := v.reason()
+	action, reason, err := v.change()
 	if err != nil {
 		return "", err
 	}
@@ -155,7 +149,7 @@ func (c *Console) changeLetter(v *view) (string, error) {
 	if err := c.Audit.Record(ctx, queue.AuditEntry{Action: action, By: v.user.Name, Reason: reason, What: what}); err != nil {
 		return "", err
 	}
-	err = c.apply(action)(ctx, l)
+	err = letters.Apply(c.Sources.Letters, action)(ctx, l)
 	switch {
 	case errors.Is(err, queue.ErrNoDeadLetter):
 		return "", failure{http.StatusConflict, "There is no such dead letter."}

@@ -50,7 +50,7 @@ type Console struct {
 	dead      *shared[*deadIndex]
 	trail     *shared[[]queue.AuditEntry]
 	readings  *background
-	bulk      bulk
+	bulk      bulkRun
 	protected *http.CrossOriginProtection
 }
 

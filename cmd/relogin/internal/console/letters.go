@@ -70,18 +70,26 @@ func withQuery(query, more string) template.URL {
 func (c *Console) showDead(v *view) error {
 	f, query := filterOf(v.r)
 	d := &deadData{Filter: f, Query: query, Bulk: c.bulk.state()}
-	r, err := c.dead.get(v.r.Context(), deadPatience)
-	switch {
-	case errors.Is(err, errStillReading):
-		d.Reading = true
-		v.w.Header().Set("Refresh", "2")
-	case err != nil:
+	r, there, err := c.deadNow(v)
+	if err != nil {
 		return err
-	default:
+	}
+	if d.Reading = !there; there {
 		d.fill(r.value, r.at, v.r.FormValue("page"))
 	}
 	c.render(v, http.StatusOK, "dead", "Dead letters", d)
 	return nil
+}
+
+// deadNow returns the dead letters, and whether they are there. While they are read for the first
+// time they are not, and the browser comes again.
+func (c *Console) deadNow(v *view) (r reading[*deadIndex], there bool, err error) {
+	r, err = c.dead.get(v.r.Context(), deadPatience)
+	if errors.Is(err, errStillReading) {
+		v.w.Header().Set("Refresh", "2")
+		return r, false, nil
+	}
+	return r, err == nil, err
 }
 
 func (d *deadData) fill(x *deadIndex, at time.Time, page string) {

@@ -30,7 +30,8 @@ type reading[T any] struct {
 	changes int // as they were when it began
 }
 
-const readTimeout = time.Minute // for one reading
+// readTimeout is how long one reading may take.
+const readTimeout = time.Minute
 
 var (
 	errStillReading = errors.New("it is being read")

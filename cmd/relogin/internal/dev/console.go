@@ -38,10 +38,8 @@ func (d *dev) startConsole(ctx context.Context) (end func(), err error) {
 		return nil, err
 	}
 	d.console = "http://" + listener.Addr().String()
-	var who audit.Who
-	who.Check(nil)
 	stop := background(func(ctx context.Context) {
-		if err := console.Serve(ctx, listener, console.Options{Sources: sources, Audit: record, By: who.By, Log: d.Logger}); err != nil {
+		if err := console.Serve(ctx, listener, console.Options{Sources: sources, Audit: record, By: audit.Login(), Log: d.Logger}); err != nil {
 			d.Logger.Error("the console ended", "error", err)
 		}
 	})

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/relogin/relogin/cmd/relogin/internal/audit"
+	"github.com/relogin/relogin/cmd/relogin/internal/bulk"
 	"github.com/relogin/relogin/cmd/relogin/internal/output"
 	"github.com/relogin/relogin/cmd/relogin/internal/terminal"
 	"github.com/relogin/relogin/queue"
@@ -93,12 +94,7 @@ func (r *run) show(ctx context.Context) error {
 	return r.Printer.Print(shown, "%s\n\nHeaders\n%s\nBody (%d bytes)\n%s\n", line(l), headers, len(l.Data), body)
 }
 
-func (r *run) replay(ctx context.Context) error {
-	return r.bulk(ctx, queue.ActionReplay, "replayed", func(ctx context.Context, l *queue.DeadLetter) error {
-		_, err := r.Letters.Replay(ctx, l)
-		return err
-	})
-}
+func (r *run) replay(ctx context.Context) error { return r.bulk(ctx, queue.ActionReplay, "replayed") }
 
 func (r *run) drop(ctx context.Context) error {
 	if !r.Yes && !r.DryRun {
@@ -106,7 +102,7 @@ func (r *run) drop(ctx context.Context) error {
 			return err
 		}
 	}
-	return r.bulk(ctx, queue.ActionDrop, "dropped", r.Letters.Drop)
+	return r.bulk(ctx, queue.ActionDrop, "dropped")
 }
 
 // confirm asks whether the letters may be dropped.
@@ -142,7 +138,8 @@ func (r *run) chosen(ctx context.Context) iter.Seq2[*queue.DeadLetter, error] {
 
 // bulk does it with all letters that are chosen, once that is in the audit, and tells how many they
 // were. It returns [ErrSomeFailed] when some could not be.
-func (r *run) bulk(ctx context.Context, action queue.Action, did string, do func(context.Context, *queue.DeadLetter) error) error {
+func (r *run) bulk(ctx context.Context, action queue.Action, did string) error {
+	do := Apply(r.Letters, action)
 	if r.DryRun {
 		did, do = "would be "+did, func(context.Context, *queue.DeadLetter) error { return nil }
 	} else if err := r.Audit.Record(ctx, queue.AuditEntry{Action: action, By: r.Who.By, Reason: r.Who.Reason, What: r.describe()}); err != nil {
@@ -150,7 +147,7 @@ func (r *run) bulk(ctx context.Context, action queue.Action, did string, do func
 	}
 	progress := terminal.Progress(r.Stderr, -1, did)
 	done, failed := 0, 0
-	err := Bulk(ctx, r.chosen(ctx), do, func(l *queue.DeadLetter, err error) error {
+	err := bulk.Each(ctx, r.chosen(ctx), do, func(l *queue.DeadLetter, err error) error {
 		_ = progress.Add(1) // it is for looking at
 		result := struct {
 			Letter

@@ -1,45 +1,22 @@
 package letters
 
 import (
-	"cmp"
 	"context"
-	"iter"
-	"sync"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/relogin/relogin/queue"
 	"github.com/relogin/relogin/worker/job"
 )
 
-// atOnce is how many letters [Bulk] works on at a time: each waits for the server's disk.
-const atOnce = 32
-
-// Bulk does something with each of the letters, many at once, and calls done after each, one
-// at a time, with what came of it. It blocks until all are done, or ctx has ended and those
-// that were begun are done: then it returns ctx's cause. The first error of reading letters,
-// or of done, ends it too.
-func Bulk(ctx context.Context, all iter.Seq2[*queue.DeadLetter, error], do func(context.Context, *queue.DeadLetter) error, done func(*queue.DeadLetter, error) error) error {
-	group, groupCtx := errgroup.WithContext(ctx)
-	group.SetLimit(atOnce)
-	var mu sync.Mutex
-	for l, err := range all {
-		if err != nil {
-			group.Go(func() error { return err })
-			break
-		}
-		if groupCtx.Err() != nil {
-			break
-		}
-		group.Go(func() error {
-			err := do(context.WithoutCancel(ctx), l) // what was begun is finished
-			mu.Lock()
-			defer mu.Unlock()
-			return done(l, err)
-		})
+// Apply returns what does the action, [queue.ActionReplay] or [queue.ActionDrop], with a letter.
+func Apply(all *queue.DeadLetters, a queue.Action) func(context.Context, *queue.DeadLetter) error {
+	if a == queue.ActionDrop {
+		return all.Drop
 	}
-	return cmp.Or(group.Wait(), context.Cause(ctx))
+	return func(ctx context.Context, l *queue.DeadLetter) error {
+		_, err := all.Replay(ctx, l)
+		return err
+	}
 }
 
 // Letter is a dead letter as JSON. Its names do not change.
